@@ -1,0 +1,36 @@
+//! The receiver Lambda: settings, clients, run.
+
+use std::time::{Duration, SystemTime};
+
+use lambda_http::{Error, Request, service_fn};
+use midihook::{
+    archive::Archive,
+    aws::{self, Patience},
+    jobs::JobQueue,
+    keys::KeyRing,
+    receiver::Receiver,
+    settings::{ReceiverSettings, environment},
+    telemetry,
+};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    telemetry::init();
+    let settings = ReceiverSettings::read(environment)?;
+    let config = aws::config(Patience {
+        operation: Duration::from_secs(4),
+        attempt: Duration::from_millis(1500),
+    })
+    .await;
+    let receiver = Receiver {
+        keys: KeyRing::new(aws_sdk_secretsmanager::Client::new(&config), settings.key_secret_id),
+        archive: Archive::new(aws::s3(&config), settings.bucket),
+        jobs: JobQueue::new(aws_sdk_sqs::Client::new(&config), settings.render_queue_url),
+        tolerance: settings.tolerance,
+    };
+    let receiver = &receiver;
+    lambda_http::run(service_fn(async |request: Request| {
+        Ok::<_, Error>(receiver.handle(&request, SystemTime::now()).await)
+    }))
+    .await
+}

@@ -1,0 +1,31 @@
+//! The renderer Lambda: settings, clients, run.
+
+use std::time::Duration;
+
+use aws_lambda_events::event::sqs::SqsEvent;
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use midihook::{
+    archive::Archive,
+    aws::{self, Patience},
+    renderer::Renderer,
+    settings::{RendererSettings, environment},
+    telemetry,
+};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    telemetry::init();
+    let settings = RendererSettings::read(environment)?;
+    let config = aws::config(Patience {
+        operation: Duration::from_secs(15),
+        attempt: Duration::from_secs(5),
+    })
+    .await;
+    let renderer = &Renderer {
+        archive: Archive::new(aws::s3(&config), settings.bucket),
+    };
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
+        Ok::<_, Error>(renderer.handle(event.payload).await)
+    }))
+    .await
+}

@@ -1,0 +1,172 @@
+//! Notes in ticks that every reader sees alike.
+//!
+//! A note off names no note on: it ends "the" note of its pitch and channel. When two of one pitch
+//! sound at once, one reader ends the first, another the last, a third both. So no two do: the
+//! earlier note ends where the next begins.
+
+use std::collections::BTreeMap;
+
+use super::channels::Channel;
+
+/// A note in ticks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// The tick of the note on.
+    pub on: u32,
+    /// The tick of the note off; after `on`.
+    pub off: u32,
+    /// The MIDI note number.
+    pub pitch: u8,
+    /// The velocity of the note on.
+    pub velocity: u8,
+}
+
+/// What one track's notes lost to each other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Resolved {
+    /// Notes that end earlier than sent, because the same key is struck again.
+    pub shortened: usize,
+    /// Notes that are one with another of the same instrument, pitch and tick.
+    pub merged: usize,
+}
+
+/// The tick, the track, and the index of a note in it.
+type Strike = (u32, usize, usize);
+
+/// Resolves the notes of one file, `tracks` being those of each instrument, and says what it did to
+/// each. Afterwards the notes of a track are by `on`, then `pitch`.
+///
+/// Of notes with one onset, pitch and track, one is left, as long and as loud as any of them. Of
+/// notes with one onset and pitch on different tracks of one channel, each is left, and all end
+/// with the longest.
+pub fn resolve(channels: &[Channel], tracks: &mut [Vec<Span>]) -> Vec<Resolved> {
+    let mut resolved = vec![Resolved::default(); tracks.len()];
+    // For each key of each channel, when it is struck, and by which note of which track.
+    let mut keys: BTreeMap<(Channel, u8), Vec<Strike>> = BTreeMap::new();
+    for (track, (&channel, notes)) in channels.iter().zip(tracks.iter_mut()).enumerate() {
+        resolved[track].merged = merge(notes);
+        for (index, note) in notes.iter().enumerate() {
+            keys.entry((channel, note.pitch))
+                .or_default()
+                .push((note.on, track, index));
+        }
+    }
+    for mut strikes in keys.into_values() {
+        strikes.sort_unstable();
+        let mut next_on = u32::MAX;
+        for together in strikes.chunk_by(|a, b| a.0 == b.0).rev() {
+            let off = together
+                .iter()
+                .map(|&(_, track, index)| tracks[track][index].off)
+                .max()
+                .unwrap_or(0)
+                .min(next_on);
+            for &(on, track, index) in together {
+                let note = &mut tracks[track][index];
+                resolved[track].shortened += usize::from(off < note.off);
+                note.off = off;
+                next_on = on;
+            }
+        }
+    }
+    resolved
+}
+
+/// Makes one of the notes of one track with the same onset and pitch; returns how many went.
+fn merge(notes: &mut Vec<Span>) -> usize {
+    let before = notes.len();
+    notes.sort_by_key(|note| (note.on, note.pitch));
+    notes.dedup_by(|again, first| {
+        let same = again.on == first.on && again.pitch == first.pitch;
+        if same {
+            first.off = first.off.max(again.off);
+            first.velocity = first.velocity.max(again.velocity);
+        }
+        same
+    });
+    before - notes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PIANO: Channel = Channel { port: 0, number: 0 };
+    const DRUMS: Channel = Channel { port: 0, number: 9 };
+
+    fn span(on: u32, off: u32, pitch: u8, velocity: u8) -> Span {
+        Span {
+            on,
+            off,
+            pitch,
+            velocity,
+        }
+    }
+
+    fn one(notes: &[Span]) -> (Vec<Span>, Resolved) {
+        let mut tracks = [notes.to_vec()];
+        let resolved = resolve(&[PIANO], &mut tracks);
+        (tracks[0].clone(), resolved[0])
+    }
+
+    #[test]
+    fn a_note_ends_where_the_next_of_its_pitch_begins() {
+        let (notes, resolved) = one(&[
+            span(0, 10, 60, 1),
+            span(5, 8, 60, 2),
+            span(8, 9, 60, 3),
+            span(5, 20, 61, 4),
+        ]);
+        assert_eq!(
+            notes,
+            [
+                span(0, 5, 60, 1),
+                span(5, 8, 60, 2),
+                span(5, 20, 61, 4),
+                span(8, 9, 60, 3)
+            ]
+        );
+        assert_eq!(
+            resolved,
+            Resolved {
+                shortened: 1,
+                merged: 0
+            }
+        );
+    }
+
+    #[test]
+    fn notes_struck_together_become_one() {
+        let (notes, resolved) = one(&[span(0, 3, 60, 9), span(0, 10, 60, 1), span(5, 6, 60, 2)]);
+        assert_eq!(notes, [span(0, 5, 60, 9), span(5, 6, 60, 2)]);
+        assert_eq!(
+            resolved,
+            Resolved {
+                shortened: 1,
+                merged: 1
+            }
+        );
+    }
+
+    #[test]
+    fn tracks_that_share_a_channel_do_not_end_each_others_notes() {
+        let mut tracks = [
+            vec![span(0, 10, 38, 1)],
+            vec![span(0, 4, 38, 2), span(7, 9, 38, 3)],
+            vec![span(0, 10, 38, 4)],
+        ];
+        let resolved = resolve(&[DRUMS, DRUMS, PIANO], &mut tracks);
+        assert_eq!(
+            tracks,
+            [
+                vec![span(0, 7, 38, 1)],
+                vec![span(0, 7, 38, 2), span(7, 9, 38, 3)],
+                vec![span(0, 10, 38, 4)]
+            ]
+        );
+        assert_eq!(
+            resolved.iter().map(|track| track.shortened).collect::<Vec<_>>(),
+            [1, 0, 0]
+        );
+    }
+}

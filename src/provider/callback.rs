@@ -1,0 +1,698 @@
+//! The wire format: what a callback, or the answer of "Get MIDI Generation Details", says.
+//!
+//! Two readers, for two moments:
+//! - [`find_task_ids`] runs before anything is believed. It passes over the body once and keeps
+//!   nothing but the ids, so that a stranger's 5 MB cost no more than a scan.
+//! - [`read`] runs later, on an archived body, and is lenient at each level: a value that cannot be
+//!   read costs that value, not the song around it.
+
+use std::{borrow::Cow, fmt};
+
+use serde::{
+    Deserialize,
+    de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
+use thiserror::Error;
+
+use crate::midi::channels::MAX_INSTRUMENTS;
+
+// ---------------------------------------------------------------- finding the task id
+
+/// More than this many different ids in one body are not told apart: it is malformed long before.
+const MAX_DISTINCT_IDS: usize = 4;
+
+/// The different task ids in a body, in the order in which they stand there.
+///
+/// Looks where the provider's pages put one: `data.taskId`, `data.task_id`, `taskId` and
+/// `task_id`. Null and empty ids count as absent. More than one id means that the body contradicts
+/// itself; at most four are returned.
+///
+/// # Errors
+/// If the body is not one JSON value.
+///
+/// ```
+/// use midihook::provider::callback::find_task_ids;
+///
+/// let ids = find_task_ids(br#"{"code": 200, "data": {"taskId": "5c79", "instruments": []}}"#)?;
+/// assert_eq!(ids, ["5c79"]);
+/// # Ok::<(), midihook::provider::callback::NotJson>(())
+/// ```
+pub fn find_task_ids(body: &[u8]) -> Result<Vec<String>, NotJson> {
+    let mut ids = Vec::new();
+    let mut json = serde_json::Deserializer::from_slice(without_bom(body));
+    IdScan {
+        ids: &mut ids,
+        place: Place::Top,
+    }
+    .deserialize(&mut json)
+    .map_err(NotJson::from)?;
+    json.end().map_err(NotJson::from)?;
+    Ok(ids)
+}
+
+/// The body is not one JSON value; where the reading stopped, without any of its text.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("not JSON (line {line}, column {column})")]
+pub struct NotJson {
+    line: usize,
+    column: usize,
+}
+
+impl From<serde_json::Error> for NotJson {
+    fn from(error: serde_json::Error) -> Self {
+        Self {
+            line: error.line(),
+            column: error.column(),
+        }
+    }
+}
+
+fn without_bom(body: &[u8]) -> &[u8] {
+    body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Top,
+    Data,
+    Id,
+}
+
+struct IdScan<'a> {
+    ids: &'a mut Vec<String>,
+    place: Place,
+}
+
+impl IdScan<'_> {
+    fn found(&mut self, id: &str) {
+        let new = !id.is_empty() && !self.ids.iter().any(|known| known == id);
+        if self.place == Place::Id && new && self.ids.len() < MAX_DISTINCT_IDS {
+            self.ids.push(id.to_owned());
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for IdScan<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for IdScan<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<Name>()? {
+            let place = match (self.place, key) {
+                (Place::Top | Place::Data, Name::TaskId) => Place::Id,
+                (Place::Top, Name::Data) => Place::Data,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            map.next_value_seed(IdScan { ids: self.ids, place })?;
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_str<E>(mut self, text: &str) -> Result<(), E> {
+        self.found(text);
+        Ok(())
+    }
+
+    fn visit_u64<E>(mut self, number: u64) -> Result<(), E> {
+        self.found(&number.to_string());
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+/// The names that matter to the scan; any other is passed over without a copy.
+enum Name {
+    TaskId,
+    Data,
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameVisitor;
+        impl Visitor<'_> for NameVisitor {
+            type Value = Name;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Name, E> {
+                Ok(match name {
+                    "taskId" | "task_id" => Name::TaskId,
+                    "data" => Name::Data,
+                    _ => Name::Other,
+                })
+            }
+        }
+        deserializer.deserialize_str(NameVisitor)
+    }
+}
+
+// ---------------------------------------------------------------- reading the notes
+
+/// What an archived body says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Callback {
+    /// The transcription is done: its instruments, perhaps none, perhaps without notes.
+    Song(Vec<Part>),
+    /// The provider could not do it.
+    Failed {
+        /// The provider's `code`, if it sent a number.
+        code: Option<i64>,
+        /// The provider's words.
+        message: String,
+    },
+    /// A callback of another product of the provider.
+    Unsupported,
+}
+
+/// One instrument as it was sent.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Part {
+    /// The instrument's name; empty if none was sent.
+    pub name: String,
+    /// Its notes, in the order in which they were sent.
+    pub notes: Vec<SentNote>,
+}
+
+/// One note as it was sent: for each member `None` if it is missing or null, NaN if it is not a
+/// number.
+///
+/// The provider documents times as "number | string"; any member is accepted in either form.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct SentNote {
+    /// The MIDI note number; middle C is 60.
+    pub pitch: Option<f64>,
+    /// The onset, in seconds from the beginning of the audio.
+    pub start: Option<f64>,
+    /// The end, in seconds from the beginning of the audio.
+    pub end: Option<f64>,
+    /// The velocity, 0 to 1.
+    pub velocity: Option<f64>,
+}
+
+/// A body that is not a callback of any kind.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Unreadable {
+    /// It is not JSON.
+    #[error("the body is not JSON (line {line}, column {column}): {reason}")]
+    NotJson {
+        /// The line at which the reading stopped, from 1.
+        line: usize,
+        /// The column, from 0.
+        column: usize,
+        /// What was wrong there.
+        reason: String,
+    },
+    /// It is JSON, but not an object.
+    #[error("the body is not a JSON object")]
+    NotAnObject,
+    /// `instruments` is neither a list nor a map.
+    #[error("\"instruments\" is neither a list nor a map")]
+    InstrumentsNotAList,
+    /// There are more instruments than MIDI has channels, on all of its ports.
+    #[error("{0} instruments are more than the {MAX_INSTRUMENTS} that a MIDI file can hold")]
+    TooManyInstruments(usize),
+    /// A record-info answer of a task that has not ended.
+    #[error("the task had not ended yet when this was saved: ask the provider again")]
+    Pending,
+}
+
+/// Reads a callback or a record-info answer.
+///
+/// `instruments` is taken from wherever it lies: `data.instruments` of a callback,
+/// `data.midiData.instruments` of record-info, or deeper.
+///
+/// # Errors
+/// [`Unreadable`] if it is neither.
+pub fn read(body: &[u8]) -> Result<Callback, Unreadable> {
+    // One bad byte in a name must not cost the song.
+    let text = String::from_utf8_lossy(without_bom(body));
+    let raw: &RawValue = serde_json::from_str(&text).map_err(|e| Unreadable::NotJson {
+        line: e.line(),
+        column: e.column(),
+        reason: e.to_string().split(" at line").next().unwrap_or_default().to_owned(),
+    })?;
+    let top = Object::read(raw).ok_or(Unreadable::NotAnObject)?;
+    let data = top.get("data").and_then(Object::read).unwrap_or_default();
+
+    let code = top.get("code").and_then(number);
+    let message = || {
+        data.get("errorMessage")
+            .or_else(|| top.get("msg"))
+            .and_then(text_of)
+            .unwrap_or_default()
+            .into_owned()
+    };
+    if let Some(code) = code.filter(|&code| code != 200.0) {
+        return Ok(Callback::Failed {
+            code: whole(code),
+            message: message(),
+        });
+    }
+
+    let instruments = find_instruments(raw, MAX_DEPTH);
+    if let Some(instruments) = instruments.filter(|found| !is_null(found)) {
+        let parts = read_parts(instruments)?;
+        if parts.len() > MAX_INSTRUMENTS {
+            return Err(Unreadable::TooManyInstruments(parts.len()));
+        }
+        return Ok(Callback::Song(parts));
+    }
+    match data.get("successFlag").and_then(number) {
+        Some(0.0) => return Err(Unreadable::Pending),
+        Some(flag) if flag > 1.0 => {
+            let code = data.get("errorCode").and_then(number).unwrap_or(flag);
+            return Ok(Callback::Failed {
+                code: whole(code),
+                message: message(),
+            });
+        }
+        _ => {}
+    }
+    // "Handle Missing Instruments", says the provider's page: a success without them is an empty song.
+    let is_midi = instruments.is_some()
+        || data.0.iter().all(|(name, _)| MIDI_MEMBERS.contains(&name.as_ref()))
+        || data.get("state").is_some();
+    Ok(if is_midi {
+        Callback::Song(Vec::new())
+    } else {
+        Callback::Unsupported
+    })
+}
+
+/// The members of `data` in MIDI callbacks and record-info answers. Another product's callback is
+/// known by having others, and no `state` (lyrics, audio, video and separation callbacks).
+const MIDI_MEMBERS: [&str; 14] = [
+    "taskId",
+    "task_id",
+    "recordTaskId",
+    "audioId",
+    "callbackUrl",
+    "callBackUrl",
+    "completeTime",
+    "createTime",
+    "successFlag",
+    "errorCode",
+    "errorMessage",
+    "midiData",
+    "instruments",
+    "state",
+];
+
+/// How deep `instruments` is looked for: `data.midiData.instruments` needs three.
+const MAX_DEPTH: usize = 5;
+
+fn find_instruments(raw: &RawValue, depth: usize) -> Option<&RawValue> {
+    if depth == 0 {
+        return None;
+    }
+    if let Some(object) = Object::read(raw) {
+        let own = object
+            .0
+            .iter()
+            .rev()
+            .find(|(name, _)| name == "instruments")
+            .map(|&(_, value)| value);
+        return own.or_else(|| {
+            object
+                .0
+                .iter()
+                .find_map(|&(_, value)| find_instruments(value, depth - 1))
+        });
+    }
+    list(raw)?
+        .into_iter()
+        .find_map(|value| find_instruments(value, depth - 1))
+}
+
+fn read_parts(instruments: &RawValue) -> Result<Vec<Part>, Unreadable> {
+    if let Some(list) = list(instruments) {
+        return Ok(list
+            .into_iter()
+            .map(|raw| {
+                let object = Object::read(raw).unwrap_or_default();
+                let name = object.get("name").and_then(text_of).unwrap_or_default().into_owned();
+                Part {
+                    name,
+                    notes: object.get("notes").map(read_notes).unwrap_or_default(),
+                }
+            })
+            .collect());
+    }
+    // Other resellers of the same data send a map of name to notes.
+    let map = Object::read(instruments).ok_or(Unreadable::InstrumentsNotAList)?;
+    Ok(map
+        .0
+        .into_iter()
+        .map(|(name, notes)| Part {
+            name: name.into_owned(),
+            notes: read_notes(notes),
+        })
+        .collect())
+}
+
+fn read_notes(raw: &RawValue) -> Vec<SentNote> {
+    let list = list(raw)
+        .or_else(|| list(Object::read(raw)?.get("notes")?))
+        .unwrap_or_default();
+    list.into_iter().map(read_note).collect()
+}
+
+fn read_note(raw: &RawValue) -> SentNote {
+    let mut note = SentNote::default();
+    for (name, value) in Object::read(raw).unwrap_or_default().0 {
+        let member = match name.as_ref() {
+            "pitch" => &mut note.pitch,
+            "start" => &mut note.start,
+            "end" => &mut note.end,
+            "velocity" => &mut note.velocity,
+            _ => continue,
+        };
+        *member = if is_null(value) {
+            None
+        } else {
+            Some(number(value).unwrap_or(f64::NAN))
+        };
+    }
+    note
+}
+
+/// A JSON object, its members unread. Of members with the same name the last counts, as in
+/// JavaScript and Python.
+#[derive(Default)]
+struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Object<'a> {
+    fn read(raw: &'a RawValue) -> Option<Self> {
+        raw.get()
+            .starts_with('{')
+            .then(|| serde_json::from_str(raw.get()).ok())?
+    }
+
+    /// The member of this name, unless it is null.
+    fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.0
+            .iter()
+            .rev()
+            .find(|(own, _)| own == name)
+            .map(|&(_, value)| value)
+            .filter(|value| !is_null(value))
+    }
+}
+
+impl<'de> Deserialize<'de> for Object<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Object<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+                let mut members = Vec::new();
+                while let Some((BorrowedName(name), value)) = map.next_entry()? {
+                    members.push((name, value));
+                }
+                Ok(Object(members))
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// A name that borrows from the body unless it has escapes (a plain `Cow` always copies).
+#[derive(Deserialize)]
+struct BorrowedName<'a>(#[serde(borrow)] Cow<'a, str>);
+
+fn list(raw: &RawValue) -> Option<Vec<&RawValue>> {
+    raw.get()
+        .starts_with('[')
+        .then(|| serde_json::from_str(raw.get()).ok())?
+}
+
+fn is_null(raw: &RawValue) -> bool {
+    raw.get() == "null"
+}
+
+fn text_of(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let text: Option<BorrowedName<'_>> = serde_json::from_str(raw.get()).ok();
+    text.map(|BorrowedName(text)| text)
+}
+
+/// A number, or a string that holds one; infinite where it is too large for an `f64`.
+fn number(raw: &RawValue) -> Option<f64> {
+    let text = raw.get();
+    if text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
+        return text.parse().ok();
+    }
+    text_of(raw)?.trim().parse().ok()
+}
+
+fn whole(number: f64) -> Option<i64> {
+    (number.fract() == 0.0 && number.abs() < 1e15).then_some(number as i64)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    fn ids(body: &str) -> Vec<String> {
+        find_task_ids(body.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn an_id_is_found_in_each_documented_place() {
+        for body in [
+            r#"{"data":{"taskId":"a"}}"#,
+            r#"{"task_id":"a","data":null}"#,
+            r#"{"data":{"task_id":"a"}}"#,
+            r#"{"taskId":"a"}"#,
+            r#"{"taskId":"a","task_id":"a","data":{"taskId":"a","task_id":"a","instruments":[{"taskId":"b"}]}}"#,
+            "\u{feff}{\"taskId\":\"a\"}",
+            r#"{"taskId":"","data":{"taskId":null,"task_id":"a"}}"#,
+            r#"{"task\u0049d":"a"}"#,
+        ] {
+            assert_eq!(ids(body), ["a"], "{body}");
+        }
+        assert_eq!(ids(r#"{"taskId":12}"#), ["12"]);
+    }
+
+    #[test]
+    fn ids_that_differ_are_all_reported() {
+        assert_eq!(ids(r#"{"taskId":"a","data":{"taskId":"b"}}"#), ["a", "b"]);
+        assert_eq!(ids(r#"{"taskId":"a","taskId":"b"}"#), ["a", "b"]);
+        assert_eq!(
+            ids(r#"{"taskId":1,"task_id":2,"data":{"taskId":3,"task_id":4},"taskId":5}"#).len(),
+            4
+        );
+    }
+
+    #[test]
+    fn no_id_where_none_is_documented() {
+        for body in [
+            "null",
+            "[]",
+            "7",
+            r#""taskId""#,
+            "{}",
+            r#"[{"taskId":"a"}]"#,
+            r#"{"data":[{"taskId":"a"}]}"#,
+            r#"{"x":{"taskId":"a"}}"#,
+            r#"{"taskId":{"taskId":"a"}}"#,
+        ] {
+            assert_eq!(ids(body), [""; 0], "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_json_is_refused_without_a_quote_from_it() {
+        for body in [
+            &b""[..],
+            b"{",
+            b"{\"secret\":}",
+            b"{} {}",
+            b"\x1f\x8b\x08",
+            b"taskId=a",
+            b"{\"taskId\":\"\xff\"}",
+        ] {
+            let error = find_task_ids(body).unwrap_err().to_string();
+            assert!(error.starts_with("not JSON (line 1, column "), "{error}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_does_not_overflow_the_stack() {
+        let deep = format!(r#"{{"x":{}{},"taskId":"a"}}"#, "[".repeat(500_000), "]".repeat(500_000));
+        assert_eq!(ids(&deep), ["a"]);
+        assert_eq!(read(deep.as_bytes()), Ok(Callback::Song(vec![])));
+    }
+
+    fn parts(body: &str) -> Vec<Part> {
+        match read(body.as_bytes()) {
+            Ok(Callback::Song(parts)) => parts,
+            other => panic!("{body}: {other:?}"),
+        }
+    }
+
+    const PIANO: &str = r#"{"name":"Piano","notes":[{"velocity":0.5,"pitch":60,"end":"1.5","start":1}]}"#;
+
+    #[test]
+    fn instruments_are_found_wherever_they_lie() {
+        let note = SentNote {
+            pitch: Some(60.0),
+            start: Some(1.0),
+            end: Some(1.5),
+            velocity: Some(0.5),
+        };
+        let expected = [Part {
+            name: "Piano".into(),
+            notes: vec![note],
+        }];
+        for body in [
+            format!(r#"{{"code":200,"data":{{"instruments":[{PIANO}]}}}}"#),
+            format!(
+                r#"{{"code":200,"data":{{"successFlag":1,"midiData":{{"state":"complete","instruments":[{PIANO}]}}}}}}"#
+            ),
+            format!(r#"{{"data":[{{"instruments":[{PIANO}]}}]}}"#),
+            format!(r#"{{"instruments":[{PIANO}]}}"#),
+            r#"{"data":{"instruments":{"Piano":[{"velocity":0.5,"pitch":60,"end":"1.5","start":1}]}}}"#.to_owned(),
+            format!(r#"{{"code":"200","data":{{"instruments":{{"Piano":{PIANO}}}}}}}"#),
+        ] {
+            assert_eq!(parts(&body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_success_without_instruments_is_an_empty_song() {
+        for body in [
+            r#"{"code":200,"data":{"taskId":"a","state":"complete"}}"#,
+            r#"{"code":200,"data":{"taskId":"a","instruments":null}}"#,
+            r#"{"code":200,"data":{"taskId":"a","instruments":[]}}"#,
+            r#"{"code":200,"data":null,"taskId":"a"}"#,
+            r#"{"code":200,"data":{"taskId":"a","state":"complete","newMember":1}}"#,
+            r#"{"code":200,"data":{"taskId":"a","successFlag":1,"midiData":{}}}"#,
+        ] {
+            assert_eq!(parts(body), [], "{body}");
+        }
+        for notes in ["", r#","notes":null"#, r#","notes":[]"#, r#","notes":3"#] {
+            let body = format!(r#"{{"code":200,"data":{{"instruments":[{{"name":"Drums"{notes}}}]}}}}"#);
+            assert_eq!(
+                parts(&body),
+                [Part {
+                    name: "Drums".into(),
+                    notes: vec![]
+                }],
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_failure_keeps_the_providers_words() {
+        let failed = |body: &str| read(body.as_bytes());
+        let expected = Ok(Callback::Failed {
+            code: Some(500),
+            message: "Internal Error".into(),
+        });
+        assert_eq!(
+            failed(r#"{"code":500,"msg":"Internal Error","data":null,"taskId":"a"}"#),
+            expected
+        );
+        assert_eq!(failed(r#"{"code":"500","msg":"Internal Error"}"#), expected);
+        assert_eq!(
+            failed(
+                r#"{"code":200,"msg":"success","data":{"successFlag":3,"errorCode":500,"errorMessage":"Internal Error"}}"#
+            ),
+            expected
+        );
+        assert_eq!(
+            failed(r#"{"code":200,"data":{"successFlag":2}}"#),
+            Ok(Callback::Failed {
+                code: Some(2),
+                message: String::new()
+            })
+        );
+    }
+
+    #[test]
+    fn other_products_and_other_things_are_told_apart() {
+        for other in [
+            r#"{"code":200,"data":{"callbackType":"complete","task_id":"a","data":[{"id":"x"}]}}"#,
+            r#"{"code":200,"data":{"task_id":"a","vocal_removal_info":{"vocal_url":"u"}}}"#,
+            r#"{"code":200,"data":{"task_id":"a","audioWavUrl":"u"}}"#,
+        ] {
+            assert_eq!(read(other.as_bytes()), Ok(Callback::Unsupported), "{other}");
+        }
+        assert_eq!(read(b"[]"), Err(Unreadable::NotAnObject));
+        assert_eq!(
+            read(br#"{"data":{"instruments":"none"}}"#),
+            Err(Unreadable::InstrumentsNotAList)
+        );
+        let crowd = format!(r#"{{"instruments":[{}]}}"#, vec!["{}"; MAX_INSTRUMENTS + 1].join(","));
+        assert_eq!(
+            read(crowd.as_bytes()),
+            Err(Unreadable::TooManyInstruments(MAX_INSTRUMENTS + 1))
+        );
+        assert_eq!(
+            read(br#"{"code":200,"data":{"successFlag":0}}"#),
+            Err(Unreadable::Pending)
+        );
+        assert!(matches!(read(b"{"), Err(Unreadable::NotJson { line: 1, .. })));
+    }
+
+    #[test]
+    fn one_bad_value_costs_one_value() {
+        let body = r#"{"data":{"instruments":[7,{"name":3,"notes":[null,"x",{"pitch":1e999,"start":"NaN","end":[],"velocity":" 1 "},{"pitch":null,"pitch":5}]}]}}"#;
+        let parts = parts(body);
+        assert_eq!(parts[0], Part::default());
+        assert_eq!(parts[1].notes[..2], [SentNote::default(); 2]);
+        let odd = parts[1].notes[2];
+        assert_eq!((odd.pitch, odd.velocity), (Some(f64::INFINITY), Some(1.0)));
+        assert!(odd.start.unwrap().is_nan() && odd.end.unwrap().is_nan());
+        assert_eq!(parts[1].notes[3].pitch, Some(5.0));
+        assert_eq!(
+            self::parts("{\"data\":{\"instruments\":[{\"name\":\"a\u{fffd}\"}]}}")[0].name,
+            "a\u{fffd}"
+        );
+    }
+}

@@ -1,0 +1,265 @@
+//! Who sent this? The provider's signature.
+//!
+//! From the provider's page "Webhook Security Verification": the header `X-Webhook-Signature` is
+//! `base64(HMAC-SHA256(key, taskId + "." + timestamp))` with the text of the header
+//! `X-Webhook-Timestamp`, Unix seconds at which the request was sent. The body itself is not
+//! signed, and the key's bytes are its characters (it is not base64-decoded).
+
+use std::{fmt, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use thiserror::Error;
+
+/// The header with the time of sending, in Unix seconds.
+pub const TIMESTAMP_HEADER: &str = "x-webhook-timestamp";
+/// The header with the signature, in standard base64 with padding.
+pub const SIGNATURE_HEADER: &str = "x-webhook-signature";
+
+/// How far a timestamp may be from the receiver's clock, either way.
+pub const DEFAULT_TOLERANCE: Duration = Duration::from_secs(300);
+
+/// The shared secret, called `webhookHmacKey` in the provider's settings. Never printed.
+#[derive(Clone)]
+pub struct Key(Hmac<Sha256>);
+
+impl Key {
+    /// The key as text, white space around it removed; `None` if nothing is left.
+    pub fn new(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if text.is_empty() {
+            return None;
+        }
+        Hmac::new_from_slice(text.as_bytes()).ok().map(Self)
+    }
+
+    fn mac(&self, task_id: &str, timestamp: &str) -> Hmac<Sha256> {
+        self.0
+            .clone()
+            .chain_update(task_id)
+            .chain_update(".")
+            .chain_update(timestamp)
+    }
+
+    /// The signature of a task id and the text of a timestamp, as the provider would send it.
+    ///
+    /// ```
+    /// use midihook::provider::signature::Key;
+    ///
+    /// let key = Key::new("secret").unwrap();
+    /// assert_eq!(key.sign("abc123", "1700000000"), "Mp9xoGiB1TXNsdh3ZCkP1qFS5dnc7j11ljm0xy1j9UE=");
+    /// ```
+    pub fn sign(&self, task_id: &str, timestamp: &str) -> String {
+        STANDARD.encode(self.mac(task_id, timestamp).finalize().into_bytes())
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(…)")
+    }
+}
+
+/// The two headers, well-formed and recent, but not yet known to be true.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Claim {
+    timestamp: String,
+    seconds: u64,
+    signature: Vec<u8>,
+}
+
+impl Claim {
+    /// Reads the two headers' texts; `now` and `tolerance` decide whether they are recent.
+    ///
+    /// `now` is the time since the Unix epoch (UTC).
+    ///
+    /// # Errors
+    /// [`Rejection`] if a header is missing or malformed, or the timestamp outside the window.
+    pub fn read(
+        timestamp: Option<&str>,
+        signature: Option<&str>,
+        now: Duration,
+        tolerance: Duration,
+    ) -> Result<Self, Rejection> {
+        let (Some(timestamp), Some(signature)) = (timestamp, signature) else {
+            return Err(Rejection::MissingHeader);
+        };
+        // `u64::from_str` alone would let a leading `+` pass.
+        if timestamp.is_empty() || !timestamp.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(Rejection::MalformedTimestamp);
+        }
+        let seconds: u64 = timestamp.parse().map_err(|_| Rejection::MalformedTimestamp)?;
+        let signature = STANDARD.decode(signature).map_err(|_| Rejection::MalformedSignature)?;
+        let now = now.as_secs();
+        if now.saturating_sub(seconds) > tolerance.as_secs() {
+            return Err(Rejection::Stale);
+        }
+        if seconds.saturating_sub(now) > tolerance.as_secs() {
+            return Err(Rejection::Future);
+        }
+        Ok(Self {
+            timestamp: timestamp.to_owned(),
+            seconds,
+            signature,
+        })
+    }
+
+    /// Whether one of `keys` made this signature for `task_id`; each comparison takes constant time.
+    pub fn is_signed_by(&self, keys: &[Key], task_id: &str) -> bool {
+        keys.iter()
+            .any(|key| key.mac(task_id, &self.timestamp).verify_slice(&self.signature).is_ok())
+    }
+
+    /// When the provider sent the request, in Unix seconds.
+    pub fn seconds(&self) -> u64 {
+        self.seconds
+    }
+}
+
+impl fmt::Debug for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claim")
+            .field("timestamp", &self.timestamp)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a request is not believed. For the log only: the caller gets one answer for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Rejection {
+    /// One of the two headers is not there.
+    #[error("the signature headers are missing")]
+    MissingHeader,
+    /// The timestamp is not a plain number of seconds.
+    #[error("the timestamp is not a number of Unix seconds")]
+    MalformedTimestamp,
+    /// The signature is not standard base64 with padding.
+    #[error("the signature is not base64")]
+    MalformedSignature,
+    /// The request was sent too long ago, or is a replay.
+    #[error("the timestamp is too old")]
+    Stale,
+    /// The timestamp is ahead of our clock (milliseconds, perhaps).
+    #[error("the timestamp is in the future")]
+    Future,
+    /// No key made this signature for a task id in the body.
+    #[error("the signature matches no key")]
+    WrongSignature,
+    /// There is no key to verify with.
+    #[error("no key is configured")]
+    NoKey,
+}
+
+impl Rejection {
+    /// The reason as one word, for metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MissingHeader => "MissingHeader",
+            Self::MalformedTimestamp => "MalformedTimestamp",
+            Self::MalformedSignature => "MalformedSignature",
+            Self::Stale => "Stale",
+            Self::Future => "Future",
+            Self::WrongSignature => "WrongSignature",
+            Self::NoKey => "NoKey",
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(1_700_000_000);
+
+    fn key(text: &str) -> Key {
+        Key::new(text).unwrap()
+    }
+
+    fn read(timestamp: &str, signature: &str) -> Result<Claim, Rejection> {
+        Claim::read(Some(timestamp), Some(signature), NOW, DEFAULT_TOLERANCE)
+    }
+
+    #[test]
+    fn a_true_signature_is_accepted_with_either_key() {
+        let signature = key("old").sign("task", "1700000000");
+        let claim = read("1700000000", &signature).unwrap();
+        assert!(claim.is_signed_by(&[key("new"), key("old")], "task"));
+        assert!(!claim.is_signed_by(&[key("new")], "task"));
+        assert!(!claim.is_signed_by(&[key("old")], "other"));
+        assert!(!claim.is_signed_by(&[], "task"));
+    }
+
+    #[test]
+    fn the_headers_text_is_signed_not_its_number() {
+        let padded = "001700000000";
+        let claim = read(padded, &key("k").sign("task", padded)).unwrap();
+        assert!(claim.is_signed_by(&[key("k")], "task"));
+        let renumbered = read(padded, &key("k").sign("task", "1700000000")).unwrap();
+        assert!(!renumbered.is_signed_by(&[key("k")], "task"));
+    }
+
+    #[test]
+    fn the_window_is_closed_on_both_sides() {
+        let at = |seconds: u64| read(&seconds.to_string(), "AAAA").map(|c| c.seconds());
+        assert_eq!(at(1_700_000_000 - 300), Ok(1_699_999_700));
+        assert_eq!(at(1_700_000_000 - 301), Err(Rejection::Stale));
+        assert_eq!(at(1_700_000_000 + 300), Ok(1_700_000_300));
+        assert_eq!(at(1_700_000_000 + 301), Err(Rejection::Future));
+        assert_eq!(at(1_700_000_000_000), Err(Rejection::Future), "milliseconds");
+    }
+
+    #[test]
+    fn malformed_headers_are_told_apart() {
+        assert_eq!(
+            Claim::read(None, Some("AAAA"), NOW, DEFAULT_TOLERANCE),
+            Err(Rejection::MissingHeader)
+        );
+        assert_eq!(
+            Claim::read(Some("1700000000"), None, NOW, DEFAULT_TOLERANCE),
+            Err(Rejection::MissingHeader)
+        );
+        for timestamp in [
+            "",
+            "+1700000000",
+            "-1",
+            "1.7e9",
+            " 1700000000",
+            "1700000000,1700000000",
+            "99999999999999999999999",
+        ] {
+            assert_eq!(
+                read(timestamp, "AAAA"),
+                Err(Rejection::MalformedTimestamp),
+                "{timestamp:?}"
+            );
+        }
+        for signature in ["%", "AA-_", "AAA", "AAAA AAAA", "AAAA,AAAA"] {
+            assert_eq!(
+                read("1700000000", signature),
+                Err(Rejection::MalformedSignature),
+                "{signature:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_truncated_or_empty_signature_does_not_verify() {
+        let whole = key("k").sign("task", "1700000000");
+        for part in ["", &whole[..4], &whole[..40]] {
+            let claim = read("1700000000", part).unwrap();
+            assert!(!claim.is_signed_by(&[key("k")], "task"), "{part:?}");
+        }
+    }
+
+    #[test]
+    fn an_empty_key_is_no_key_and_none_is_printed() {
+        assert!(Key::new("").is_none());
+        assert!(Key::new(" \n").is_none());
+        assert_eq!(key("k\n").sign("task", "1"), key("k").sign("task", "1"));
+        assert_eq!(format!("{:?}", key("hunter2")), "Key(…)");
+        let claim = read("1700000000", &key("k").sign("task", "1700000000")).unwrap();
+        assert_eq!(format!("{claim:?}"), r#"Claim { timestamp: "1700000000", .. }"#);
+    }
+}

@@ -1,0 +1,217 @@
+//! The first Lambda: request → answer.
+//!
+//! Order is everything: verify, put, send, and only then 200. A crash between put and send leaves a
+//! body without a job; the provider did not get its 200, calls again, finds the body there, and its
+//! job is sent.
+
+use std::time::{Duration, SystemTime};
+
+use lambda_http::{
+    Body, Request, Response,
+    http::{HeaderMap, StatusCode, header},
+};
+use serde_json::json;
+use thiserror::Error;
+
+use crate::{
+    TaskId, UnfitTaskId,
+    archive::{self, Archive, ArchiveError, Stored, since_epoch},
+    jobs::{Job, JobQueue, QueueError},
+    keys::{KeyRing, KeysUnavailable},
+    provider::{
+        callback::find_task_ids,
+        signature::{Claim, Rejection, SIGNATURE_HEADER, TIMESTAMP_HEADER},
+    },
+    telemetry,
+};
+
+/// The longest answer, in seconds: the provider gives up after 15, and a cold start comes on top.
+pub const DEADLINE: Duration = Duration::from_secs(9);
+
+/// The largest body, in bytes: Lambda's limit for a request, whatever the gateway lets through.
+pub const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
+
+/// The receiver, with all it needs.
+#[derive(Debug)]
+pub struct Receiver {
+    /// The keys that may sign.
+    pub keys: KeyRing,
+    /// Where bodies go.
+    pub archive: Archive,
+    /// Where jobs go.
+    pub jobs: JobQueue,
+    /// How far a timestamp may be from our clock, either way.
+    pub tolerance: Duration,
+}
+
+/// Why a request has no 200.
+#[derive(Debug, Error)]
+pub enum Refusal {
+    /// Not believed: 401.
+    #[error("{0}")]
+    Unauthorized(#[from] Rejection),
+    /// No task id to verify with, or a signed body that cannot be kept: 400.
+    #[error("{0}")]
+    Malformed(#[from] Malformed),
+    /// 413.
+    #[error("the body has {0} bytes, more than {MAX_BODY_BYTES}")]
+    TooLarge(usize),
+    /// Our side failed or was too slow: 503, so that the provider calls again.
+    #[error("{0}")]
+    Unavailable(#[from] Unavailable),
+}
+
+/// What is wrong with a request's body.
+#[derive(Debug, Error)]
+pub enum Malformed {
+    /// Nothing that a signature could be of. The answer does not say more: the sender is unknown.
+    #[error("the body has no task id")]
+    NoTaskId,
+    /// Signed, but it names more than one task.
+    #[error("the body names more than one task id")]
+    ConflictingTaskIds,
+    /// Signed, but its task id cannot be a key.
+    #[error("{0}")]
+    UnfitTaskId(#[from] UnfitTaskId),
+}
+
+/// What did not answer.
+#[derive(Debug, Error)]
+pub enum Unavailable {
+    /// Secrets Manager.
+    #[error(transparent)]
+    Keys(#[from] KeysUnavailable),
+    /// S3.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// SQS.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// All of them together.
+    #[error("no answer from AWS within {} s", DEADLINE.as_secs())]
+    Deadline,
+}
+
+impl Receiver {
+    /// Answers a request, within [`DEADLINE`]; `now` is the receiver's clock.
+    pub async fn handle(&self, request: &Request, now: SystemTime) -> Response<String> {
+        let accepted = tokio::time::timeout(DEADLINE, self.accept(request.headers(), request.body(), now));
+        match accepted.await.unwrap_or_else(|_| Err(Unavailable::Deadline.into())) {
+            Ok(task_id) => answer(StatusCode::OK, &json!({"status": "accepted", "taskId": task_id})),
+            Err(refusal) => refuse(&refusal),
+        }
+    }
+
+    async fn accept(&self, headers: &HeaderMap, body: &Body, now: SystemTime) -> Result<TaskId, Refusal> {
+        let body: &[u8] = body.as_ref();
+        if body.len() > MAX_BODY_BYTES {
+            return Err(Refusal::TooLarge(body.len()));
+        }
+        let claim = Claim::read(
+            sole(headers, TIMESTAMP_HEADER),
+            sole(headers, SIGNATURE_HEADER),
+            since_epoch(now),
+            self.tolerance,
+        )?;
+        let ids = find_task_ids(body).unwrap_or_default();
+        if ids.is_empty() {
+            return Err(Malformed::NoTaskId.into());
+        }
+        self.verify(&claim, &ids).await?;
+
+        // From here on the sender holds the key, and may know what is wrong.
+        let [id] = ids.as_slice() else {
+            return Err(Malformed::ConflictingTaskIds.into());
+        };
+        let task_id: TaskId = id.parse().map_err(Malformed::from)?;
+
+        let key = archive::raw_key(&task_id, body);
+        let stored = self
+            .archive
+            .store(&key, body.to_vec(), claim.seconds(), now)
+            .await
+            .map_err(Unavailable::from)?;
+        // Also for a body that was there: the answer to the first may have been lost before its job was sent.
+        self.jobs
+            .send(&Job::new(task_id.clone(), self.archive.bucket(), key.clone()))
+            .await
+            .map_err(Unavailable::from)?;
+        let duplicate = stored == Stored::AlreadyThere;
+        tracing::info!(%task_id, key, duplicate, bytes = body.len(), "accepted");
+        Ok(task_id)
+    }
+
+    async fn verify(&self, claim: &Claim, ids: &[String]) -> Result<(), Refusal> {
+        let signed = |keys: &[_]| ids.iter().any(|id| claim.is_signed_by(keys, id));
+        let keys = self.keys.keys().await.map_err(Unavailable::from)?;
+        if signed(&keys) {
+            return Ok(());
+        }
+        // The key may have been rotated since it was read.
+        let reread = self.keys.reread().await.map_err(Unavailable::from)?.unwrap_or(keys);
+        if signed(&reread) {
+            Ok(())
+        } else if reread.is_empty() {
+            Err(Rejection::NoKey.into())
+        } else {
+            Err(Rejection::WrongSignature.into())
+        }
+    }
+}
+
+/// A header's text, if it is there once: of two, nobody knows which was signed.
+fn sole<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
+}
+
+/// The answer to a refused request, and the line that the operator reads.
+fn refuse(refusal: &Refusal) -> Response<String> {
+    match refusal {
+        Refusal::Unauthorized(rejection) => {
+            telemetry::count("RejectedCallbacks", rejection.name());
+            if *rejection == Rejection::NoKey {
+                tracing::error!(
+                    "EVERY callback is refused: the secret in KEY_SECRET_ID is missing or empty. \
+                     Put the provider's webhookHmacKey there (aws secretsmanager put-secret-value)."
+                );
+            } else {
+                tracing::warn!(reason = %rejection, "refused");
+            }
+            answer(StatusCode::UNAUTHORIZED, &json!({"error": "unauthorized"}))
+        }
+        Refusal::Malformed(malformed) => {
+            telemetry::count("RejectedCallbacks", "Malformed");
+            tracing::warn!(reason = %malformed, "refused");
+            let words = match malformed {
+                Malformed::NoTaskId => "malformed".to_owned(),
+                signed => signed.to_string(),
+            };
+            answer(StatusCode::BAD_REQUEST, &json!({"error": words}))
+        }
+        Refusal::TooLarge(_) => {
+            telemetry::count("RejectedCallbacks", "TooLarge");
+            tracing::warn!(reason = %refusal, "refused");
+            answer(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                &json!({"error": "the body is too large"}),
+            )
+        }
+        Refusal::Unavailable(unavailable) => {
+            telemetry::count("UnavailableAnswers", "Unavailable");
+            tracing::error!(error = %unavailable, "not accepted; the provider is asked to call again");
+            answer(StatusCode::SERVICE_UNAVAILABLE, &json!({"error": "try again"}))
+        }
+    }
+}
+
+fn answer(status: StatusCode, body: &serde_json::Value) -> Response<String> {
+    let mut response = Response::new(body.to_string());
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static("application/json"),
+    );
+    response
+}

@@ -1,0 +1,331 @@
+//! Notes as sent → notes that can be played (pure).
+//!
+//! A [`Score`] can only hold what MIDI can hold. What the provider sent that is not quite that is
+//! repaired or left out by the rules of [`Repair`] and [`Skip`]; each is counted, so that the
+//! result document can name it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::provider::callback::{Part, SentNote};
+
+/// The longest note, in seconds. The longest song the provider makes is 8 minutes, so that a longer
+/// note is a note whose end was lost.
+pub const MAX_NOTE_SECONDS: f64 = 600.0;
+
+/// The latest onset, in seconds: 6 hours. At any tempo its tick fits in a MIDI file's 28 bits.
+pub const MAX_START_SECONDS: f64 = 21_600.0;
+
+/// The velocity of a note sent without one: the MIDI 1.0 specification's value for instruments
+/// that have no velocity.
+const DEFAULT_VELOCITY: u8 = 64;
+
+/// A song: its instruments in the order in which they were sent.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Score {
+    /// The instruments, those without notes included.
+    pub instruments: Vec<Instrument>,
+}
+
+/// One instrument and its notes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Instrument {
+    /// The name as sent, control characters removed; may be empty.
+    pub name: String,
+    /// The playable notes by onset, then pitch.
+    pub notes: Vec<Note>,
+    /// How many notes were left out, by reason.
+    pub skipped: BTreeMap<Skip, usize>,
+    /// How many notes were changed to make them playable, by reason.
+    pub repaired: BTreeMap<Repair, usize>,
+}
+
+/// A note that MIDI can hold.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Note {
+    /// The MIDI note number, 0 to 127; middle C is 60.
+    pub pitch: u8,
+    /// The onset, in seconds from the beginning of the audio; at least 0.
+    pub start: f64,
+    /// The end, in seconds from the beginning of the audio; not before `start`.
+    pub end: f64,
+    /// The velocity of the note on, 1 to 127.
+    pub velocity: u8,
+}
+
+/// Why a note is not in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Skip {
+    /// The pitch is missing or not a number.
+    NoPitch,
+    /// The pitch is not within 0 to 127.
+    PitchOutOfRange,
+    /// The start or the end is missing or not a finite number.
+    NoTime,
+    /// The note ends before the beginning of the audio.
+    BeforeTheBeginning,
+    /// The note begins after [`MAX_START_SECONDS`].
+    TooLate,
+}
+
+/// What was changed to make a note playable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Repair {
+    /// A pitch between two keys went to the nearer one.
+    PitchRounded,
+    /// A note that began before the beginning of the audio begins with it.
+    StartMovedToZero,
+    /// Start and end were the wrong way round.
+    TimesSwapped,
+    /// The note was longer than [`MAX_NOTE_SECONDS`] and ends there.
+    EndCut,
+    /// The note had no length; it gets one tick.
+    ZeroLength,
+    /// The velocity was missing or not a number; it is 64.
+    VelocityMissing,
+    /// The velocity was not within 0 to 1; it is the nearer of the two.
+    VelocityClamped,
+}
+
+impl Score {
+    /// The playable notes of what was sent.
+    pub fn new(parts: &[Part]) -> Self {
+        Self {
+            instruments: parts.iter().map(Instrument::new).collect(),
+        }
+    }
+
+    /// How many notes the score has.
+    pub fn note_count(&self) -> usize {
+        self.instruments.iter().map(|instrument| instrument.notes.len()).sum()
+    }
+
+    /// The end of the last note, in seconds; 0 without notes.
+    pub fn seconds(&self) -> f64 {
+        self.notes().map(|note| note.end).fold(0.0, f64::max)
+    }
+
+    /// The notes of all instruments, one instrument after the other.
+    pub fn notes(&self) -> impl Iterator<Item = &Note> {
+        self.instruments.iter().flat_map(|instrument| &instrument.notes)
+    }
+}
+
+impl Instrument {
+    fn new(part: &Part) -> Self {
+        let mut instrument = Self {
+            name: tidy(&part.name),
+            ..Self::default()
+        };
+        for sent in &part.notes {
+            let mut repairs = Vec::new();
+            match playable(sent, &mut repairs) {
+                Ok(note) => {
+                    instrument.notes.push(note);
+                    for repair in repairs {
+                        *instrument.repaired.entry(repair).or_default() += 1;
+                    }
+                }
+                Err(skip) => *instrument.skipped.entry(skip).or_default() += 1,
+            }
+        }
+        // The order of the members of a list carries no meaning: any order gives the same file.
+        instrument.notes.sort_by(|a, b| {
+            a.start
+                .total_cmp(&b.start)
+                .then(a.pitch.cmp(&b.pitch))
+                .then(a.end.total_cmp(&b.end))
+                .then(a.velocity.cmp(&b.velocity))
+        });
+        instrument
+    }
+}
+
+fn playable(sent: &SentNote, repairs: &mut Vec<Repair>) -> Result<Note, Skip> {
+    let pitch = sent.pitch.filter(|pitch| !pitch.is_nan()).ok_or(Skip::NoPitch)?;
+    let rounded = pitch.round();
+    if !(0.0..=127.0).contains(&rounded) {
+        return Err(Skip::PitchOutOfRange);
+    }
+    if rounded != pitch {
+        repairs.push(Repair::PitchRounded);
+    }
+
+    let seconds = |time: Option<f64>| time.filter(|time| time.is_finite()).ok_or(Skip::NoTime);
+    let (mut start, mut end) = (seconds(sent.start)?, seconds(sent.end)?);
+    if end < start {
+        (start, end) = (end, start);
+        repairs.push(Repair::TimesSwapped);
+    }
+    if start > MAX_START_SECONDS {
+        return Err(Skip::TooLate);
+    }
+    if start < 0.0 {
+        if end <= 0.0 {
+            return Err(Skip::BeforeTheBeginning);
+        }
+        start = 0.0;
+        repairs.push(Repair::StartMovedToZero);
+    }
+    if end == start {
+        repairs.push(Repair::ZeroLength);
+    }
+    if end - start > MAX_NOTE_SECONDS {
+        end = start + MAX_NOTE_SECONDS;
+        repairs.push(Repair::EndCut);
+    }
+
+    let velocity = match sent.velocity.filter(|velocity| !velocity.is_nan()) {
+        None => {
+            repairs.push(Repair::VelocityMissing);
+            DEFAULT_VELOCITY
+        }
+        Some(velocity) => {
+            let clamped = velocity.clamp(0.0, 1.0);
+            if clamped != velocity {
+                repairs.push(Repair::VelocityClamped);
+            }
+            // A note on of velocity 0 is a note off (MIDI 1.0), so the softest note has 1.
+            ((clamped * 127.0).round() as u8).max(1)
+        }
+    };
+    // `+ 0.0` makes an onset of -0.0 an ordinary zero.
+    Ok(Note {
+        pitch: rounded as u8,
+        start: start + 0.0,
+        end,
+        velocity,
+    })
+}
+
+/// A name without the characters that would disturb a track list, at most 120 characters of it.
+fn tidy(name: &str) -> String {
+    let spaced: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let words: Vec<&str> = spaced.split_whitespace().collect();
+    words.join(" ").chars().take(120).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn sent(pitch: f64, start: f64, end: f64, velocity: f64) -> SentNote {
+        SentNote {
+            pitch: Some(pitch),
+            start: Some(start),
+            end: Some(end),
+            velocity: Some(velocity),
+        }
+    }
+
+    fn one(note: SentNote) -> Instrument {
+        Instrument::new(&Part {
+            name: String::new(),
+            notes: vec![note],
+        })
+    }
+
+    #[test]
+    fn a_good_note_is_kept_as_it_is() {
+        let instrument = one(sent(60.0, 1.0, 2.0, 63.0 / 127.0));
+        assert_eq!(
+            instrument.notes,
+            [Note {
+                pitch: 60,
+                start: 1.0,
+                end: 2.0,
+                velocity: 63
+            }]
+        );
+        assert!(instrument.skipped.is_empty() && instrument.repaired.is_empty());
+    }
+
+    #[test]
+    fn each_velocity_of_the_providers_grid_survives() {
+        for k in 1..=127u8 {
+            assert_eq!(one(sent(60.0, 0.0, 1.0, f64::from(k) / 127.0)).notes[0].velocity, k);
+        }
+        assert_eq!(one(sent(60.0, 0.0, 1.0, 0.0)).notes[0].velocity, 1);
+    }
+
+    #[test]
+    fn what_midi_cannot_hold_is_skipped_and_named() {
+        let none = SentNote::default();
+        let nan = f64::NAN;
+        for (note, skip) in [
+            (none, Skip::NoPitch),
+            (sent(nan, 0.0, 1.0, 1.0), Skip::NoPitch),
+            (sent(128.0, 0.0, 1.0, 1.0), Skip::PitchOutOfRange),
+            (sent(-1.0, 0.0, 1.0, 1.0), Skip::PitchOutOfRange),
+            (sent(f64::INFINITY, 0.0, 1.0, 1.0), Skip::PitchOutOfRange),
+            (
+                SentNote {
+                    start: None,
+                    ..sent(1.0, 0.0, 1.0, 1.0)
+                },
+                Skip::NoTime,
+            ),
+            (sent(1.0, 0.0, f64::INFINITY, 1.0), Skip::NoTime),
+            (sent(1.0, -2.0, -1.0, 1.0), Skip::BeforeTheBeginning),
+            (sent(1.0, 1e9, 2e9, 1.0), Skip::TooLate),
+        ] {
+            let instrument = one(note);
+            assert_eq!(instrument.skipped, BTreeMap::from([(skip, 1)]), "{note:?}");
+            assert!(instrument.notes.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_nearly_right_is_repaired_and_named() {
+        let note = |pitch, start, end, velocity| Note {
+            pitch,
+            start,
+            end,
+            velocity,
+        };
+        for (sent, repair, repaired) in [
+            (sent(59.6, 0.0, 1.0, 1.0), Repair::PitchRounded, note(60, 0.0, 1.0, 127)),
+            (
+                sent(60.0, -0.5, 1.0, 1.0),
+                Repair::StartMovedToZero,
+                note(60, 0.0, 1.0, 127),
+            ),
+            (sent(60.0, 2.0, 1.0, 1.0), Repair::TimesSwapped, note(60, 1.0, 2.0, 127)),
+            (sent(60.0, 1.0, 1e6, 1.0), Repair::EndCut, note(60, 1.0, 601.0, 127)),
+            (sent(60.0, 1.0, 1.0, 1.0), Repair::ZeroLength, note(60, 1.0, 1.0, 127)),
+            (
+                SentNote {
+                    velocity: None,
+                    ..sent(60.0, 0.0, 1.0, 1.0)
+                },
+                Repair::VelocityMissing,
+                note(60, 0.0, 1.0, 64),
+            ),
+            (
+                sent(60.0, 0.0, 1.0, 100.0),
+                Repair::VelocityClamped,
+                note(60, 0.0, 1.0, 127),
+            ),
+            (
+                sent(60.0, 0.0, 1.0, -1.0),
+                Repair::VelocityClamped,
+                note(60, 0.0, 1.0, 1),
+            ),
+        ] {
+            let instrument = one(sent);
+            assert_eq!(instrument.repaired, BTreeMap::from([(repair, 1)]), "{sent:?}");
+            assert_eq!(instrument.notes, [repaired]);
+        }
+    }
+
+    #[test]
+    fn names_are_tidied() {
+        assert_eq!(tidy("  Grand\u{0}\tPiano\u{7f}\n"), "Grand Piano");
+        assert_eq!(tidy("Ütter 鼓"), "Ütter 鼓");
+        assert_eq!(tidy(&"é".repeat(500)).chars().count(), 120);
+    }
+}
