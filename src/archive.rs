@@ -8,14 +8,14 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::{
     Client,
-    error::{DisplayErrorContext, SdkError},
+    error::SdkError,
     operation::{get_object::GetObjectError, put_object::builders::PutObjectFluentBuilder},
     primitives::{ByteStream, DateTime, DateTimeFormat},
 };
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::{TaskId, rendering::State};
+use crate::{TaskId, aws, rendering::State};
 
 /// The prefix of archived bodies.
 pub const RAW: &str = "raw/";
@@ -175,7 +175,7 @@ impl Archive {
         let object = match self.s3.get_object().bucket(&self.bucket).key(key).send().await {
             Ok(object) => object,
             Err(SdkError::ServiceError(e)) if matches!(e.err(), GetObjectError::NoSuchKey(_)) => return Ok(None),
-            Err(e) => return Err(error("read", key, DisplayErrorContext(e))),
+            Err(e) => return Err(error("read", key, aws::reason(&e))),
         };
         let sent = object
             .metadata
@@ -188,11 +188,7 @@ impl Archive {
                 .unwrap_or(0)
         };
         let webhook_timestamp = sent.unwrap_or_else(stored);
-        let body = object
-            .body
-            .collect()
-            .await
-            .map_err(|e| error("read", key, DisplayErrorContext(e)))?;
+        let body = object.body.collect().await.map_err(|e| error("read", key, e))?;
         Ok(Some(RawObject {
             body: body.to_vec(),
             webhook_timestamp,
@@ -253,7 +249,7 @@ impl Archive {
                 }))
             }
             Err(SdkError::ServiceError(e)) if e.err().is_not_found() => Ok(None),
-            Err(e) => Err(error("look at", key, DisplayErrorContext(e))),
+            Err(e) => Err(error("look at", key, aws::reason(&e))),
         }
     }
 
@@ -291,7 +287,7 @@ async fn conditional(put: PutObjectFluentBuilder) -> Result<(), Conflict> {
         Err(e) => Err(match e.raw_response().map(|response| response.status().as_u16()) {
             Some(412) => Conflict::Changed,
             Some(409 | 404) => Conflict::Raced,
-            _ => Conflict::Failed(DisplayErrorContext(e).to_string()),
+            _ => Conflict::Failed(aws::reason(&e)),
         }),
     }
 }

@@ -4,13 +4,13 @@
 
 use std::borrow::Cow;
 
-use aws_sdk_sqs::{Client, error::DisplayErrorContext};
+use aws_sdk_sqs::Client;
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::{TaskId, archive};
+use crate::{TaskId, archive, aws};
 
 /// The version of the job's form.
 const VERSION: u32 = 1;
@@ -154,10 +154,7 @@ impl JobQueue {
         };
         let body = serde_json::to_string(job).map_err(|e| error(e.to_string()))?;
         let send = self.sqs.send_message().queue_url(&self.url).message_body(body);
-        send.send()
-            .await
-            .map(drop)
-            .map_err(|e| error(DisplayErrorContext(e).to_string()))
+        send.send().await.map(drop).map_err(|e| error(aws::reason(&e)))
     }
 }
 

@@ -10,14 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aws_sdk_secretsmanager::{
-    Client,
-    error::{DisplayErrorContext, SdkError},
-};
+use aws_sdk_secretsmanager::{Client, error::SdkError};
 use thiserror::Error;
 use tokio::sync::Mutex;
 
-use crate::provider::signature::Key;
+use crate::{aws, provider::signature::Key};
 
 /// How long keys are used before they are read again.
 pub const REREAD_AFTER: Duration = Duration::from_secs(300);
@@ -120,7 +117,7 @@ impl KeyRing {
             Err(SdkError::ServiceError(e)) if e.err().is_resource_not_found_exception() => Ok(None),
             Err(e) => Err(KeysUnavailable {
                 stage,
-                reason: DisplayErrorContext(e).to_string(),
+                reason: aws::reason(&e),
             }),
         }
     }

@@ -1,0 +1,77 @@
+# `make help` lists what there is.
+
+VENV         := .venv
+REQUIREMENTS := tests/requirements.txt
+PYTHON       ?= python3
+# The processor of the Lambdas: x86_64 or arm64.
+ARCH         ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
+# provided.al2023 has glibc 2.34. A plain `cargo build` on a newer system links against a newer one.
+GLIBC        := 2.34
+TARGET       := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu
+LAMBDAS      := receiver renderer
+STACK        := midihook
+
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export SAM_CLI_TELEMETRY := 0
+export PYTHONDONTWRITEBYTECODE := 1
+
+.DEFAULT_GOAL := help
+
+##@ Use
+.PHONY: run serve deploy build
+
+run: build ## Deploy to a local stack, send a signed callback, fetch the song into out/
+	$(PYTHON) -m tests.stack run
+
+serve: build ## Keep the local stack up, for a tunnel to point at, until Ctrl-C
+	$(PYTHON) -m tests.stack serve
+
+deploy: build ## Deploy to AWS; asks for what it needs the first time
+	@if grep -qs '^stack_name_deployed\|^region' samconfig.toml; then guided=; else guided=--guided; fi; \
+	sam deploy $$guided $(DEPLOY_FLAGS)
+
+build: $(VENV)/.ready ## Build the Lambdas in release mode, for SAM
+	@echo "==> Building the Lambdas for $(ARCH) (the first time takes some minutes)"
+	cargo lambda build --release --target $(TARGET).$(GLIBC) $(LAMBDAS:%=--bin %)
+	@echo "==> Packaging them for SAM"
+	sam build --parameter-overrides Architecture=$(ARCH)
+
+##@ Check
+.PHONY: test lint fmt
+
+test: lint build ## Everything: lint, unit, property, replayed-HTTP, doc and deployed-stack tests
+	cargo test
+	$(PYTHON) -m pytest tests
+
+lint: $(VENV)/.ready ## Formatting, clippy, docs, the template, the dependency tree
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+	sam validate --lint
+	tests/dependencies.sh
+
+fmt: ## Format the sources
+	cargo fmt
+
+##@ Other
+.PHONY: clean help
+
+clean: ## Remove all that was built, the tools included
+	rm -rf target .aws-sam out $(VENV)
+
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.ready: $(REQUIREMENTS)
+	@echo "==> Setting up the tools in $(VENV) (the first time takes a minute)"
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
+	@touch $@
+
+# What `sam build` calls for each function (BuildMethod: makefile).
+.PHONY: $(LAMBDAS:%=build-%)
+build-ReceiverFunction: package-receiver
+build-RendererFunction: package-renderer
+package-%:
+	cargo lambda build --quiet --release --target $(TARGET).$(GLIBC) --bin $*
+	cp target/lambda/$*/bootstrap "$(ARTIFACTS_DIR)/"

@@ -1,0 +1,42 @@
+//! The file that a command works on.
+
+use std::{
+    fs,
+    io::{self, Read as _},
+    path::Path,
+};
+
+use anyhow::Context as _;
+use midihook::{TaskId, provider::callback::find_task_ids};
+
+use crate::Refused;
+
+/// All bytes of a file, or of standard input for `-`.
+pub fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+    if file == Path::new("-") {
+        let mut bytes = Vec::new();
+        io::stdin()
+            .read_to_end(&mut bytes)
+            .context("cannot read standard input")?;
+        return Ok(bytes);
+    }
+    fs::read(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+/// The one task id of a body, if it has any.
+pub fn task_id(body: &[u8]) -> anyhow::Result<Option<TaskId>> {
+    let ids = find_task_ids(body).map_err(|e| {
+        Refused(format!(
+            "the input is {e}; it must be a saved callback or record-info answer"
+        ))
+    })?;
+    match ids.as_slice() {
+        [] => Ok(None),
+        [id] => {
+            Ok(Some(id.parse().map_err(|e| {
+                Refused(format!("the input's task id cannot be used: {e}"))
+            })?))
+        }
+        several => Err(Refused(format!("the input names more than one task id: {}", several.join(", "))).into()),
+    }
+}

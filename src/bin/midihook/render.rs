@@ -1,0 +1,99 @@
+//! `midihook render`: the renderer without AWS.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use midihook::rendering::{Document, SongSummary, State, render};
+
+use crate::{Refused, input};
+
+/// Write the MIDI file of a saved callback or record-info answer
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  midihook render callback.json                write <taskId>.mid beside you
+  midihook render callback.json -o song.mid    write song.mid
+  curl … | midihook render - -o - > song.mid   from and to a pipe
+  midihook render callback.json --json         print the result document")]
+pub struct Args {
+    /// The saved JSON; - for standard input
+    file: PathBuf,
+    /// Where to write the MIDI file; - for standard output [default: <taskId>.mid]
+    #[arg(short, long, value_name = "OUT")]
+    output: Option<PathBuf>,
+    /// Print the result document (JSON) on standard output instead of a summary
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let body = input::read(&args.file)?;
+    let task_id = input::task_id(&body)?;
+    // A record-info answer that was cut down to its notes has none.
+    let task_id = task_id.map_or_else(|| "song".parse(), Ok)?;
+    let rendering = render(&task_id, None, &body);
+    let document = &rendering.document;
+
+    let to_stdout = args.output.as_deref() == Some(Path::new("-"));
+    if args.json && to_stdout {
+        return Err(Refused("--json and -o - both want standard output".to_owned()).into());
+    }
+    if args.json {
+        io::stdout()
+            .write_all(&document.to_json())
+            .context("cannot write to standard output")?;
+    }
+    let Some(midi) = &rendering.midi else {
+        return Err(Refused(no_song(document)).into());
+    };
+    if to_stdout {
+        io::stdout()
+            .write_all(midi)
+            .context("cannot write to standard output")?;
+    } else {
+        let output = args.output.clone().unwrap_or_else(|| format!("{task_id}.mid").into());
+        fs::write(&output, midi).with_context(|| format!("cannot write {}", output.display()))?;
+        if !args.json {
+            print!("{}", document.song.as_ref().map(summary).unwrap_or_default());
+            println!("wrote {}", output.display());
+        }
+    }
+    for warning in &document.warnings {
+        eprintln!("note: {warning}");
+    }
+    Ok(())
+}
+
+fn no_song(document: &Document) -> String {
+    match (&document.state, &document.failure) {
+        (State::Failed, Some(failure)) => {
+            let code = failure.code.map(|code| format!(" (code {code})")).unwrap_or_default();
+            format!(
+                "there is no song: the provider reported a failure{code}: {}",
+                failure.message
+            )
+        }
+        _ => format!("there is no song: {}", document.warnings.join("; ")),
+    }
+}
+
+fn summary(song: &SongSummary) -> String {
+    let mut lines = format!(
+        "{} notes, {:.1} s, {:.0} BPM\n",
+        song.notes, song.seconds, song.tempo.bpm
+    );
+    for instrument in &song.instruments {
+        let (name, notes, channel) = (&instrument.name, instrument.notes, instrument.channel);
+        let plays_as = if *name == instrument.plays_as {
+            String::new()
+        } else {
+            format!("  plays as {}", instrument.plays_as)
+        };
+        lines += &format!("  {name:<28} {notes:>6} notes  channel {channel:>2}{plays_as}\n");
+    }
+    lines
+}

@@ -1,0 +1,85 @@
+//! `midihook send`: a callback as the provider would send it.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
+
+use anyhow::{Context as _, anyhow};
+use midihook::provider::signature::{Key, SIGNATURE_HEADER, TIMESTAMP_HEADER};
+
+use crate::{Refused, input};
+
+/// The provider gives up after as long.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Sign a saved callback and post it, as the provider would
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  export MIDIHOOK_KEY=…                         keeps the key out of the process list
+  midihook send https://….amazonaws.com/callback callback.json
+  midihook send http://localhost:9000/callback - < callback.json")]
+pub struct Args {
+    /// The callBackUrl
+    url: String,
+    /// The JSON to post, byte for byte; - for standard input
+    file: PathBuf,
+    /// The webhookHmacKey to sign with
+    #[arg(long, env = "MIDIHOOK_KEY", hide_env_values = true)]
+    key: String,
+    /// The task id to sign, for a body that has none or more than one [default: the body's]
+    #[arg(long, value_name = "ID")]
+    task_id: Option<String>,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let key = Key::new(&args.key)
+        .ok_or_else(|| Refused("the key is empty: give it with --key or in MIDIHOOK_KEY".to_owned()))?;
+    let body = input::read(&args.file)?;
+    let task_id = match &args.task_id {
+        Some(task_id) => task_id.clone(),
+        None => {
+            let found = input::task_id(&body)?;
+            found
+                .ok_or_else(|| Refused("the input has no task id to sign: give one with --task-id".to_owned()))?
+                .to_string()
+        }
+    };
+    let timestamp = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .context("the clock is before 1970")?
+        .as_secs()
+        .to_string();
+
+    // A refused callback has an answer worth reading.
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(TIMEOUT))
+        .http_status_as_error(false)
+        .build()
+        .into();
+    let request = agent
+        .post(&args.url)
+        .header("content-type", "application/json")
+        .header(TIMESTAMP_HEADER, &timestamp)
+        .header(SIGNATURE_HEADER, key.sign(&task_id, &timestamp));
+    let mut response = request
+        .send(&body)
+        .with_context(|| format!("cannot post to {}", args.url))?;
+    let status = response.status();
+    let answer = response.body_mut().read_to_string().unwrap_or_default();
+    match status.as_u16() {
+        200 => {
+            println!("{status}  {answer}");
+            Ok(())
+        }
+        401 => Err(Refused(format!(
+            "{status}: {answer}\nThe key is not the one that was deployed, or this machine's clock is off."
+        ))
+        .into()),
+        400..500 => Err(Refused(format!("{status}: {answer}")).into()),
+        _ => Err(anyhow!(
+            "{status}: {answer}\nThe server could not take it now; the provider would try again."
+        )),
+    }
+}

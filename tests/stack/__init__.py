@@ -1,0 +1,1 @@
+"""The deployed template, on a local AWS stack."""

@@ -1,0 +1,89 @@
+"""`make run` and `make serve`."""
+
+import json
+import os
+import pathlib
+import secrets
+import sys
+import time
+
+from tests.stack.local import ROOT, LocalStack, StackError
+
+SAMPLE = ROOT / "events" / "callback-success.json"
+OUT = pathlib.Path("out")
+
+
+def say(line):
+    print(f"==> {line}", flush=True)
+
+
+def save(stack, key):
+    """Copies an object of midi/ into out/."""
+    OUT.mkdir(exist_ok=True)
+    path = OUT / pathlib.PurePosixPath(key).name
+    path.write_bytes(stack.read(key))
+    return path
+
+
+def summary(document):
+    """A result document for people."""
+    lines = [f"task {document['taskId']}: {document['state']}"]
+    if failure := document.get("failure"):
+        lines.append(f"  the provider said: {failure.get('code', '')} {failure['message']}")
+    if song := document.get("song"):
+        lines.append(f"  {song['notes']} notes, {song['seconds']:.1f} s, {song['tempo']['bpm']:g} BPM")
+        lines += [
+            f"  {instrument['name']:<26} {instrument['notes']:>5} notes  channel {instrument['channel']:>2}"
+            for instrument in song["instruments"]
+        ]
+    return "\n".join(lines + [f"  note: {warning}" for warning in document["warnings"]])
+
+
+def run():
+    began = time.monotonic()
+    body = SAMPLE.read_bytes()
+    task_id = json.loads(body)["data"]["taskId"]
+    with LocalStack(secrets.token_urlsafe(24), say) as stack:
+        print(f"    callback URL  {stack.outputs['CallbackUrl']}")
+        print(f"    bucket        {stack.bucket}")
+        say(f"Sending {SAMPLE.relative_to(ROOT)}, signed")
+        answer = stack.post(body, task_id)
+        print(f"    {answer.status_code} {answer.text}")
+        if answer.status_code != 200:
+            raise StackError(f"the callback was not accepted; the functions' logs:\n{''.join(stack.logs())}")
+        say("Waiting for the song")
+        document = stack.result(task_id)
+        paths = [save(stack, key) for key in stack.keys(f"midi/{task_id}.")]
+        say("Stopping the stack")
+    print(f"\n{summary(document)}\n")
+    for path in paths:
+        print(f"  {path}  ({path.stat().st_size:,} bytes)")
+    print(f"\nDone in {time.monotonic() - began:.0f} s.")
+
+
+def serve():
+    key = os.environ.get("MIDIHOOK_KEY") or secrets.token_urlsafe(24)
+    with LocalStack(key, say) as stack:
+        port = stack.front(int(os.environ.get("PORT", 0))).server_address[1]
+        print(f"\n    callback URL  http://127.0.0.1:{port}/callback")
+        print(f"    key           {key if 'MIDIHOOK_KEY' not in os.environ else '(from MIDIHOOK_KEY)'}")
+        print("\nPoint a tunnel at the URL. Songs are copied to out/. Ctrl-C stops and forgets the stack.\n", flush=True)
+        s3, seen = stack.client("s3"), {}
+        try:
+            while True:
+                for entry in s3.list_objects_v2(Bucket=stack.bucket, Prefix="midi/").get("Contents", []):
+                    if seen.get(entry["Key"]) != entry["ETag"]:
+                        seen[entry["Key"]] = entry["ETag"]
+                        print(save(stack, entry["Key"]), flush=True)
+                time.sleep(1)
+        except KeyboardInterrupt:
+            say("Stopping the stack")
+
+
+if __name__ == "__main__":
+    try:
+        {"run": run, "serve": serve}[sys.argv[1]]()
+    except (StackError, TimeoutError) as error:
+        sys.exit(f"midihook: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

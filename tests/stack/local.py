@@ -1,0 +1,215 @@
+"""A local AWS stack: MiniStack on the loopback interface, with IAM enforced and TLS, and the product
+deployed on it by `sam deploy` from the same template.yaml that goes to AWS."""
+
+import base64
+import hashlib
+import hmac
+import http.server
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+import boto3
+import requests
+import trustme
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+REGION = "us-east-1"
+STACK_NAME = "midihook"
+
+
+class StackError(Exception):
+    """The stack did not come up; the text says what to read."""
+
+
+def wait_for(what, condition, seconds=60, every=0.1):
+    """The first true value of condition(); an error that names `what` if there is none in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        if value := condition():
+            return value
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {seconds} s for {what}")
+        time.sleep(every)
+
+
+def sign(key, task_id, timestamp):
+    """The provider's signature, written down a second time, so that the product's own is checked."""
+    mac = hmac.new(key.encode(), f"{task_id}.{timestamp}".encode(), hashlib.sha256)
+    return base64.b64encode(mac.digest()).decode()
+
+
+class LocalStack:
+    """`with LocalStack(key) as stack:` starts MiniStack and deploys; the end stops and forgets it."""
+
+    def __init__(self, key, say=lambda line: None):
+        self.key = key
+        self.say = say
+        self.outputs = {}
+
+    def __enter__(self):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="midihook-"))
+        try:
+            self._start()
+            self._deploy()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        if process := getattr(self, "process", None):
+            # The functions are its children, each in the same session.
+            self._signal(signal.SIGTERM)
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                pass
+            self._signal(signal.SIGKILL)
+            process.wait()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _signal(self, number):
+        try:
+            os.killpg(self.process.pid, number)
+        except ProcessLookupError:
+            pass
+
+    def _start(self):
+        self.say("Starting the local AWS stack (loopback only, IAM enforced, TLS)")
+        ca = trustme.CA()
+        server = ca.issue_cert("localhost", "127.0.0.1")
+        files = {name: self.directory / f"{name}.pem" for name in ("ca", "cert", "key")}
+        ca.cert_pem.write_to_path(files["ca"])
+        server.cert_chain_pems[0].write_to_path(files["cert"])
+        server.private_key_pem.write_to_path(files["key"])
+        self.ca = str(files["ca"])
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.endpoint = f"https://127.0.0.1:{self.port}"
+
+        # Nothing of the caller's own AWS settings may reach the stack, or the other way round.
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_CA_BUNDLE": self.ca,
+            "SAM_CLI_TELEMETRY": "0",
+        }
+        ministack = self.environment | {
+            "AUTH": "true",
+            "BIND_HOST": "127.0.0.1",
+            "GATEWAY_PORT": str(self.port),
+            "IOT_MTLS_ENABLED": "0",
+            # TLS, or the bucket's TLS-only policy would refuse the functions. They inherit the CA.
+            "USE_SSL": "1",
+            "MINISTACK_SSL_CERT": str(files["cert"]),
+            "MINISTACK_SSL_KEY": str(files["key"]),
+            "SSL_CERT_FILE": self.ca,
+            "TMPDIR": str(self.directory),
+        }
+        self.log = self.directory / "ministack.log"
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                ["ministack"], env=ministack, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        wait_for("MiniStack to answer", self._is_up)
+
+    def _is_up(self):
+        if self.process.poll() is not None:
+            raise StackError(f"MiniStack ended at once:\n{self.log.read_text()[-2000:]}")
+        try:
+            return requests.get(f"{self.endpoint}/_ministack/health", verify=self.ca, timeout=2).ok
+        except requests.RequestException:
+            return False
+
+    def _deploy(self):
+        self.say("Deploying template.yaml with sam deploy")
+        self.deploy()
+        described = self.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"][0]
+        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
+        api_id = self.outputs["CallbackUrl"].split("//")[1].split(".")[0]
+        # The host name of the output resolves only where *.localhost does.
+        self.callback_url = f"{self.endpoint}/_aws/execute-api/{api_id}/$default/callback"
+        self.bucket = self.outputs["BucketName"]
+
+    def deploy(self, *parameters):
+        """Deploys again, with further template parameters."""
+        command = ["sam", "deploy", "--config-env", "local", "--parameter-overrides", f"WebhookHmacKey={self.key}", *parameters]
+        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True)
+        if done.returncode:
+            raise StackError(f"sam deploy failed:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
+
+    def client(self, service):
+        """A boto3 client with the rights of the account's root."""
+        session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
+        return session.client(service, endpoint_url=self.endpoint, verify=self.ca)
+
+    def post(self, body, task_id, key=None, timestamp=None, headers=None):
+        """Posts a body as the provider would; `headers` replace or, if None, remove the usual ones."""
+        timestamp = str(int(time.time())) if timestamp is None else timestamp
+        usual = {
+            "content-type": "application/json",
+            "x-webhook-timestamp": timestamp,
+            "x-webhook-signature": sign(self.key if key is None else key, task_id, timestamp),
+        }
+        return requests.post(self.callback_url, data=body, headers=usual | (headers or {}), verify=self.ca, timeout=20)
+
+    def keys(self, prefix=""):
+        """The keys in the bucket."""
+        pages = self.client("s3").get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+
+    def read(self, key):
+        """An object's bytes."""
+        return self.client("s3").get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
+    def result(self, task_id, seconds=60):
+        """The result document of a task, once it is there."""
+        key = f"midi/{task_id}.json"
+        wait_for(key, lambda: key in self.keys(key), seconds)
+        return json.loads(self.read(key))
+
+    def logs(self):
+        """All log lines of both functions."""
+        logs = self.client("logs")
+        groups = [self.outputs["ReceiverLogGroup"], self.outputs["RendererLogGroup"]]
+        pages = [page for group in groups for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group)]
+        return [event["message"] for page in pages for event in page["events"]]
+
+    def front(self, port=0):
+        """A plain http://127.0.0.1:<port>/callback before the stack's own long https URL; its server
+        runs until shutdown()."""
+        stack = self
+
+        class Front(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                if self.path.split("?")[0] != "/callback":
+                    return self.send_error(404)
+                body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                passed = {name: value for name, value in self.headers.items() if name.lower() not in ("host", "connection")}
+                answer = requests.post(stack.callback_url, data=body, headers=passed, verify=stack.ca, timeout=20)
+                self.send_response(answer.status_code)
+                self.send_header("content-type", answer.headers.get("content-type", "text/plain"))
+                self.send_header("content-length", str(len(answer.content)))
+                self.end_headers()
+                self.wfile.write(answer.content)
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Front)
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return server
