@@ -1,0 +1,6 @@
+//! The edges: both handlers over a fake account, asserting what goes over the wire.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod fake;
+mod receiver;
+mod renderer;

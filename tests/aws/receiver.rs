@@ -1,0 +1,366 @@
+//! Request → answer, and what was stored and queued.
+
+use std::time::{Duration, SystemTime};
+
+use lambda_http::{Body, Request};
+use midihook::{
+    archive::{Archive, raw_key},
+    aws,
+    jobs::JobQueue,
+    keys::KeyRing,
+    provider::signature::Key,
+    receiver::{MAX_BODY_BYTES, Receiver},
+};
+use serde_json::{Value, json};
+
+use crate::fake::{Aws, BUCKET, Fault, QUEUE_URL};
+
+const KEY: &str = "test-key";
+/// When the sample events were signed.
+const NOW: u64 = 1_795_478_400;
+const TASK: &str = "5c79c0ffeebe8e";
+
+fn receiver(aws: &Aws) -> Receiver {
+    let config = aws.config();
+    Receiver {
+        keys: KeyRing::new(aws_sdk_secretsmanager::Client::new(&config), "secret".to_owned()),
+        archive: Archive::new(aws::s3(&config), BUCKET.to_owned()),
+        jobs: JobQueue::new(aws_sdk_sqs::Client::new(&config), QUEUE_URL.to_owned()),
+        tolerance: Duration::from_secs(300),
+    }
+}
+
+async fn answer(receiver: &Receiver, request: &Request) -> (u16, Value) {
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
+    let response = receiver.handle(request, now).await;
+    (
+        response.status().as_u16(),
+        serde_json::from_str(response.body()).unwrap(),
+    )
+}
+
+fn event(name: &str) -> Request {
+    let json = std::fs::read_to_string(format!("events/{name}.json")).unwrap();
+    lambda_http::request::from_str(&json).unwrap()
+}
+
+fn signed(body: impl Into<Vec<u8>>, task_id: &str) -> Request {
+    let body: Vec<u8> = body.into();
+    request(
+        body,
+        &NOW.to_string(),
+        &Key::new(KEY).unwrap().sign(task_id, &NOW.to_string()),
+    )
+}
+
+fn request(body: Vec<u8>, timestamp: &str, signature: &str) -> Request {
+    lambda_http::http::Request::post("https://example.com/callback")
+        .header("x-webhook-timestamp", timestamp)
+        .header("x-webhook-signature", signature)
+        .body(Body::Binary(body))
+        .unwrap()
+}
+
+fn accepted(task_id: &str) -> (u16, Value) {
+    (200, json!({"status": "accepted", "taskId": task_id}))
+}
+
+fn unauthorized() -> (u16, Value) {
+    (401, json!({"error": "unauthorized"}))
+}
+
+fn unavailable() -> (u16, Value) {
+    (503, json!({"error": "try again"}))
+}
+
+/// Nothing of a request that has no 200 may be kept.
+fn assert_nothing_kept(aws: &Aws) {
+    assert_eq!(aws.keys(), [""; 0]);
+    assert_eq!(aws.state().messages, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_callback_is_stored_then_queued_then_answered() {
+    let aws = Aws::with_key(KEY);
+    assert_eq!(answer(&receiver(&aws), &event("request-success")).await, accepted(TASK));
+
+    let body = std::fs::read("events/callback-success.json").unwrap();
+    let key = raw_key(&TASK.parse().unwrap(), &body);
+    let calls = aws.calls();
+    assert_eq!(
+        calls[2..],
+        [format!("PUT {key}"), "SendMessage".to_owned()],
+        "in this order"
+    );
+    assert_eq!(aws.body(&key), body, "byte for byte");
+
+    let put = aws.state().calls[2].clone();
+    assert_eq!(put.headers["if-none-match"], "*");
+    assert_eq!(put.headers["content-type"], "application/json");
+    assert_eq!(put.headers["x-amz-meta-received-at"], "2026-11-24T00:00:00Z");
+    assert_eq!(put.headers["x-amz-meta-webhook-timestamp"], NOW.to_string());
+    assert_eq!(put.headers["x-amz-meta-source"], "callback");
+
+    let job: Value = serde_json::from_str(&aws.state().messages[0]).unwrap();
+    assert_eq!(job, json!({"version": 1, "taskId": TASK, "bucket": BUCKET, "key": key}));
+}
+
+#[tokio::test]
+async fn a_base64_encoded_body_is_stored_as_the_provider_sent_it() {
+    let aws = Aws::with_key(KEY);
+    assert_eq!(answer(&receiver(&aws), &event("request-base64")).await, accepted(TASK));
+    let body = std::fs::read("events/callback-success.json").unwrap();
+    assert_eq!(aws.body(&raw_key(&TASK.parse().unwrap(), &body)), body);
+}
+
+#[tokio::test]
+async fn a_failure_callback_is_kept_too() {
+    let aws = Aws::with_key(KEY);
+    assert_eq!(
+        answer(&receiver(&aws), &event("request-failure")).await,
+        accepted("5c79c0ffeebe8f")
+    );
+    assert_eq!(aws.keys().len(), 1);
+}
+
+#[tokio::test]
+async fn the_same_body_again_is_one_object_and_another_job() {
+    let aws = Aws::with_key(KEY);
+    let receiver = receiver(&aws);
+    for _ in 0..5 {
+        assert_eq!(answer(&receiver, &event("request-success")).await, accepted(TASK));
+    }
+    assert_eq!(aws.keys().len(), 1);
+    assert_eq!(aws.state().messages.len(), 5);
+    assert_eq!(
+        aws.calls()
+            .iter()
+            .filter(|call| call.starts_with("GetSecretValue"))
+            .count(),
+        2,
+        "the keys are read once"
+    );
+}
+
+#[tokio::test]
+async fn another_body_of_the_task_is_kept_beside_the_first() {
+    let aws = Aws::with_key(KEY);
+    let receiver = receiver(&aws);
+    for body in [r#"{"taskId":"t","code":200}"#, r#"{"taskId":"t","code":500}"#] {
+        assert_eq!(answer(&receiver, &signed(body, "t")).await, accepted("t"));
+    }
+    assert_eq!(aws.keys().len(), 2);
+}
+
+#[tokio::test]
+async fn a_race_at_the_put_is_run_again_until_the_object_is_there() {
+    let aws = Aws::with_key(KEY);
+    aws.fail("PUT", [Fault::Status(409), Fault::Status(409)]);
+    assert_eq!(answer(&receiver(&aws), &event("request-success")).await, accepted(TASK));
+    assert_eq!((aws.keys().len(), aws.state().messages.len()), (1, 1));
+
+    let lost = Aws::with_key(KEY);
+    lost.fail("PUT", vec![Fault::Status(409); 50]);
+    assert_eq!(answer(&receiver(&lost), &event("request-success")).await, unavailable());
+    assert_eq!(
+        lost.state().messages,
+        [""; 0],
+        "no job for an object that may not be there"
+    );
+}
+
+#[tokio::test]
+async fn an_unbelieved_request_leaves_nothing_and_learns_nothing() {
+    let now = NOW.to_string();
+    let key = Key::new(KEY).unwrap();
+    let body = br#"{"taskId":"t"}"#.to_vec();
+    let good = key.sign("t", &now);
+    let with = |timestamp: &str, signature: &str| request(body.clone(), timestamp, signature);
+    let at = |seconds: u64| with(&seconds.to_string(), &key.sign("t", &seconds.to_string()));
+    let without = |header: &str| {
+        let mut request = with(&now, &good);
+        request.headers_mut().remove(header);
+        request
+    };
+    let twice = |header: &'static str, value: &str| {
+        let mut request = with(&now, &good);
+        request.headers_mut().append(header, value.parse().unwrap());
+        request
+    };
+    for (why, unbelieved) in [
+        ("wrong key", event("request-bad-signature")),
+        ("another task's signature", with(&now, &key.sign("u", &now))),
+        ("another time's signature", with(&(NOW + 1).to_string(), &good)),
+        ("stale", at(NOW - 301)),
+        ("future", at(NOW + 301)),
+        ("milliseconds", at(NOW * 1000)),
+        ("no timestamp", without("x-webhook-timestamp")),
+        ("no signature", without("x-webhook-signature")),
+        ("two timestamps", twice("x-webhook-timestamp", &now)),
+        ("two signatures", twice("x-webhook-signature", &good)),
+        ("not base64", with(&now, "***")),
+        ("empty signature", with(&now, "")),
+        ("truncated", with(&now, &good[..40])),
+        (
+            "two ids, neither signed",
+            request(br#"{"taskId":"t","task_id":"u"}"#.to_vec(), &now, &key.sign("v", &now)),
+        ),
+        (
+            "an unfit id, not signed",
+            request(br#"{"taskId":"../t"}"#.to_vec(), &now, &good),
+        ),
+    ] {
+        let aws = Aws::with_key(KEY);
+        assert_eq!(answer(&receiver(&aws), &unbelieved).await, unauthorized(), "{why}");
+        assert_nothing_kept(&aws);
+    }
+}
+
+#[tokio::test]
+async fn without_a_key_every_request_is_refused() {
+    for aws in [Aws::default(), Aws::with_key(""), Aws::with_key(" \n")] {
+        assert_eq!(answer(&receiver(&aws), &event("request-success")).await, unauthorized());
+        assert_nothing_kept(&aws);
+    }
+}
+
+#[tokio::test]
+async fn a_malformed_body_is_told_why_only_when_signed() {
+    for (body, signed_id, error) in [
+        ("not json", "t", "malformed"),
+        ("{}", "t", "malformed"),
+        ("", "t", "malformed"),
+        (
+            r#"{"taskId":"t","data":{"taskId":"u"}}"#,
+            "u",
+            "the body names more than one task id",
+        ),
+        (
+            r#"{"taskId":"../t"}"#,
+            "../t",
+            "the task id must be 1 to 128 characters of A-Z a-z 0-9 . _ - and neither \".\" nor \"..\"",
+        ),
+    ] {
+        let aws = Aws::with_key(KEY);
+        assert_eq!(
+            answer(&receiver(&aws), &signed(body, signed_id)).await,
+            (400, json!({"error": error})),
+            "{body}"
+        );
+        assert_nothing_kept(&aws);
+    }
+}
+
+#[tokio::test]
+async fn a_body_too_large_is_refused_before_anything_is_done_with_it() {
+    let aws = Aws::with_key(KEY);
+    let large = signed(vec![b' '; MAX_BODY_BYTES + 1], "t");
+    assert_eq!(
+        answer(&receiver(&aws), &large).await,
+        (413, json!({"error": "the body is too large"}))
+    );
+    assert_eq!(aws.calls(), [""; 0]);
+}
+
+#[tokio::test]
+async fn both_keys_of_a_rotation_are_accepted() {
+    let aws = Aws::with_key("new");
+    aws.state().keys.insert("AWSPREVIOUS", KEY.to_owned());
+    assert_eq!(answer(&receiver(&aws), &event("request-success")).await, accepted(TASK));
+}
+
+#[tokio::test]
+async fn a_rotated_key_is_seen_by_the_first_callback_that_needs_it_and_a_stranger_cannot_ask_without_end() {
+    let aws = Aws::with_key("old");
+    let receiver = receiver(&aws);
+    let readings = || {
+        aws.calls()
+            .iter()
+            .filter(|call| *call == "GetSecretValue AWSCURRENT")
+            .count()
+    };
+    let old = request(
+        br#"{"taskId":"t"}"#.to_vec(),
+        &NOW.to_string(),
+        &Key::new("old").unwrap().sign("t", &NOW.to_string()),
+    );
+    assert_eq!(answer(&receiver, &old).await, accepted("t"));
+    assert_eq!(readings(), 1);
+
+    aws.state().keys.insert("AWSCURRENT", KEY.to_owned());
+    aws.state().keys.insert("AWSPREVIOUS", "old".to_owned());
+    assert_eq!(answer(&receiver, &event("request-success")).await, accepted(TASK));
+    assert_eq!(
+        answer(&receiver, &old).await,
+        accepted("t"),
+        "callbacks on their way when the key was rotated"
+    );
+    assert_eq!(readings(), 2);
+
+    for _ in 0..100 {
+        assert_eq!(answer(&receiver, &event("request-bad-signature")).await, unauthorized());
+    }
+    assert_eq!(readings(), 2);
+}
+
+#[tokio::test]
+async fn when_aws_fails_the_provider_is_asked_to_call_again() {
+    for what in [
+        "GetSecretValue AWSCURRENT",
+        "GetSecretValue AWSPREVIOUS",
+        "PUT",
+        "SendMessage",
+    ] {
+        let aws = Aws::with_key(KEY);
+        aws.fail(what, vec![Fault::Status(500); 3]);
+        let receiver = receiver(&aws);
+        assert_eq!(
+            answer(&receiver, &event("request-success")).await,
+            unavailable(),
+            "{what}"
+        );
+        assert_eq!(aws.state().messages.len(), 0, "{what}");
+        assert_eq!(
+            answer(&receiver, &event("request-success")).await,
+            accepted(TASK),
+            "{what}: the provider's retry"
+        );
+        assert_eq!((aws.keys().len(), aws.state().messages.len()), (1, 1), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_passing_fault_is_overcome_within_the_answer() {
+    for what in ["GetSecretValue", "PUT", "SendMessage"] {
+        for fault in [Fault::Status(500), Fault::Status(503), Fault::AnswerLost] {
+            let aws = Aws::with_key(KEY);
+            aws.fail(what, [fault]);
+            assert_eq!(
+                answer(&receiver(&aws), &event("request-success")).await,
+                accepted(TASK),
+                "{what} {fault:?}"
+            );
+            assert_eq!(aws.keys().len(), 1);
+            assert!(!aws.state().messages.is_empty());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_aws_hangs_there_is_an_answer_within_ten_seconds() {
+    for what in ["GetSecretValue", "PUT", "SendMessage", ""] {
+        let aws = Aws::with_key(KEY);
+        aws.fail(what, vec![Fault::Hang; 100]);
+        let began = tokio::time::Instant::now();
+        assert_eq!(
+            answer(&receiver(&aws), &event("request-success")).await,
+            unavailable(),
+            "{what}"
+        );
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "{what}: {:?}",
+            began.elapsed()
+        );
+    }
+}

@@ -1,0 +1,226 @@
+//! Messages → results, and which of them come back.
+
+use aws_lambda_events::event::sqs::SqsEvent;
+use midihook::{
+    archive::{Archive, raw_key},
+    aws,
+    jobs::Job,
+    renderer::Renderer,
+};
+use serde_json::{Value, json};
+
+use crate::fake::{Aws, BUCKET, Fault};
+
+const TASK: &str = "5c79c0ffeebe8e";
+
+async fn failures(aws: &Aws, event: Value) -> Vec<String> {
+    let event: SqsEvent = serde_json::from_value(event).unwrap();
+    let renderer = Renderer {
+        archive: Archive::new(aws::s3(&aws.config()), BUCKET.to_owned()),
+    };
+    let response = renderer.handle(event).await;
+    response
+        .batch_item_failures
+        .into_iter()
+        .map(|failure| failure.item_identifier)
+        .collect()
+}
+
+fn batch(bodies: &[String]) -> Value {
+    let records: Vec<Value> = (1..)
+        .zip(bodies)
+        .map(|(id, body)| json!({"messageId": format!("m{id}"), "body": body}))
+        .collect();
+    json!({ "Records": records })
+}
+
+fn file(name: &str) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(format!("events/{name}.json")).unwrap()).unwrap()
+}
+
+/// Puts a body as the receiver does; the job for it.
+fn archive(aws: &Aws, task: &str, body: &str, webhook_timestamp: u64) -> String {
+    let task_id = task.parse().unwrap();
+    let key = raw_key(&task_id, body.as_bytes());
+    aws.put(
+        &key,
+        body.as_bytes(),
+        &[("webhook-timestamp", &webhook_timestamp.to_string())],
+    );
+    serde_json::to_string(&Job::new(task_id, BUCKET, key)).unwrap()
+}
+
+fn document(aws: &Aws, task: &str) -> Value {
+    serde_json::from_slice(&aws.body(&format!("midi/{task}.json"))).unwrap()
+}
+
+fn song(pitch: u8) -> String {
+    format!(
+        r#"{{"code":200,"data":{{"taskId":"t","instruments":[{{"name":"Piano","notes":[{{"pitch":{pitch},"start":0,"end":1,"velocity":1}}]}}]}}}}"#
+    )
+}
+
+const FAILURE: &str = r#"{"code":500,"msg":"no","taskId":"t","data":null}"#;
+
+#[tokio::test]
+async fn every_form_of_a_job_renders_the_song() {
+    let body = std::fs::read_to_string("events/callback-success.json").unwrap();
+    for event in ["sqs-job", "sqs-s3-event", "sqs-eventbridge"] {
+        let aws = Aws::default();
+        archive(&aws, TASK, &body, 7);
+        assert_eq!(failures(&aws, file(event)).await, [""; 0], "{event}");
+        assert!(aws.body(&format!("midi/{TASK}.mid")).starts_with(b"MThd"), "{event}");
+        let document = document(&aws, TASK);
+        assert_eq!(
+            (&document["state"], &document["song"]["notes"]),
+            (&"rendered".into(), &6.into()),
+            "{event}"
+        );
+        assert_eq!(
+            document["source"],
+            json!({"key": raw_key(&TASK.parse().unwrap(), body.as_bytes()), "webhookTimestamp": 7})
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_document_is_written_last_and_only_over_what_was_seen() {
+    let aws = Aws::default();
+    let job = archive(&aws, "t", &song(60), 1);
+    failures(&aws, batch(&[job])).await;
+    let calls = aws.calls();
+    assert_eq!(
+        calls[1..],
+        [
+            "HEAD midi/t.mid",
+            "PUT midi/t.mid",
+            "HEAD midi/t.json",
+            "PUT midi/t.json"
+        ]
+    );
+    let state = aws.state();
+    assert!(
+        state
+            .calls
+            .iter()
+            .filter(|call| call.what.starts_with("PUT"))
+            .all(|call| call.headers["if-none-match"] == "*")
+    );
+    assert_eq!(state.objects["midi/t.mid"].headers["content-type"], "audio/midi");
+    assert_eq!(state.objects["midi/t.json"].headers["content-type"], "application/json");
+}
+
+#[tokio::test]
+async fn the_same_job_again_writes_nothing() {
+    let aws = Aws::default();
+    let job = archive(&aws, "t", &song(60), 1);
+    for _ in 0..3 {
+        assert_eq!(failures(&aws, batch(&[job.clone(), job.clone()])).await, [""; 0]);
+    }
+    assert_eq!(aws.calls().iter().filter(|call| call.starts_with("PUT")).count(), 2);
+}
+
+#[tokio::test]
+async fn the_newest_song_decides_in_whatever_order_jobs_arrive() {
+    let bodies = [(song(60), 1), (song(72), 3), (song(64), 2), (FAILURE.to_owned(), 9)];
+    let mut outcomes = Vec::new();
+    for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2], [2, 0, 3, 1]] {
+        let aws = Aws::default();
+        let jobs: Vec<String> = bodies
+            .iter()
+            .map(|(body, time)| archive(&aws, "t", body, *time))
+            .collect();
+        for index in order {
+            assert_eq!(failures(&aws, batch(&jobs[index..=index])).await, [""; 0]);
+        }
+        assert_eq!(document(&aws, "t")["source"]["webhookTimestamp"], 3, "{order:?}");
+        outcomes.push((aws.body("midi/t.mid"), aws.body("midi/t.json")));
+    }
+    outcomes.dedup();
+    assert_eq!(outcomes.len(), 1);
+}
+
+#[tokio::test]
+async fn each_kind_of_body_ends_in_its_state_and_none_comes_back() {
+    for (body, state) in [
+        (FAILURE, "failed"),
+        (r#"{"code":200,"data":{"taskId":"t","state":"complete"}}"#, "empty"),
+        (r#"{"code":200,"data":{"taskId":"t","instruments":null}}"#, "empty"),
+        (
+            r#"{"code":200,"data":{"taskId":"t","instruments":[{"name":"Drums","notes":null},{"name":"Piano"}]}}"#,
+            "empty",
+        ),
+        (r#"{"code":200,"data":{"taskId":"t","audioWavUrl":"u"}}"#, "unsupported"),
+        (r#"{"code":200,"data":{"taskId":"t","instruments":7}}"#, "invalid"),
+        ("nonsense", "invalid"),
+    ] {
+        let aws = Aws::default();
+        let job = archive(&aws, "t", body, 1);
+        assert_eq!(failures(&aws, batch(&[job])).await, [""; 0], "{body}");
+        assert_eq!(document(&aws, "t")["state"], state, "{body}");
+        assert_eq!(
+            aws.keys().contains(&"midi/t.mid".to_owned()),
+            state == "empty",
+            "{body}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn s3s_test_event_and_other_objects_are_passed_over() {
+    let aws = Aws::default();
+    assert_eq!(failures(&aws, file("sqs-test-event")).await, [""; 0]);
+    assert_eq!(aws.calls(), [""; 0]);
+}
+
+#[tokio::test]
+async fn only_what_failed_comes_back() {
+    let aws = Aws::default();
+    let good = archive(&aws, "t", &song(60), 1);
+    let gone = serde_json::to_string(&Job::new("u".parse().unwrap(), BUCKET, "raw/u/gone.json".to_owned())).unwrap();
+    let elsewhere = serde_json::to_string(&Job::new(
+        "t".parse().unwrap(),
+        "other-bucket",
+        "raw/t/a.json".to_owned(),
+    ))
+    .unwrap();
+    let poison = ["not json".to_owned(), "{}".to_owned(), gone, elsewhere];
+    let messages: Vec<String> = poison.into_iter().chain([good]).collect();
+    assert_eq!(failures(&aws, batch(&messages)).await, ["m1", "m2", "m3", "m4"]);
+    assert_eq!(document(&aws, "t")["state"], "rendered");
+}
+
+#[tokio::test]
+async fn while_s3_fails_the_message_comes_back_and_then_succeeds() {
+    for what in [
+        "GET",
+        "HEAD midi/t.mid",
+        "PUT midi/t.mid",
+        "HEAD midi/t.json",
+        "PUT midi/t.json",
+    ] {
+        let aws = Aws::default();
+        let job = archive(&aws, "t", &song(60), 1);
+        aws.fail(what, vec![Fault::Status(503); 3]);
+        assert_eq!(
+            failures(&aws, batch(std::slice::from_ref(&job))).await,
+            ["m1"],
+            "{what}"
+        );
+        assert!(
+            !aws.keys().contains(&"midi/t.json".to_owned()),
+            "{what}: no document before all is there"
+        );
+        assert_eq!(failures(&aws, batch(&[job])).await, [""; 0], "{what}");
+        assert_eq!(document(&aws, "t")["state"], "rendered", "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_met_another_is_decided_anew() {
+    let aws = Aws::default();
+    let job = archive(&aws, "t", &song(60), 1);
+    aws.fail("PUT", [Fault::Status(409), Fault::Status(412)]);
+    assert_eq!(failures(&aws, batch(&[job])).await, [""; 0]);
+    assert_eq!(document(&aws, "t")["state"], "rendered");
+}
