@@ -1,0 +1,225 @@
+//! The command line: what it prints, writes, and exits with.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpListener,
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+    thread,
+};
+
+fn midihook(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_midihook"))
+        .args(arguments)
+        .env_remove("MIDIHOOK_KEY")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that does not read its input may end before all is written.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    child.wait_with_output().unwrap()
+}
+
+fn outcome(arguments: &[&str], input: &[u8]) -> (Option<i32>, String, String) {
+    let output = midihook(arguments, input);
+    (
+        output.status.code(),
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+/// A directory of the test's own.
+fn directory(test: &str) -> PathBuf {
+    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(test);
+    let _ = std::fs::remove_dir_all(&directory);
+    std::fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
+#[test]
+fn render_writes_the_song_and_says_what_is_in_it() {
+    let song = directory("render").join("song.mid");
+    let (code, out, err) = outcome(
+        &["render", "events/callback-success.json", "-o", song.to_str().unwrap()],
+        b"",
+    );
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(
+        out.contains("6 notes, 7.9 s, 120 BPM") && out.contains("Electric Bass (finger)"),
+        "{out}"
+    );
+    assert!(std::fs::read(song).unwrap().starts_with(b"MThd"));
+}
+
+#[test]
+fn render_takes_a_record_info_answer_from_a_pipe_and_writes_to_one() {
+    let input = std::fs::read("events/record-info.json").unwrap();
+    let output = midihook(&["render", "-", "-o", "-"], &input);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stdout.starts_with(b"MThd"));
+}
+
+#[test]
+fn render_names_the_file_after_the_task() {
+    let directory = directory("names");
+    let sample = std::fs::canonicalize("events/callback-success.json").unwrap();
+    let status = Command::new(env!("CARGO_BIN_EXE_midihook"))
+        .arg("render")
+        .arg(sample)
+        .current_dir(&directory)
+        .output()
+        .unwrap()
+        .status;
+    assert!(status.success());
+    assert!(directory.join("5c79c0ffeebe8e.mid").exists());
+}
+
+#[test]
+fn render_says_why_there_is_no_song() {
+    for (input, code, words) in [
+        (
+            &include_bytes!("../events/callback-failure.json")[..],
+            3,
+            "the provider reported a failure (code 500): Internal Error",
+        ),
+        (b"not json", 3, "not JSON (line 1, column 2)"),
+        (br#"{"data":{"instruments":1}}"#, 3, "neither a list nor a map"),
+        (br#"{"taskId":"a","task_id":"b"}"#, 3, "more than one task id: a, b"),
+        (br#"{"code":200,"data":{"successFlag":0}}"#, 3, "had not ended yet"),
+    ] {
+        let (got, out, err) = outcome(&["render", "-", "-o", "-"], input);
+        assert_eq!((got, out.as_str()), (Some(code), ""), "{err}");
+        assert!(err.contains(words), "{err}");
+    }
+    let (code, _, err) = outcome(&["render", "no/such/file.json"], b"");
+    assert_eq!(code, Some(1));
+    assert!(err.contains("cannot read no/such/file.json: No such file"), "{err}");
+}
+
+#[test]
+fn render_prints_the_result_document() {
+    let song = directory("json").join("song.mid");
+    let (code, out, _) = outcome(
+        &[
+            "render",
+            "events/callback-success.json",
+            "--json",
+            "-o",
+            song.to_str().unwrap(),
+        ],
+        b"",
+    );
+    let document: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &document["state"]), (Some(0), &"rendered".into()));
+    let (code, out, _) = outcome(&["render", "events/callback-failure.json", "--json"], b"");
+    let document: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &document["failure"]["code"]), (Some(3), &500.into()));
+}
+
+#[test]
+fn help_has_examples_and_a_wrong_command_line_exits_with_2() {
+    for command in ["render", "send"] {
+        let (code, out, _) = outcome(&[command, "--help"], b"");
+        assert_eq!(code, Some(0));
+        assert!(
+            out.contains("Examples:") && out.contains(&format!("midihook {command}")),
+            "{out}"
+        );
+    }
+    assert_eq!(outcome(&["render"], b"").0, Some(2));
+    assert_eq!(
+        outcome(&["send", "http://127.0.0.1:1/callback", "-"], b"").0,
+        Some(2),
+        "no key"
+    );
+}
+
+/// The lines of a request's head, and its body.
+type Asked = (Vec<String>, Vec<u8>);
+
+/// Answers one request with `status`; its URL, and what was asked.
+fn server(status: &'static str) -> (String, thread::JoinHandle<Asked>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/callback", listener.local_addr().unwrap());
+    let asked = thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut reader = BufReader::new(&stream);
+        let head: Vec<String> = (&mut reader)
+            .lines()
+            .map(Result::unwrap)
+            .take_while(|line| !line.is_empty())
+            .collect();
+        let length = head
+            .iter()
+            .find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok())
+            .unwrap_or(0);
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        write!(
+            &stream,
+            "HTTP/1.1 {status}\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{{}}"
+        )
+        .unwrap();
+        (head, body)
+    });
+    (url, asked)
+}
+
+#[test]
+fn send_signs_and_posts_the_file_byte_for_byte() {
+    let (url, asked) = server("200 OK");
+    let (code, out, err) = outcome(&["send", &url, "events/callback-success.json", "--key", "secret"], b"");
+    assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "200 OK  {}\n", ""));
+    let (head, body) = asked.join().unwrap();
+    assert_eq!(body, std::fs::read("events/callback-success.json").unwrap());
+    let header = |name: &str| {
+        head.iter()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(head[0], "POST /callback HTTP/1.1");
+    assert_eq!(header("content-type"), "application/json");
+    let key = midihook::provider::signature::Key::new("secret").unwrap();
+    assert_eq!(
+        header("x-webhook-signature"),
+        key.sign("5c79c0ffeebe8e", &header("x-webhook-timestamp"))
+    );
+}
+
+#[test]
+fn sends_exit_code_tells_no_from_not_now() {
+    for (status, code, words) in [
+        ("401 Unauthorized", 3, "The key is not the one"),
+        ("400 Bad Request", 3, "400"),
+        ("503 Service Unavailable", 1, "try again"),
+    ] {
+        let (url, asked) = server(status);
+        let (got, _, err) = outcome(&["send", &url, "events/callback-success.json", "--key", "secret"], b"");
+        assert_eq!(got, Some(code), "{err}");
+        assert!(err.contains(words) && !err.contains("secret"), "{err}");
+        asked.join().unwrap();
+    }
+    let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (code, _, err) = outcome(
+        &[
+            "send",
+            &format!("http://{unused}/callback"),
+            "events/callback-success.json",
+            "--key",
+            "k",
+        ],
+        b"",
+    );
+    assert_eq!(code, Some(1));
+    assert!(err.contains("cannot post to"), "{err}");
+    assert_eq!(
+        outcome(&["send", "http://127.0.0.1:1/", "-", "--key", "k"], b"{}").0,
+        Some(3),
+        "no task id to sign"
+    );
+}

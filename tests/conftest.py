@@ -1,0 +1,27 @@
+"""What the Python tests share: the product's command line, and the deployed stack."""
+
+import secrets
+import subprocess
+
+import pytest
+
+from tests.stack.local import ROOT, LocalStack
+
+
+@pytest.fixture(scope="session")
+def midihook():
+    """Runs the command line: midihook("render", …, input=bytes)."""
+    subprocess.run(["cargo", "build", "--quiet", "--bin", "midihook"], cwd=ROOT, check=True)
+    program = ROOT / "target" / "debug" / "midihook"
+
+    def run(*arguments, **options):
+        return subprocess.run([program, *arguments], capture_output=True, timeout=60, **options)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def stack():
+    """The template, deployed on a local stack for the whole session."""
+    with LocalStack(secrets.token_urlsafe(24)) as stack:
+        yield stack

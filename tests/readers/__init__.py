@@ -1,0 +1,1 @@
+"""The files, as programs read them that are not ours."""

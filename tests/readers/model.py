@@ -1,0 +1,110 @@
+"""What a callback should sound like, written down a second time, from the documentation of
+midihook's rules and not from its code. All arithmetic is exact."""
+
+import math
+from collections import defaultdict
+from fractions import Fraction
+from typing import NamedTuple
+
+import pretty_midi
+
+TICKS_PER_QUARTER = 480
+MAX_NOTE, MAX_START = 600, 21_600
+
+
+class Note(NamedTuple):
+    pitch: int
+    on: int  # ticks
+    off: int  # ticks
+    velocity: int
+
+
+class Track(NamedTuple):
+    name: str
+    program: int
+    port: int
+    channel: int  # 0 to 15
+    notes: list
+
+
+def number(value):
+    """A float, NaN for what is not a number, None for nothing."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return math.nan
+    try:
+        return float(value)
+    except ValueError:
+        return math.nan
+
+
+def half_up(value):
+    return math.floor(value + Fraction(1, 2))
+
+
+def playable(sent, ticks_per_second):
+    """One note, or None if MIDI cannot hold it."""
+    pitch, start, end, velocity = (number(sent.get(member)) for member in ("pitch", "start", "end", "velocity"))
+    if pitch is None or not math.isfinite(pitch) or not 0 <= half_up(Fraction(pitch)) <= 127:
+        return None
+    if start is None or end is None or not math.isfinite(start) or not math.isfinite(end):
+        return None
+    start, end = sorted((Fraction(start), Fraction(end)))
+    if start > MAX_START or (start < 0 and end <= 0):
+        return None
+    start = max(start, Fraction(0))
+    end = min(end, start + MAX_NOTE)
+    on = half_up(start * ticks_per_second)
+    off = max(half_up(end * ticks_per_second), on + 1)
+    if velocity is None or math.isnan(velocity):
+        velocity = 64
+    else:
+        velocity = max(1, half_up(Fraction(min(max(velocity, 0.0), 1.0)) * 127))
+    return Note(half_up(Fraction(pitch)), on, off, velocity)
+
+
+def program(name):
+    """pretty_midi's own table of General MIDI names, which has the later name of program 54."""
+    try:
+        return pretty_midi.instrument_name_to_program({"Synth Voice": "Synth Choir"}.get(name, name))
+    except ValueError:
+        return 0
+
+
+def expected(callback, micros_per_quarter):
+    """The tracks of a callback's file at a tempo."""
+    ticks_per_second = Fraction(1_000_000 * TICKS_PER_QUARTER, micros_per_quarter)
+    tracks, melodic = [], 0
+    for instrument in callback["data"].get("instruments") or []:
+        drums = instrument["name"] == "Drums"
+        port, channel = (0, 9) if drums else (melodic // 15, melodic % 15 + (melodic % 15 >= 9))
+        melodic += not drums
+        notes = [playable(sent, ticks_per_second) for sent in instrument.get("notes") or []]
+        struck = defaultdict(list)
+        for note in filter(None, notes):
+            struck[note.on, note.pitch].append(note)
+        # Of notes struck together on one track one is left, as long and as loud as any of them.
+        notes = [
+            Note(pitch, on, max(note.off for note in same), max(note.velocity for note in same))
+            for (on, pitch), same in struck.items()
+        ]
+        tracks.append(Track(instrument["name"], 0 if drums else program(instrument["name"]), port, channel, notes))
+
+    # On one channel a note ends where the next of its pitch begins; notes struck together on
+    # different tracks end together.
+    onsets, ends = defaultdict(set), defaultdict(int)
+    for track in tracks:
+        for note in track.notes:
+            onsets[track.port, track.channel, note.pitch].add(note.on)
+            key = (track.port, track.channel, note.pitch, note.on)
+            ends[key] = max(ends[key], note.off)
+    resolved = []
+    for track in tracks:
+        notes = []
+        for note in track.notes:
+            key = (track.port, track.channel, note.pitch)
+            following = min((on for on in onsets[key] if on > note.on), default=math.inf)
+            notes.append(note._replace(off=min(ends[*key, note.on], following)))
+        resolved.append(track._replace(notes=sorted(notes)))
+    return resolved

@@ -1,0 +1,115 @@
+"""mido, pretty_midi and symusic each read the file of a random callback and agree with the model."""
+
+import json
+import os
+from collections import defaultdict
+
+import mido
+import pretty_midi
+import pytest
+import symusic
+
+from tests.readers.callbacks import callback
+from tests.readers.model import TICKS_PER_QUARTER, Note, expected
+
+# MIDIHOOK_SEED=n starts elsewhere; a failure names the seed of its callback.
+FIRST = int(os.environ.get("MIDIHOOK_SEED", 1))
+CALLBACKS = int(os.environ.get("MIDIHOOK_CALLBACKS", 1000))
+PER_TEST = 50
+
+
+def render(midihook, directory, sent):
+    path = directory / "song.mid"
+    done = midihook("render", "-", "-o", path, input=json.dumps(sent).encode())
+    assert done.returncode == 0, done.stderr.decode()
+    return path
+
+
+def by_mido(path):
+    """Each track's name, program changes, channel and notes, first in first out. A hanging note, or
+    an off without an on, is an error."""
+    file = mido.MidiFile(path, charset="utf-8")
+    assert (file.type, file.ticks_per_beat) == (1, TICKS_PER_QUARTER)
+    assert [message.type for message in file.tracks[0]] == ["track_name", "set_tempo", "time_signature", "end_of_track"]
+    tracks = []
+    for track in file.tracks[1:]:
+        now, sounding, notes, programs, channels, port = 0, defaultdict(list), [], [], set(), 0
+        for message in track:
+            now += message.time
+            if message.type == "note_on":
+                assert not sounding[message.note], "a note on the same key is still sounding"
+                sounding[message.note].append((now, message.velocity))
+            elif message.type == "note_off":
+                on, velocity = sounding[message.note].pop(0)
+                notes.append(Note(message.note, on, now, velocity))
+            elif message.type == "program_change":
+                programs.append((now, message.program))
+            elif message.type == "midi_port":
+                port = message.port
+            if hasattr(message, "channel"):
+                channels.add(message.channel)
+        assert not any(sounding.values()), "a hanging note"
+        assert track[-1].type == "end_of_track"
+        assert len(programs) == 1 and programs[0][0] == 0 and len(channels) == 1
+        tracks.append((track.name, programs[0][1], port, channels.pop(), sorted(notes)))
+    tempo = next(message.tempo for message in file.tracks[0] if message.type == "set_tempo")
+    return tempo, tracks
+
+
+def check(midihook, directory, seed):
+    sent = callback(seed)
+    path = render(midihook, directory, sent)
+    tempo, tracks = by_mido(path)
+    model = expected(sent, tempo)
+    assert tracks == [tuple(track) for track in model], f"mido, seed {seed}"
+
+    # Neither of the others lists a track without notes.
+    model = [track for track in model if track.notes]
+    tick = tempo / 1e6 / TICKS_PER_QUARTER
+    read = pretty_midi.PrettyMIDI(str(path))
+    utf8 = lambda name: name.encode("latin-1").decode()  # pretty_midi takes every name for Latin-1
+    instruments = [
+        (utf8(i.name), i.program, i.is_drum, sorted((n.pitch, n.start, n.end, n.velocity) for n in i.notes)) for i in read.instruments
+    ]
+    assert [i[:3] for i in instruments] == [(t.name, t.program, t.channel == 9) for t in model], f"pretty_midi, seed {seed}"
+    for (*_, notes), track in zip(instruments, model):
+        for (pitch, start, end, velocity), note in zip(notes, track.notes, strict=True):
+            assert (pitch, velocity) == (note.pitch, note.velocity), f"pretty_midi, seed {seed}"
+            assert start == pytest.approx(note.on * tick, abs=1e-6), f"pretty_midi, seed {seed}"
+            assert end == pytest.approx(note.off * tick, abs=1e-6), f"pretty_midi, seed {seed}"
+
+    read = symusic.Score(str(path))
+    key = lambda name, program, drums: (name, program, drums)
+    tracks = [
+        (key(t.name, t.program, t.is_drum), sorted(Note(n.pitch, n.time, n.time + n.duration, n.velocity) for n in t.notes))
+        for t in read.tracks
+        if len(t.notes)
+    ]
+    assert sorted(tracks) == sorted((key(t.name, t.program, t.channel == 9), t.notes) for t in model), f"symusic, seed {seed}"
+
+
+@pytest.mark.parametrize("first", range(FIRST, FIRST + CALLBACKS, PER_TEST))
+def test_three_readers_agree_with_the_model(midihook, tmp_path, first):
+    for seed in range(first, min(first + PER_TEST, FIRST + CALLBACKS)):
+        check(midihook, tmp_path, seed)
+
+
+def test_seconds_are_within_half_a_tick_of_what_was_sent(midihook, tmp_path):
+    """On the provider's grid they are exact at 120 BPM; anywhere they are within half a tick."""
+    sent = callback(FIRST)
+    sent["data"]["instruments"] = [
+        {"name": "Piano", "notes": [{"pitch": n % 128, "start": n * 0.123456, "end": n * 0.123456 + 0.1, "velocity": 1} for n in range(500)]}
+    ]
+    tempo, [(*_, notes)] = by_mido(render(midihook, tmp_path, sent))
+    tick = tempo / 1e6 / TICKS_PER_QUARTER
+    for index, note in enumerate(sorted(notes, key=lambda note: note.on)):
+        assert abs(note.on * tick - index * 0.123456) <= tick / 2 + 1e-9
+        assert abs(note.off * tick - index * 0.123456 - 0.1) <= tick / 2 + 1e-9
+
+
+def test_the_same_callback_gives_the_same_bytes(midihook, tmp_path):
+    sent = callback(FIRST + 2)
+    first = render(midihook, tmp_path, sent).read_bytes()
+    for instrument in sent["data"]["instruments"]:
+        (instrument["notes"] or []).reverse()
+    assert render(midihook, tmp_path, sent).read_bytes() == first

@@ -1,0 +1,180 @@
+"""The whole product: callbacks over HTTP to the deployed template, IAM enforced, results from the bucket."""
+
+import io
+import json
+import time
+import uuid
+
+import mido
+import pytest
+
+from tests.stack.local import ROOT, sign, wait_for
+
+EVENTS = ROOT / "events"
+
+
+@pytest.fixture
+def task_id():
+    return uuid.uuid4().hex
+
+
+def song(task_id, pitch=60, /, **more):
+    note = {"pitch": pitch, "start": "0.5", "end": 1, "velocity": 1}
+    data = {"taskId": task_id, "state": "complete", "instruments": [{"name": "Violin", "notes": [note]}]}
+    return json.dumps({"code": 200, "msg": "success", "data": data | more}).encode()
+
+
+def test_the_providers_sample_becomes_a_song(stack):
+    body = (EVENTS / "callback-success.json").read_bytes()
+    task_id = json.loads(body)["data"]["taskId"]
+    answer = stack.post(body, task_id)
+    assert (answer.status_code, answer.json()) == (200, {"status": "accepted", "taskId": task_id})
+    assert answer.headers["content-type"] == "application/json"
+
+    document = stack.result(task_id)
+    assert document["state"] == "rendered"
+    [raw] = stack.keys(f"raw/{task_id}/")
+    assert document["source"]["key"] == raw
+    assert stack.read(raw) == body, "byte for byte"
+    file = mido.MidiFile(file=io.BytesIO(stack.read(f"midi/{task_id}.mid")))
+    assert [track.name for track in file.tracks[1:]] == ["Drums", "Electric Bass (finger)"]
+    assert sum(message.type == "note_on" for track in file.tracks for message in track) == 6
+
+
+def test_the_same_callback_five_times_is_one_body_and_one_song(stack, task_id):
+    for _ in range(5):
+        assert stack.post(song(task_id), task_id).status_code == 200
+    stack.result(task_id)
+    wait_for("the queue to drain", lambda: queued(stack) == 0)
+    assert len(stack.keys(f"raw/{task_id}/")) == 1
+    versions = stack.client("s3").list_object_versions(Bucket=stack.bucket, Prefix=f"midi/{task_id}.")["Versions"]
+    assert sorted(version["Key"] for version in versions) == [f"midi/{task_id}.json", f"midi/{task_id}.mid"]
+
+
+def queued(stack, queue="RenderQueueUrl"):
+    """How many messages a queue has, those being worked on included."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    attributes = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[queue], AttributeNames=names)["Attributes"]
+    return sum(int(attributes[name]) for name in names)
+
+
+def test_a_stranger_stores_nothing_and_queues_nothing(stack, task_id):
+    now = str(int(time.time()))
+    for why, arguments in {
+        "another key": {"key": "not the key"},
+        "a stale timestamp": {"timestamp": str(int(now) - 301)},
+        "a timestamp ahead": {"timestamp": str(int(now) + 330)},
+        "no signature": {"headers": {"x-webhook-signature": None}},
+        "no timestamp": {"headers": {"x-webhook-timestamp": None}},
+        "another task's signature": {"headers": {"x-webhook-timestamp": now, "x-webhook-signature": sign(stack.key, "other", now)}},
+    }.items():
+        answer = stack.post(song(task_id), task_id, **arguments)
+        assert (answer.status_code, answer.json()) == (401, {"error": "unauthorized"}), why
+
+    # A message queued for the stranger would be rendered before that of a task sent afterwards.
+    after = uuid.uuid4().hex
+    assert stack.post(song(after), after).status_code == 200
+    stack.result(after)
+    wait_for("the queue to drain", lambda: queued(stack) == 0)
+    assert not [key for key in stack.keys() if task_id in key]
+    assert not [line for line in stack.logs() if task_id in line]
+
+
+def test_malformed_bodies_are_refused_with_the_reason(stack, task_id):
+    assert stack.post(b"not json", task_id).json() == {"error": "malformed"}
+    conflicting = stack.post(song(task_id, task_id="other"), task_id)
+    assert (conflicting.status_code, conflicting.json()) == (400, {"error": "the body names more than one task id"})
+    unfit = stack.post(song("../" + task_id), "../" + task_id)
+    assert unfit.status_code == 400 and "the task id must be" in unfit.json()["error"]
+    assert not [key for key in stack.keys() if task_id in key]
+
+
+@pytest.mark.parametrize("path", ["", "/", "/other"])
+def test_no_other_path_is_answered(stack, task_id, path, monkeypatch):
+    monkeypatch.setattr(stack, "callback_url", stack.callback_url.removesuffix("/callback") + path)
+    assert stack.post(song(task_id), task_id).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "state"),
+    [
+        ({"code": 500, "msg": "Internal Error", "data": None}, "failed"),
+        ({"code": 200, "data": {"instruments": []}}, "empty"),
+        ({"code": 200, "data": {"instruments": [{"name": "Drums", "notes": None}]}}, "empty"),
+        ({"code": 200, "data": {"audioWavUrl": "https://example.com/a.wav"}}, "unsupported"),
+        ({"code": 200, "data": {"instruments": "none"}}, "invalid"),
+    ],
+)
+def test_each_kind_of_callback_ends_in_its_state(stack, task_id, body, state):
+    assert stack.post(json.dumps(body | {"task_id": task_id}), task_id).status_code == 200
+    assert stack.result(task_id)["state"] == state
+    assert (f"midi/{task_id}.mid" in stack.keys("midi/")) == (state == "empty")
+
+
+def test_a_failure_after_the_song_leaves_the_song(stack, task_id):
+    assert stack.post(song(task_id), task_id).status_code == 200
+    stack.result(task_id)
+    failure = json.dumps({"code": 500, "msg": "no", "taskId": task_id, "data": None})
+    assert stack.post(failure, task_id, timestamp=str(int(time.time()) + 5)).status_code == 200
+    wait_for("the queue to drain", lambda: queued(stack) == 0)
+    assert stack.result(task_id)["state"] == "rendered"
+    assert len(stack.keys(f"raw/{task_id}/")) == 2
+
+
+def test_an_s3_event_is_a_job(stack, task_id):
+    key = f"raw/{task_id}/by hand.json"
+    stack.client("s3").put_object(Bucket=stack.bucket, Key=key, Body=song(task_id))
+    record = {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put"}
+    event = {"Records": [record | {"s3": {"bucket": {"name": stack.bucket}, "object": {"key": key.replace(" ", "+")}}}]}
+    stack.client("sqs").send_message(QueueUrl=stack.outputs["RenderQueueUrl"], MessageBody=json.dumps(event))
+    assert stack.result(task_id)["source"]["key"] == key
+
+
+def test_poison_ends_in_the_dead_letter_queue(stack):
+    sqs = stack.client("sqs")
+    queue = stack.outputs["RenderQueueUrl"]
+    patience = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["VisibilityTimeout"])["Attributes"]
+    assert int(patience["VisibilityTimeout"]) >= 6 * 60, "six times the function's timeout"
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "1"})
+    try:
+        sqs.send_message(QueueUrl=queue, MessageBody="poison")
+        wait_for("the dead letter", lambda: queued(stack, "RenderDeadLetterQueueUrl") == 1)
+    finally:
+        sqs.set_queue_attributes(QueueUrl=queue, Attributes=patience)
+        sqs.purge_queue(QueueUrl=stack.outputs["RenderDeadLetterQueueUrl"])
+
+
+def test_the_bucket_is_encrypted_versioned_private_and_tls_only(stack):
+    s3 = stack.client("s3")
+    bucket = {"Bucket": stack.bucket}
+    rules = s3.get_bucket_encryption(**bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rules[0]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+    assert s3.get_bucket_versioning(**bucket)["Status"] == "Enabled"
+    assert all(s3.get_public_access_block(**bucket)["PublicAccessBlockConfiguration"].values())
+    assert '"aws:SecureTransport"' in s3.get_bucket_policy(**bucket)["Policy"]
+
+
+def test_the_command_line_sends_as_the_provider_does(stack, midihook, task_id):
+    front = stack.front()
+    url = f"http://127.0.0.1:{front.server_address[1]}/callback"
+    try:
+        sent = midihook("send", url, "-", "--key", stack.key, input=song(task_id))
+        assert (sent.returncode, sent.stderr) == (0, b"")
+        assert stack.result(task_id)["state"] == "rendered"
+        refused = midihook("send", url, "-", "--key", "wrong", input=song(task_id))
+        assert refused.returncode == 3 and b"401" in refused.stderr and b"key" in refused.stderr
+    finally:
+        front.shutdown()
+
+
+def test_nothing_secret_is_logged(stack, task_id):
+    timestamp = str(int(time.time()))
+    marked = song(task_id, secret="body-text")
+    assert stack.post(marked, task_id, timestamp=timestamp).status_code == 200
+    assert stack.post(marked, task_id, key="wrong-key", timestamp=timestamp).status_code == 401
+    stack.result(task_id)
+    wait_for("the log", lambda: any(task_id in line and "accepted" in line for line in stack.logs()))
+    log = "\n".join(stack.logs())
+    signatures = [sign(key, task_id, timestamp) for key in (stack.key, "wrong-key")]
+    for secret in [stack.key, "wrong-key", "body-text", *signatures]:
+        assert secret not in log

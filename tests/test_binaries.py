@@ -1,0 +1,19 @@
+"""What is deployed runs where it is deployed."""
+
+import re
+import subprocess
+
+import pytest
+
+from tests.stack.local import ROOT
+
+# provided.al2023 has glibc 2.34 (AWS Lambda developer guide, "OS-only runtimes").
+NEWEST_GLIBC = (2, 34)
+
+
+@pytest.mark.parametrize("function", ["ReceiverFunction", "RendererFunction"])
+def test_no_newer_glibc_is_needed(function):
+    bootstrap = ROOT / ".aws-sam" / "build" / function / "bootstrap"
+    versions = subprocess.run(["readelf", "--version-info", bootstrap], capture_output=True, text=True, check=True).stdout
+    needed = {tuple(map(int, version.split("."))) for version in re.findall(r"GLIBC_([0-9.]+)", versions)}
+    assert needed and max(needed) <= NEWEST_GLIBC
