@@ -9,7 +9,6 @@ ARCH         ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 GLIBC        := 2.34
 TARGET       := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu
 LAMBDAS      := receiver renderer
-STACK        := midihook
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
@@ -21,27 +20,28 @@ export PYTHONDONTWRITEBYTECODE := 1
 .PHONY: run serve deploy build
 
 run: build ## Deploy to a local stack, send a signed callback, fetch the song into out/
-	$(PYTHON) -m tests.stack run
+	@python -m tests.stack run
 
 serve: build ## Keep the local stack up, for a tunnel to point at, until Ctrl-C
-	$(PYTHON) -m tests.stack serve
+	@python -m tests.stack serve
 
-deploy: build ## Deploy to AWS; asks for what it needs the first time
-	@if grep -qs '^stack_name_deployed\|^region' samconfig.toml; then guided=; else guided=--guided; fi; \
-	sam deploy $$guided $(DEPLOY_FLAGS)
+deploy: build ## Deploy to AWS; the first time asks for what it needs, and keeps the answers
+	@if grep -qs '^parameter_overrides' samconfig.toml; then sam deploy; \
+	else sam deploy --guided --parameter-overrides Architecture=$(ARCH); fi
 
 build: $(VENV)/.ready ## Build the Lambdas in release mode, for SAM
 	@echo "==> Building the Lambdas for $(ARCH) (the first time takes some minutes)"
 	cargo lambda build --release --target $(TARGET).$(GLIBC) $(LAMBDAS:%=--bin %)
 	@echo "==> Packaging them for SAM"
-	sam build --parameter-overrides Architecture=$(ARCH)
+	@mkdir -p .aws-sam
+	@sam build --parameter-overrides Architecture=$(ARCH) >.aws-sam/build.log 2>&1 || { cat .aws-sam/build.log; exit 1; }
 
 ##@ Check
 .PHONY: test lint fmt
 
 test: lint build ## Everything: lint, unit, property, replayed-HTTP, doc and deployed-stack tests
 	cargo test
-	$(PYTHON) -m pytest tests
+	python -m pytest tests
 
 lint: $(VENV)/.ready ## Formatting, clippy, docs, the template, the dependency tree
 	cargo fmt --check

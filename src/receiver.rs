@@ -137,7 +137,7 @@ impl Receiver {
             .await
             .map_err(Unavailable::from)?;
         let duplicate = stored == Stored::AlreadyThere;
-        tracing::info!(%task_id, key, duplicate, bytes = body.len(), "accepted");
+        tracing::info!(taskId = %task_id, key, duplicate, bytes = body.len(), "accepted");
         Ok(task_id)
     }
 

@@ -41,7 +41,7 @@ impl Renderer {
         let mut response = SqsBatchResponse::default();
         for message in event.records {
             let id = message.message_id.unwrap_or_default();
-            let span = tracing::info_span!("message", message_id = id);
+            let span = tracing::info_span!("message", messageId = id);
             let outcome = self
                 .message(message.body.as_deref().unwrap_or_default())
                 .instrument(span.clone())
@@ -90,17 +90,17 @@ impl Renderer {
             let Some(bytes) = bytes else { continue };
             let key = format!("{RESULTS}{}.{extension}", job.task_id);
             if self.archive.publish(&key, bytes, content_type, state, &rank).await? == Published::Outranked {
-                tracing::info!(task_id = %job.task_id, state = state.name(), key = job.key, "a song or a newer callback stands: left as it is");
+                tracing::info!(taskId = %job.task_id, state = state.name(), key = job.key, "a song or a newer callback stands: left as it is");
                 return Ok(());
             }
         }
         let notes = rendering.document.song.as_ref().map_or(0, |song| song.notes);
         match state {
             State::Rendered | State::Empty => {
-                tracing::info!(task_id = %job.task_id, state = state.name(), notes, "done")
+                tracing::info!(taskId = %job.task_id, state = state.name(), notes, "done")
             }
             _ => {
-                tracing::warn!(task_id = %job.task_id, state = state.name(), key = job.key, warnings = ?rendering.document.warnings, "done without a MIDI file")
+                tracing::warn!(taskId = %job.task_id, state = state.name(), key = job.key, warnings = ?rendering.document.warnings, "done without a MIDI file")
             }
         }
         Ok(())

@@ -11,6 +11,7 @@ from tests.stack.local import ROOT, LocalStack, StackError
 
 SAMPLE = ROOT / "events" / "callback-success.json"
 OUT = pathlib.Path("out")
+ENVIRONMENT = ROOT / ".aws-sam" / "local.env"
 
 
 def say(line):
@@ -67,6 +68,8 @@ def serve():
         port = stack.front(int(os.environ.get("PORT", 0))).server_address[1]
         print(f"\n    callback URL  http://127.0.0.1:{port}/callback")
         print(f"    key           {key if 'MIDIHOOK_KEY' not in os.environ else '(from MIDIHOOK_KEY)'}")
+        ENVIRONMENT.write_text(stack.function_environment())
+        print(f"    environment   {ENVIRONMENT.relative_to(ROOT)}, for cargo lambda watch --env-file")
         print("\nPoint a tunnel at the URL. Songs are copied to out/. Ctrl-C stops and forgets the stack.\n", flush=True)
         s3, seen = stack.client("s3"), {}
         try:
@@ -78,6 +81,8 @@ def serve():
                 time.sleep(1)
         except KeyboardInterrupt:
             say("Stopping the stack")
+        finally:
+            ENVIRONMENT.unlink()
 
 
 if __name__ == "__main__":

@@ -181,6 +181,19 @@ class LocalStack:
         wait_for(key, lambda: key in self.keys(key), seconds)
         return json.loads(self.read(key))
 
+    def function_environment(self):
+        """What the functions have in their environment, as NAME=value lines: for `cargo lambda watch`."""
+        names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"]
+        ours = {name: self.environment[name] for name in names} | {
+            "AWS_REGION": REGION,
+            "SSL_CERT_FILE": self.ca,
+            "KEY_SECRET_ID": self.outputs["WebhookKeyArn"],
+            "BUCKET": self.bucket,
+            "RENDER_QUEUE_URL": self.outputs["RenderQueueUrl"],
+            "TOLERANCE_SECONDS": "300",
+        }
+        return "".join(f"{name}={value}\n" for name, value in ours.items())
+
     def logs(self):
         """All log lines of both functions."""
         logs = self.client("logs")
