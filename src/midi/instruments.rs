@@ -3,9 +3,9 @@
 //! Sources of the names:
 //! - [`GENERAL_MIDI`]: General MIDI System Level 1, table 2 (MIDI Association, RP-003), which is
 //!   what the provider sends, plus "Drums" for General MIDI's channel 10;
-//! - [`ALIASES`]: the other spellings of the same sounds, from General MIDI 2 (RP-024) and the
+//! - `ALIASES`: the other spellings of the same sounds, from General MIDI 2 (RP-024) and the
 //!   instrument lists of notation programs and DAWs;
-//! - [`WORDS`]: what transcription models (MT3, Basic Pitch, Omnizart) and stem separators
+//! - `WORDS`: what transcription models (MT3, Basic Pitch, Omnizart) and stem separators
 //!   (Demucs, Spleeter, the provider's own `split_stem`) call their outputs.
 //!
 //! A name is tried in that order, so that a rule for "drum" never catches "Steel Drums" (113).
