@@ -7,6 +7,7 @@ use tracing::Instrument as _;
 use crate::{
     archive::{Archive, ArchiveError, Published, RESULTS, Rank},
     jobs::{self, Job, NotAJob},
+    midi::tempo::TempoChoice,
     rendering::{Source, State, render},
 };
 
@@ -15,6 +16,8 @@ use crate::{
 pub struct Renderer {
     /// Where bodies are and results go.
     pub archive: Archive,
+    /// How the files' tempo is chosen.
+    pub tempo: TempoChoice,
 }
 
 /// Why a message goes back to the queue.
@@ -76,7 +79,7 @@ impl Renderer {
             key: job.key.clone(),
             webhook_timestamp: raw.webhook_timestamp,
         };
-        let rendering = render(&job.task_id, Some(source), &raw.body);
+        let rendering = render(&job.task_id, Some(source), &raw.body, self.tempo);
         let state = rendering.document.state;
         let rank = Rank::new(state, raw.webhook_timestamp, &job.key);
         let document = rendering.document.to_json();

@@ -9,7 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     TaskId,
-    midi::{Plan, instruments::Sound, overlaps::Resolved, smf, tempo::Tempo},
+    midi::{
+        Plan,
+        instruments::Sound,
+        overlaps::Resolved,
+        smf,
+        tempo::{Tempo, TempoChoice},
+    },
     provider::callback::{self, Callback},
     score::{Repair, Score, Skip},
 };
@@ -115,6 +121,14 @@ pub struct SongSummary {
 pub struct TempoSummary {
     /// Quarter notes per minute.
     pub bpm: f64,
+    /// Whether it was inferred from the notes; else it was asked for, or is the default of 120.
+    pub inferred: bool,
+    /// How sure the inference is, 0 to 1, also where it was not sure enough; absent where none was
+    /// made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<f64>,
+    /// The first downbeat, at which bar lines begin, in seconds from the beginning of the audio.
+    pub downbeat: f64,
 }
 
 /// One instrument, and so one track of the file.
@@ -168,17 +182,17 @@ impl Document {
 /// Never fails: what cannot be rendered has a state that says so.
 ///
 /// ```
-/// use midihook::rendering::{State, render};
+/// use midihook::{midi::tempo::TempoChoice, rendering::{State, render}};
 ///
 /// let body = br#"{"code": 200, "data": {"instruments": [
 ///     {"name": "Drums", "notes": [{"pitch": 38, "start": 0.5, "end": "0.75", "velocity": 1}]}
 /// ]}}"#;
-/// let rendering = render(&"5c79".parse()?, None, body);
+/// let rendering = render(&"5c79".parse()?, None, body, TempoChoice::Auto);
 /// assert_eq!(rendering.document.state, State::Rendered);
 /// assert!(rendering.midi.unwrap().starts_with(b"MThd"));
 /// # Ok::<(), midihook::UnfitTaskId>(())
 /// ```
-pub fn render(task_id: &TaskId, source: Option<Source>, body: &[u8]) -> Rendering {
+pub fn render(task_id: &TaskId, source: Option<Source>, body: &[u8], tempo: TempoChoice) -> Rendering {
     let document = |state, warnings| Document {
         version: 1,
         task_id: task_id.clone(),
@@ -191,7 +205,7 @@ pub fn render(task_id: &TaskId, source: Option<Source>, body: &[u8]) -> Renderin
     match callback::read(body) {
         Ok(Callback::Song(parts)) => {
             let score = Score::new(&parts);
-            let plan = Plan::new(&score, Tempo::DEFAULT);
+            let plan = Plan::new(&score, Tempo::choose(&score, tempo));
             let file = smf::write(task_id.as_str(), &score, &plan);
             let song = SongSummary::new(&score, &plan, &file.resolved);
             let state = if song.notes == 0 { State::Empty } else { State::Rendered };
@@ -251,6 +265,9 @@ impl SongSummary {
             notes: instruments.iter().map(|instrument| instrument.notes).sum(),
             tempo: TempoSummary {
                 bpm: rounded(plan.tempo.bpm(), 1e3),
+                inferred: plan.tempo.inferred,
+                confidence: plan.tempo.confidence.map(|confidence| rounded(confidence, 1e3)),
+                downbeat: rounded(plan.tempo.downbeat(), 1e6),
             },
             instruments,
         }
@@ -290,7 +307,7 @@ mod tests {
     use super::*;
 
     fn state(body: &str) -> (State, bool) {
-        let rendering = render(&"t".parse().unwrap(), None, body.as_bytes());
+        let rendering = render(&"t".parse().unwrap(), None, body.as_bytes(), TempoChoice::Auto);
         (rendering.document.state, rendering.midi.is_some())
     }
 
@@ -324,7 +341,7 @@ mod tests {
         let body = br#"{"data":{"instruments":[{"name":"Xyzzy","notes":[
             {"pitch":60,"start":0,"end":2,"velocity":1}, {"pitch":60,"start":1,"end":2,"velocity":1},
             {"pitch":60,"start":1,"end":2,"velocity":1}, {"pitch":60,"start":3,"end":3,"velocity":1}, {"pitch":-1}]}]}}"#;
-        let document = render(&"t".parse().unwrap(), None, body).document;
+        let document = render(&"t".parse().unwrap(), None, body, TempoChoice::Auto).document;
         let song = document.song.unwrap();
         let instrument = &song.instruments[0];
         assert_eq!((song.notes, song.seconds), (3, 3.0));

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::midi::tempo::TempoChoice;
+
 /// The variable with the secret's ARN.
 pub const KEY_SECRET_ID: &str = "KEY_SECRET_ID";
 /// The variable with the bucket's name.
@@ -14,6 +16,9 @@ pub const BUCKET: &str = "BUCKET";
 pub const RENDER_QUEUE_URL: &str = "RENDER_QUEUE_URL";
 /// The variable with the width of the timestamp window, in seconds either way.
 pub const TOLERANCE_SECONDS: &str = "TOLERANCE_SECONDS";
+
+/// The variable with the tempo of the files: `auto`, `off`, or a number of BPM.
+pub const TEMPO: &str = "TEMPO";
 
 /// The receiver's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,10 +34,12 @@ pub struct ReceiverSettings {
 }
 
 /// The renderer's settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RendererSettings {
     /// The bucket of bodies and results.
     pub bucket: String,
+    /// How the files' tempo is chosen.
+    pub tempo: TempoChoice,
 }
 
 /// A setting that cannot be used.
@@ -79,10 +86,17 @@ impl RendererSettings {
     /// Reads the settings; `lookup` gives the value of a variable.
     ///
     /// # Errors
-    /// If one is missing.
+    /// If one is missing or out of its range.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, BadSetting> {
+        let tempo = required(&lookup, TEMPO)?;
+        let expected = "\"auto\", \"off\", or a number of beats per minute from 20 to 400";
         Ok(Self {
             bucket: required(&lookup, BUCKET)?,
+            tempo: tempo.parse().map_err(|_| BadSetting::OutOfRange {
+                name: TEMPO,
+                value: tempo,
+                expected,
+            })?,
         })
     }
 }

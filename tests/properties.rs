@@ -3,6 +3,7 @@
 
 use midihook::{
     TaskId,
+    midi::tempo::TempoChoice,
     provider::callback::find_task_ids,
     rendering::{Rendering, State, render},
     score::MAX_START_SECONDS,
@@ -135,18 +136,18 @@ proptest! {
     fn any_json_has_a_result(body in any_json()) {
         let body = body.to_string();
         prop_assert!(find_task_ids(body.as_bytes()).is_ok());
-        assert_sound(&render(&task(), None, body.as_bytes()));
+        assert_sound(&render(&task(), None, body.as_bytes(), TempoChoice::Auto));
     }
 
     #[test]
     fn any_callback_has_a_result(body in any_callback()) {
-        assert_sound(&render(&task(), None, body.to_string().as_bytes()));
+        assert_sound(&render(&task(), None, body.to_string().as_bytes(), TempoChoice::Auto));
     }
 
     #[test]
     fn any_bytes_have_a_result(body in vec(any::<u8>(), 0..200)) {
         let _ = find_task_ids(&body);
-        assert_sound(&render(&task(), None, &body));
+        assert_sound(&render(&task(), None, &body, TempoChoice::Auto));
     }
 
     #[test]
@@ -166,7 +167,7 @@ proptest! {
             json!({"pitch": pitch, "start": start.to_string(), "end": start + 0.25, "velocity": f64::from(*velocity) / 127.0})
         }).collect();
         let body = json!({"code": 200, "data": {"instruments": [{"name": "Violin", "notes": notes}]}}).to_string();
-        let midi = render(&task(), None, body.as_bytes()).midi.unwrap();
+        let midi = render(&task(), None, body.as_bytes(), TempoChoice::Off).midi.unwrap();
 
         let smf = Smf::parse(&midi).unwrap();
         let (mut now, mut read, mut ends) = (0, std::collections::BTreeMap::new(), std::collections::BTreeMap::new());
@@ -186,7 +187,7 @@ proptest! {
 #[test]
 fn the_latest_and_longest_note_fits_in_the_file() {
     let body = json!({"data": {"instruments": [{"name": "Violin", "notes": [{"pitch": 60, "start": MAX_START_SECONDS, "end": 1e300, "velocity": 1}]}]}});
-    let rendering = render(&task(), None, body.to_string().as_bytes());
+    let rendering = render(&task(), None, body.to_string().as_bytes(), TempoChoice::Auto);
     assert_sound(&rendering);
     assert_eq!(rendering.document.song.unwrap().seconds, MAX_START_SECONDS + 600.0);
 }

@@ -23,6 +23,7 @@ async fn main() -> Result<(), Error> {
     .await;
     let renderer = &Renderer {
         archive: Archive::new(aws::s3(&config), settings.bucket),
+        tempo: settings.tempo,
     };
     lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         Ok::<_, Error>(renderer.handle(event.payload).await)

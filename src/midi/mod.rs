@@ -1,10 +1,11 @@
 //! Score → Standard MIDI File (pure).
 //!
 //! Each room decides one thing: [`instruments`] what an instrument's name sounds like,
-//! [`channels`] where it plays, [`tempo`] how seconds become ticks, [`overlaps`] how notes of one pitch
+//! [`channels`] where it plays, [`beat`] and [`tempo`] how seconds become ticks, [`overlaps`] how notes of one pitch
 //! make way for each other; [`smf`] writes it down.
 //! The decisions are in a [`Plan`], so that the result document can report them.
 
+pub mod beat;
 pub mod channels;
 pub mod instruments;
 pub mod overlaps;

@@ -68,15 +68,25 @@ fn span(note: &Note, plan: &Plan) -> Span {
 }
 
 fn conductor<'a>(title: &'a str, plan: &Plan) -> Events<'a> {
-    [
-        MetaMessage::TrackName(title.as_bytes()),
-        MetaMessage::Tempo(u24::from_int_lossy(plan.tempo.micros_per_quarter())),
-        // 4/4, a metronome click each quarter (24 MIDI clocks), 8 thirty-seconds to the quarter.
-        MetaMessage::TimeSignature(4, 2, 24, 8),
-        MetaMessage::EndOfTrack,
-    ]
-    .map(at_once)
-    .into()
+    let tempo = |micros| MetaMessage::Tempo(u24::from_int_lossy(micros));
+    // Quarters; a metronome click at each (24 MIDI clocks), 8 thirty-seconds to each.
+    let time_signature = |beats| MetaMessage::TimeSignature(beats, 2, 24, 8);
+
+    let mut events: Events<'_> = vec![at_once(MetaMessage::TrackName(title.as_bytes()))];
+    let mut bars_begin = 0;
+    if let Some(lead_in) = plan.tempo.lead_in() {
+        events.extend([
+            at_once(tempo(lead_in.micros_per_quarter)),
+            at_once(time_signature(lead_in.beats)),
+        ]);
+        bars_begin = lead_in.ticks();
+    }
+    let begin = TrackEvent {
+        delta: u28::from_int_lossy(bars_begin),
+        ..at_once(tempo(plan.tempo.micros_per_quarter()))
+    };
+    events.extend([begin, at_once(time_signature(4)), at_once(MetaMessage::EndOfTrack)]);
+    events
 }
 
 fn events<'a>(instrument: &'a Instrument, track: Track, notes: &[Span], with_ports: bool) -> Events<'a> {

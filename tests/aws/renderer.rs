@@ -5,6 +5,7 @@ use midihook::{
     archive::{Archive, raw_key},
     aws,
     jobs::Job,
+    midi::tempo::TempoChoice,
     renderer::Renderer,
 };
 use serde_json::{Value, json};
@@ -17,6 +18,7 @@ async fn failures(aws: &Aws, event: Value) -> Vec<String> {
     let event: SqsEvent = serde_json::from_value(event).unwrap();
     let renderer = Renderer {
         archive: Archive::new(aws::s3(&aws.config()), BUCKET.to_owned()),
+        tempo: TempoChoice::Auto,
     };
     let response = renderer.handle(event).await;
     response

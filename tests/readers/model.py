@@ -43,7 +43,29 @@ def half_up(value):
     return math.floor(value + Fraction(1, 2))
 
 
-def playable(sent, ticks_per_second):
+class TempoMap:
+    """Tempo events as (tick, microseconds per quarter), the first at tick 0."""
+
+    def __init__(self, events):
+        self.segments = []  # (second, tick, ticks per second)
+        second = Fraction(0)
+        for (tick, micros), (following, _) in zip(events, [*events[1:], (None, None)]):
+            rate = Fraction(1_000_000 * TICKS_PER_QUARTER, micros)
+            self.segments.append((second, tick, rate))
+            if following is not None:
+                second += (following - tick) / rate
+
+    def tick(self, seconds):
+        """The tick nearest to a time."""
+        begin, tick, rate = [segment for segment in self.segments if segment[0] <= seconds][-1]
+        return tick + half_up((seconds - begin) * rate)
+
+    def seconds(self, tick):
+        begin, first, rate = [segment for segment in self.segments if segment[1] <= tick][-1]
+        return float(begin + (tick - first) / rate)
+
+
+def playable(sent, tempo):
     """One note, or None if MIDI cannot hold it."""
     pitch, start, end, velocity = (number(sent.get(member)) for member in ("pitch", "start", "end", "velocity"))
     if pitch is None or not math.isfinite(pitch) or not 0 <= half_up(Fraction(pitch)) <= 127:
@@ -55,8 +77,8 @@ def playable(sent, ticks_per_second):
         return None
     start = max(start, Fraction(0))
     end = min(end, start + MAX_NOTE)
-    on = half_up(start * ticks_per_second)
-    off = max(half_up(end * ticks_per_second), on + 1)
+    on = tempo.tick(start)
+    off = max(tempo.tick(end), on + 1)
     if velocity is None or math.isnan(velocity):
         velocity = 64
     else:
@@ -72,15 +94,14 @@ def program(name):
         return 0
 
 
-def expected(callback, micros_per_quarter):
-    """The tracks of a callback's file at a tempo."""
-    ticks_per_second = Fraction(1_000_000 * TICKS_PER_QUARTER, micros_per_quarter)
+def expected(callback, tempo):
+    """The tracks of a callback's file with a tempo map."""
     tracks, melodic = [], 0
     for instrument in callback["data"].get("instruments") or []:
         drums = instrument["name"] == "Drums"
         port, channel = (0, 9) if drums else (melodic // 15, melodic % 15 + (melodic % 15 >= 9))
         melodic += not drums
-        notes = [playable(sent, ticks_per_second) for sent in instrument.get("notes") or []]
+        notes = [playable(sent, tempo) for sent in instrument.get("notes") or []]
         struck = defaultdict(list)
         for note in filter(None, notes):
             struck[note.on, note.pitch].append(note)

@@ -10,7 +10,7 @@ import pytest
 import symusic
 
 from tests.readers.callbacks import callback
-from tests.readers.model import TICKS_PER_QUARTER, Note, expected
+from tests.readers.model import TICKS_PER_QUARTER, Note, TempoMap, expected
 
 # MIDIHOOK_SEED=n starts elsewhere; a failure names the seed of its callback.
 FIRST = int(os.environ.get("MIDIHOOK_SEED", 1))
@@ -18,9 +18,9 @@ CALLBACKS = int(os.environ.get("MIDIHOOK_CALLBACKS", 1000))
 PER_TEST = 50
 
 
-def render(midihook, directory, sent):
+def render(midihook, directory, sent, *options):
     path = directory / "song.mid"
-    done = midihook("render", "-", "-o", path, input=json.dumps(sent).encode())
+    done = midihook("render", "-", "-o", path, *options, input=json.dumps(sent).encode())
     assert done.returncode == 0, done.stderr.decode()
     return path
 
@@ -30,7 +30,6 @@ def by_mido(path):
     an off without an on, is an error."""
     file = mido.MidiFile(path, charset="utf-8")
     assert (file.type, file.ticks_per_beat) == (1, TICKS_PER_QUARTER)
-    assert [message.type for message in file.tracks[0]] == ["track_name", "set_tempo", "time_signature", "end_of_track"]
     tracks = []
     for track in file.tracks[1:]:
         now, sounding, notes, programs, channels, port = 0, defaultdict(list), [], [], set(), 0
@@ -52,20 +51,37 @@ def by_mido(path):
         assert track[-1].type == "end_of_track"
         assert len(programs) == 1 and programs[0][0] == 0 and len(channels) == 1
         tracks.append((track.name, programs[0][1], port, channels.pop(), sorted(notes)))
-    tempo = next(message.tempo for message in file.tracks[0] if message.type == "set_tempo")
-    return tempo, tracks
+    return by_mido_tempo(file.tracks[0]), tracks
+
+
+def by_mido_tempo(conductor):
+    """The tempo map; its bars are whole and begin with each time signature."""
+    assert conductor[0].type == "track_name" and conductor[-1].type == "end_of_track"
+    now, tempos, signatures = 0, [], []
+    for message in conductor[1:-1]:
+        now += message.time
+        if message.type == "set_tempo":
+            tempos.append((now, message.tempo))
+        else:
+            assert (message.type, message.denominator) == ("time_signature", 4)
+            signatures.append((now, message.numerator))
+    assert [tick for tick, _ in tempos] == [tick for tick, _ in signatures]
+    assert signatures[-1][1] == 4 and len(signatures) <= 2
+    if len(signatures) == 2:
+        assert signatures[1][0] == signatures[0][1] * TICKS_PER_QUARTER
+    return TempoMap(tempos)
 
 
 def check(midihook, directory, seed):
     sent = callback(seed)
-    path = render(midihook, directory, sent)
+    # Most as they come, some at a tempo asked for, which has a lead-in to a downbeat more often.
+    path = render(midihook, directory, sent, *([] if seed % 3 else ["--bpm", str(60 + seed % 140)]))
     tempo, tracks = by_mido(path)
     model = expected(sent, tempo)
     assert tracks == [tuple(track) for track in model], f"mido, seed {seed}"
 
     # Neither of the others lists a track without notes.
     model = [track for track in model if track.notes]
-    tick = tempo / 1e6 / TICKS_PER_QUARTER
     read = pretty_midi.PrettyMIDI(str(path))
     utf8 = lambda name: name.encode("latin-1").decode()  # pretty_midi takes every name for Latin-1
     instruments = [
@@ -75,8 +91,8 @@ def check(midihook, directory, seed):
     for (*_, notes), track in zip(instruments, model):
         for (pitch, start, end, velocity), note in zip(notes, track.notes, strict=True):
             assert (pitch, velocity) == (note.pitch, note.velocity), f"pretty_midi, seed {seed}"
-            assert start == pytest.approx(note.on * tick, abs=1e-6), f"pretty_midi, seed {seed}"
-            assert end == pytest.approx(note.off * tick, abs=1e-6), f"pretty_midi, seed {seed}"
+            assert start == pytest.approx(tempo.seconds(note.on), abs=1e-6), f"pretty_midi, seed {seed}"
+            assert end == pytest.approx(tempo.seconds(note.off), abs=1e-6), f"pretty_midi, seed {seed}"
 
     read = symusic.Score(str(path))
     key = lambda name, program, drums: (name, program, drums)
@@ -100,11 +116,12 @@ def test_seconds_are_within_half_a_tick_of_what_was_sent(midihook, tmp_path):
     sent["data"]["instruments"] = [
         {"name": "Piano", "notes": [{"pitch": n % 128, "start": n * 0.123456, "end": n * 0.123456 + 0.1, "velocity": 1} for n in range(500)]}
     ]
-    tempo, [(*_, notes)] = by_mido(render(midihook, tmp_path, sent))
-    tick = tempo / 1e6 / TICKS_PER_QUARTER
-    for index, note in enumerate(sorted(notes, key=lambda note: note.on)):
-        assert abs(note.on * tick - index * 0.123456) <= tick / 2 + 1e-9
-        assert abs(note.off * tick - index * 0.123456 - 0.1) <= tick / 2 + 1e-9
+    for bpm in ["auto", "off", "60", "97.3", "200"]:
+        tempo, [(*_, notes)] = by_mido(render(midihook, tmp_path, sent, "--bpm", bpm))
+        for index, note in enumerate(sorted(notes, key=lambda note: note.on)):
+            for tick, sent_seconds in ((note.on, index * 0.123456), (note.off, index * 0.123456 + 0.1)):
+                at, before, after = (tempo.seconds(near) for near in (tick, max(tick - 1, 0), tick + 1))
+                assert abs(at - sent_seconds) <= max(at - before, after - at) / 2 + 1e-9
 
 
 def test_the_same_callback_gives_the_same_bytes(midihook, tmp_path):

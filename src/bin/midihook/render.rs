@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use midihook::midi::tempo::TempoChoice;
 use midihook::rendering::{Document, SongSummary, State, render};
 
 use crate::{Refused, input};
@@ -25,6 +26,9 @@ pub struct Args {
     /// Where to write the MIDI file; - for standard output [default: <taskId>.mid]
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
+    /// The tempo of the file: auto (inferred from the notes), off (120), or a number
+    #[arg(long, value_name = "BPM", default_value_t = TempoChoice::Auto)]
+    bpm: TempoChoice,
     /// Print the result document (JSON) on standard output instead of a summary
     #[arg(long)]
     json: bool,
@@ -35,7 +39,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let task_id = input::task_id(&body)?;
     // A record-info answer that was cut down to its notes has none.
     let task_id = task_id.map_or_else(|| "song".parse(), Ok)?;
-    let rendering = render(&task_id, None, &body);
+    let rendering = render(&task_id, None, &body, args.bpm);
     let document = &rendering.document;
 
     let to_stdout = args.output.as_deref() == Some(Path::new("-"));

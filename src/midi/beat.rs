@@ -1,0 +1,293 @@
+//! What tempo was this played at? (pure)
+//!
+//! A song's onsets gather on the sixteenths of its beat. How well they do at a tempo is the length
+//! of the mean of their unit vectors, `|mean exp(2πi·f·t)|`, at that tempo's rate `f` of sixteenths
+//! (or of triplets, for swung notes): 1 on the grid, near 0 anywhere else. That alone cannot tell
+//! 90 BPM from 135, whose grids share their points; so the same length at the rates of eighths and
+//! quarters counts too, since notes favour the greater divisions. The best tempo is then refined by
+//! least squares.
+//!
+//! Wrong and confident would be worse than nothing. The confidence is low when the fit is not far
+//! above chance (drift, rubato, few notes), and when another tempo, not half or double, does nearly
+//! as well.
+
+use std::collections::BTreeMap;
+
+use crate::score::{Note, Score};
+
+/// The tempos that are looked for, in BPM.
+const SLOWEST: f64 = 60.0;
+const FASTEST: f64 = 200.0;
+
+/// Below this confidence a file stays at 120 BPM. On the songs of `tests/tempo.rs` no wrong tempo
+/// reaches it.
+pub const MIN_CONFIDENCE: f64 = 0.6;
+
+/// With fewer different onsets any tempo fits.
+const MIN_ONSETS: usize = 16;
+
+/// The work grows with the square of the length. The provider's songs have 8 minutes at most.
+const MAX_SECONDS: f64 = 1200.0;
+
+/// Where the beat is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Beat {
+    /// The length of a beat, in seconds.
+    pub period: f64,
+    /// The first downbeat: the beginning of the first whole bar of four beats, in seconds.
+    pub downbeat: f64,
+    /// How sure this is, 0 to 1.
+    pub confidence: f64,
+}
+
+/// One moment at which notes begin.
+#[derive(Debug, Clone, Copy)]
+struct Onset {
+    seconds: f64,
+    weight: f64,
+}
+
+/// The beat that fits the score's onsets best, however badly; `None` with too few of them, or a
+/// score too long.
+pub fn infer(score: &Score) -> Option<Beat> {
+    let onsets = onsets(score);
+    let (first, last) = (onsets.first()?.seconds, onsets.last()?.seconds);
+    if onsets.len() < MIN_ONSETS || last - first > MAX_SECONDS {
+        return None;
+    }
+    let spectrum = Spectrum::new(&onsets, last - first);
+    let (period, confidence) = spectrum.best()?;
+    let (period, phase) = refine(&onsets, period, spectrum.phase(4.0 / period));
+    Some(Beat {
+        period,
+        downbeat: downbeat(score, period, phase),
+        confidence,
+    })
+}
+
+/// The first downbeat at a tempo that is known.
+pub fn downbeat_at(score: &Score, period: f64) -> f64 {
+    let onsets = onsets(score);
+    let Some(first) = onsets.first() else { return 0.0 };
+    let turn = |onset: &Onset| Complex::turn(4.0 / period * (onset.seconds - first.seconds)).times(onset.weight);
+    let sum = onsets.iter().map(turn).fold(Complex::ZERO, Complex::plus);
+    downbeat(score, period, first.seconds + sum.turns() * period / 4.0)
+}
+
+/// The score's onsets on a grid of 1/192 s, the provider's; louder and fuller ones weigh more.
+fn onsets(score: &Score) -> Vec<Onset> {
+    let mut loudness: BTreeMap<u64, f64> = BTreeMap::new();
+    for note in score.notes() {
+        *loudness.entry((note.start * 192.0).round() as u64).or_default() += f64::from(note.velocity) / 127.0;
+    }
+    loudness
+        .into_iter()
+        .map(|(step, loudness)| Onset {
+            seconds: step as f64 / 192.0,
+            weight: loudness.sqrt(),
+        })
+        .collect()
+}
+
+/// The lengths and directions of the onsets' mean vector, at evenly spaced rates.
+struct Spectrum {
+    /// The first rate, and the distance of the rates, in Hz.
+    first: f64,
+    step: f64,
+    means: Vec<Complex>,
+    /// The time from which directions are counted.
+    origin: f64,
+    /// The length that chance alone would reach at the best rate.
+    noise: f64,
+}
+
+impl Spectrum {
+    fn new(onsets: &[Onset], span: f64) -> Self {
+        // Six points to the width of a peak.
+        let step = 1.0 / (6.0 * span);
+        let first = SLOWEST / 60.0 * 0.9;
+        let count = ((FASTEST / 60.0 * 4.0 - first) / step).ceil() as usize + 2;
+        let origin = onsets[0].seconds + span / 2.0;
+        let total: f64 = onsets.iter().map(|onset| onset.weight).sum();
+        let squares: f64 = onsets.iter().map(|onset| onset.weight * onset.weight).sum();
+
+        let mut means = vec![Complex::ZERO; count];
+        for onset in onsets {
+            // One vector turned on from rate to rate, instead of a sine and a cosine at each.
+            let mut vector = Complex::turn(first * (onset.seconds - origin)).times(onset.weight / total);
+            let turn = Complex::turn(step * (onset.seconds - origin));
+            for mean in &mut means {
+                *mean = mean.plus(vector);
+                vector = vector.turned(turn);
+            }
+        }
+        let noise = ((count as f64 / 6.0).ln() * squares).sqrt() / total;
+        Self {
+            first,
+            step,
+            means,
+            origin,
+            noise,
+        }
+    }
+
+    fn at(&self, rate: f64) -> Complex {
+        let index = ((rate - self.first) / self.step).round().max(0.0) as usize;
+        self.means.get(index).copied().unwrap_or(Complex::ZERO)
+    }
+
+    /// A time at which the grid of this rate has a point.
+    fn phase(&self, rate: f64) -> f64 {
+        self.origin + self.at(rate).turns() / rate
+    }
+
+    /// The best length of a beat, in seconds, and the confidence in it.
+    fn best(&self) -> Option<(f64, f64)> {
+        let from = ((SLOWEST / 60.0 * 4.0 - self.first) / self.step).ceil() as usize;
+        let candidates: Vec<(f64, f64, f64)> = (from..self.means.len())
+            .map(|index| {
+                let rate = self.first + self.step * index as f64;
+                let length = |part: f64| self.at(rate * part).length();
+                let fit = self.means[index].length().max(0.95 * length(0.75));
+                // Perceived tempos gather around 120 BPM, most of them within an octave.
+                let octaves = (rate * 15.0 / 118.0).log2() / 0.9;
+                let score = (fit + 0.3 * length(0.5) + 0.8 * length(0.25)) * (-0.5 * octaves * octaves).exp();
+                (rate, fit, score)
+            })
+            .collect();
+        let &(rate, fit, score) = candidates.iter().max_by(|a, b| a.2.total_cmp(&b.2))?;
+        let kin = |other: f64| {
+            [0.5, 1.0, 2.0]
+                .iter()
+                .any(|times| (other / rate / times - 1.0).abs() < 0.02)
+        };
+        let rival = candidates
+            .iter()
+            .filter(|candidate| !kin(candidate.0))
+            .map(|candidate| candidate.2)
+            .fold(0.0, f64::max);
+        let above_chance = ((fit - self.noise) / (1.0 - self.noise)).clamp(0.0, 1.0);
+        let margin = ((1.0 - rival / score) / 0.3).clamp(0.0, 1.0);
+        // Swung eighths lie on the straight eighths of a tempo half as fast again; but then no beat
+        // of that tempo is stronger than the place between two.
+        let pulse = (self.at(rate / 4.0).length() / 0.1).min(1.0);
+        Some((4.0 / rate, above_chance * margin * pulse))
+    }
+}
+
+/// The period and phase of the sixteenths that are nearest to the onsets, by weighted least squares,
+/// from a first guess; returned as those of the beat.
+fn refine(onsets: &[Onset], period: f64, phase: f64) -> (f64, f64) {
+    let (mut sixteenth, mut phase) = (period / 4.0, phase);
+    for _ in 0..5 {
+        let (mut w, mut n, mut t, mut nn, mut nt) = (0.0, 0.0, 0.0, 0.0, 0.0);
+        for onset in onsets {
+            let index = ((onset.seconds - phase) / sixteenth).round();
+            // A note far from any point of the grid (a swung or a grace note) has no say.
+            let distance = (onset.seconds - phase - index * sixteenth).abs() / sixteenth;
+            if distance < 0.25 {
+                let weight = onset.weight;
+                w += weight;
+                n += weight * index;
+                t += weight * onset.seconds;
+                nn += weight * index * index;
+                nt += weight * index * onset.seconds;
+            }
+        }
+        let spread = w * nn - n * n;
+        if spread <= 0.0 {
+            break;
+        }
+        let slope = (w * nt - n * t) / spread;
+        if (slope / sixteenth - 1.0).abs() > 0.02 {
+            break;
+        }
+        (sixteenth, phase) = (slope, (t - slope * n) / w);
+    }
+    (sixteenth * 4.0, phase)
+}
+
+/// The first downbeat not before 0, given the length of a beat and a point of its sixteenths.
+///
+/// Of the sixteen places in a bar that of the weightiest notes: long ones, low ones, kick drums; not
+/// snares, which mark the second and fourth beat.
+fn downbeat(score: &Score, period: f64, phase: f64) -> f64 {
+    let sixteenth = period / 4.0;
+    let mut places = [0.0; 16];
+    for instrument in &score.instruments {
+        let drums =
+            crate::midi::instruments::recognise(&instrument.name) == Some(crate::midi::instruments::Sound::Drums);
+        for note in &instrument.notes {
+            let index = ((note.start - phase) / sixteenth).round();
+            places[index.rem_euclid(16.0) as usize % 16] += gravity(note, drums, period);
+        }
+    }
+    // A downbeat has beats after it, and its half-bar is the next weightiest.
+    let weight = |place: usize| {
+        let at = |offset: usize| places[(place + offset) % 16];
+        at(0) + 0.5 * at(8) + 0.25 * (at(4) + at(12))
+    };
+    let best = (0..16)
+        .max_by(|&a, &b| weight(a).total_cmp(&weight(b)).then(b.cmp(&a)))
+        .unwrap_or(0);
+    (phase + best as f64 * sixteenth).rem_euclid(4.0 * period)
+}
+
+/// How much a note tells of a downbeat.
+fn gravity(note: &Note, drums: bool, period: f64) -> f64 {
+    let loudness = f64::from(note.velocity) / 127.0;
+    match (drums, note.pitch) {
+        (true, 35 | 36) => 2.0 * loudness,
+        (true, 37..=40) => -loudness,
+        (true, _) => 0.2 * loudness,
+        (false, pitch) => {
+            let beats = ((note.end - note.start) / period).min(4.0);
+            loudness * (0.2 + beats) * if pitch < 48 { 2.0 } else { 1.0 }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Complex {
+    re: f64,
+    im: f64,
+}
+
+impl Complex {
+    const ZERO: Self = Self { re: 0.0, im: 0.0 };
+
+    /// The unit vector after as many turns.
+    fn turn(turns: f64) -> Self {
+        let (im, re) = (std::f64::consts::TAU * turns.fract()).sin_cos();
+        Self { re, im }
+    }
+
+    fn turns(self) -> f64 {
+        self.im.atan2(self.re) / std::f64::consts::TAU
+    }
+
+    fn length(self) -> f64 {
+        self.re.hypot(self.im)
+    }
+
+    fn times(self, factor: f64) -> Self {
+        Self {
+            re: self.re * factor,
+            im: self.im * factor,
+        }
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            re: self.re + other.re,
+            im: self.im + other.im,
+        }
+    }
+
+    fn turned(self, by: Self) -> Self {
+        Self {
+            re: self.re * by.re - self.im * by.im,
+            im: self.re * by.im + self.im * by.re,
+        }
+    }
+}
