@@ -20,6 +20,7 @@
 //! - [`provider`] — what the provider sends and how it signs it
 //! - [`score`] — notes as sent → notes that can be played
 //! - [`midi`] — a score → the bytes of a file
+//! - [`piano_roll`] — a score → a picture of it
 //! - [`rendering`] — an archived body → the result document and the files
 //!
 //! At the edges, small structs over the SDK's clients:
@@ -37,6 +38,7 @@ pub mod aws;
 pub mod jobs;
 pub mod keys;
 pub mod midi;
+pub mod piano_roll;
 pub mod provider;
 pub mod receiver;
 pub mod renderer;

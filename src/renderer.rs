@@ -87,6 +87,11 @@ impl Renderer {
         // The document comes last: where it is, the files are.
         let files = [
             ("mid", "audio/midi", rendering.midi.as_deref()),
+            (
+                "svg",
+                "image/svg+xml",
+                rendering.piano_roll.as_deref().map(str::as_bytes),
+            ),
             ("json", "application/json", Some(&document)),
         ];
         for (extension, content_type, bytes) in files {

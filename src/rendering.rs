@@ -16,6 +16,7 @@ use crate::{
         smf,
         tempo::{Tempo, TempoChoice},
     },
+    piano_roll,
     provider::callback::{self, Callback},
     score::{Repair, Score, Skip},
 };
@@ -56,6 +57,8 @@ pub struct Rendering {
     pub document: Document,
     /// The Standard MIDI File, where the state has one.
     pub midi: Option<Vec<u8>>,
+    /// The piano roll (SVG), where the state has a MIDI file.
+    pub piano_roll: Option<String>,
 }
 
 /// The result document, `midi/<taskId>.json`.
@@ -167,6 +170,16 @@ fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
+impl Rendering {
+    fn without_files(document: Document) -> Self {
+        Self {
+            document,
+            midi: None,
+            piano_roll: None,
+        }
+    }
+}
+
 impl Document {
     /// The document as it is stored: JSON for people too, with a line break at its end.
     pub fn to_json(&self) -> Vec<u8> {
@@ -213,9 +226,11 @@ pub fn render(task_id: &TaskId, source: Option<Source>, body: &[u8], tempo: Temp
                 song: Some(song),
                 ..document(state, warnings(&score, &plan))
             };
+            let piano_roll = piano_roll::draw(task_id.as_str(), &score, &plan);
             Rendering {
                 document,
                 midi: Some(file.bytes),
+                piano_roll: Some(piano_roll),
             }
         }
         Ok(Callback::Failed { code, message }) => {
@@ -223,19 +238,13 @@ pub fn render(task_id: &TaskId, source: Option<Source>, body: &[u8], tempo: Temp
                 failure: Some(Failure { code, message }),
                 ..document(State::Failed, Vec::new())
             };
-            Rendering { document, midi: None }
+            Rendering::without_files(document)
         }
         Ok(Callback::Unsupported) => {
             let warning = "this is a callback of another product of the provider: kept, not rendered".to_owned();
-            Rendering {
-                document: document(State::Unsupported, vec![warning]),
-                midi: None,
-            }
+            Rendering::without_files(document(State::Unsupported, vec![warning]))
         }
-        Err(unreadable) => Rendering {
-            document: document(State::Invalid, vec![unreadable.to_string()]),
-            midi: None,
-        },
+        Err(unreadable) => Rendering::without_files(document(State::Invalid, vec![unreadable.to_string()])),
     }
 }
 

@@ -18,6 +18,7 @@ use crate::{Refused, input};
 Examples:
   midihook render callback.json                write <taskId>.mid beside you
   midihook render callback.json -o song.mid    write song.mid
+  midihook render callback.json --svg song.svg write a picture of it too
   curl … | midihook render - -o - > song.mid   from and to a pipe
   midihook render callback.json --json         print the result document")]
 pub struct Args {
@@ -26,6 +27,9 @@ pub struct Args {
     /// Where to write the MIDI file; - for standard output [default: <taskId>.mid]
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
+    /// Also write a piano roll of the song (SVG)
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
     /// The tempo of the file: auto (inferred from the notes), off (120), or a number
     #[arg(long, value_name = "BPM", default_value_t = TempoChoice::Auto)]
     bpm: TempoChoice,
@@ -64,6 +68,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         if !args.json {
             print!("{}", document.song.as_ref().map(summary).unwrap_or_default());
             println!("wrote {}", output.display());
+        }
+    }
+    if let (Some(path), Some(piano_roll)) = (&args.svg, &rendering.piano_roll) {
+        fs::write(path, piano_roll).with_context(|| format!("cannot write {}", path.display()))?;
+        if !args.json && !to_stdout {
+            println!("wrote {}", path.display());
         }
     }
     for warning in &document.warnings {

@@ -1,0 +1,469 @@
+//! A score → a picture of it (pure).
+//!
+//! Time goes across, pitch goes up, drums have a lane of their own. The picture is one SVG file
+//! without script, font or link, for light and dark viewers. Notes are drawn as strokes of one path
+//! for each instrument and loudness, so that ten thousand take some 200 kB; notes of one path that
+//! overlap on the screen become one stroke.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use svg::{
+    Document, Node,
+    node::element::{Description, Group, Line, Path, Rectangle, Style, Text, Title},
+};
+
+use crate::{
+    midi::{Plan, instruments::Sound},
+    score::{Instrument, Note, Score},
+};
+
+const WIDTH: f64 = 1200.0;
+const LEFT: f64 = 48.0;
+const RIGHT: f64 = 16.0;
+const ROLL: f64 = WIDTH - LEFT - RIGHT;
+/// The height of the melodic notes' lane, as near as whole pixels for a key come to it.
+const MELODIC_HEIGHT: f64 = 400.0;
+const DRUM_ROW: f64 = 7.0;
+/// Velocities are shown as this many degrees of opacity.
+const SHADES: usize = 4;
+/// The shortest stroke, and the widest gap that nobody sees, in pixels.
+const SHORTEST: f64 = 1.2;
+const INVISIBLE_GAP: f64 = 0.25;
+
+/// Colours that are told apart on white and on black (Tableau 10).
+const COLOURS: [&str; 10] = [
+    "#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948", "#b07aa1", "#ff9da7", "#9c755f", "#8f8f8f",
+];
+
+const STYLE: &str = "\
+    .paper{fill:#fff}.black{fill:#eef1f5}.octave{stroke:#c9d1da}.bar{stroke:#aab4bf}.beat{stroke:#e3e7ec}\
+    text{fill:#27313b;font:12px system-ui,sans-serif}.title{font-size:16px;font-weight:600}.faint{fill:#66727f;font-size:11px}\
+    @media(prefers-color-scheme:dark){.paper{fill:#14181d}.black{fill:#1d232a}.octave{stroke:#3a444f}.bar{stroke:#4d5966}\
+    .beat{stroke:#262e37}text{fill:#e3e8ee}.faint{fill:#98a5b3}}";
+
+/// Draws a score as it was planned. `title` is usually the task's id.
+pub fn draw(title: &str, score: &Score, plan: &Plan) -> String {
+    let canvas = Canvas::new(score, plan);
+    let legend = legend(score, plan);
+    let top = 44.0 + 20.0 * legend.rows as f64 + 18.0;
+    let height = top + canvas.height() + 26.0;
+
+    let mut picture = Document::new()
+        .set("viewBox", (0, 0, WIDTH, height.ceil()))
+        .set("role", "img")
+        .set("aria-labelledby", "title description")
+        .add(Title::new(title).set("id", "title"))
+        .add(
+            Description::new()
+                .set("id", "description")
+                .add(svg::node::Text::new(describe(score, plan))),
+        )
+        .add(Style::new(STYLE))
+        .add(
+            Rectangle::new()
+                .set("class", "paper")
+                .set("width", "100%")
+                .set("height", "100%"),
+        )
+        .add(Text::new(title).set("class", "title").set("x", 16).set("y", 28))
+        .add(legend.group);
+    let mut roll = Group::new().set("transform", format!("translate({LEFT} {top})"));
+    canvas.draw_keys(&mut roll);
+    canvas.draw_bars(&mut roll, plan);
+    canvas.draw_notes(&mut roll, score, plan);
+    if score.note_count() == 0 {
+        roll.append(
+            Text::new("no notes")
+                .set("x", ROLL / 2.0)
+                .set("y", canvas.height() / 2.0)
+                .set("text-anchor", "middle"),
+        );
+    }
+    picture.append(roll);
+    let mut text = picture.to_string();
+    text.push('\n');
+    text
+}
+
+/// The picture in words, for those who do not see it.
+fn describe(score: &Score, plan: &Plan) -> String {
+    let names: Vec<String> = score
+        .instruments
+        .iter()
+        .map(|instrument| format!("{} ({})", shown(instrument), instrument.notes.len()))
+        .collect();
+    format!(
+        "Piano roll of {} notes in {:.1} seconds at {:.1} BPM. Instruments: {}.",
+        score.note_count(),
+        score.seconds(),
+        plan.tempo.bpm(),
+        if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        },
+    )
+}
+
+fn shown(instrument: &Instrument) -> String {
+    let name: String = instrument.name.chars().take(32).collect();
+    if name.is_empty() { "(no name)".to_owned() } else { name }
+}
+
+fn colour(index: usize) -> &'static str {
+    COLOURS[index % COLOURS.len()]
+}
+
+struct Legend {
+    group: Group,
+    rows: usize,
+}
+
+/// As many instruments as fit into four rows; the rest are counted.
+fn legend(score: &Score, plan: &Plan) -> Legend {
+    let mut group = Group::new();
+    let (mut x, mut row) = (16.0, 0);
+    for (index, instrument) in score.instruments.iter().enumerate() {
+        let label = format!("{}  {}", shown(instrument), instrument.notes.len());
+        let width = 28.0 + 7.2 * label.chars().count() as f64;
+        if x + width > WIDTH - RIGHT {
+            (x, row) = (16.0, row + 1);
+        }
+        let y = 44.0 + 20.0 * row as f64;
+        if row == 3 && x + width > WIDTH - 120.0 {
+            let rest = score.instruments.len() - index;
+            group.append(
+                Text::new(format!("and {rest} more"))
+                    .set("class", "faint")
+                    .set("x", x)
+                    .set("y", y + 10.0),
+            );
+            break;
+        }
+        group.append(
+            Rectangle::new()
+                .set("x", x)
+                .set("y", y)
+                .set("width", 12)
+                .set("height", 12)
+                .set("rx", 2)
+                .set("fill", colour(index)),
+        );
+        group.append(Text::new(label).set("x", x + 17.0).set("y", y + 10.5));
+        x += width;
+    }
+    let tempo = &plan.tempo;
+    let how = if tempo.inferred { "inferred" } else { "not inferred" };
+    let words = format!("{:.1} s   {:.1} BPM ({how})", score.seconds(), tempo.bpm());
+    group.append(
+        Text::new(words)
+            .set("class", "faint")
+            .set("x", WIDTH - RIGHT)
+            .set("y", 28)
+            .set("text-anchor", "end"),
+    );
+    Legend { group, rows: row + 1 }
+}
+
+/// Where things are on the roll.
+struct Canvas {
+    seconds: f64,
+    low: u8,
+    high: u8,
+    key: f64,
+    /// The row of each drum that occurs, from the top.
+    drums: BTreeMap<u8, usize>,
+}
+
+impl Canvas {
+    fn new(score: &Score, plan: &Plan) -> Self {
+        let is_drums = |index: usize| plan.tracks[index].sound == Sound::Drums;
+        let notes = |drums: bool| {
+            let instruments = score
+                .instruments
+                .iter()
+                .enumerate()
+                .filter(move |(index, _)| is_drums(*index) == drums);
+            instruments
+                .flat_map(|(_, instrument)| &instrument.notes)
+                .map(|note| note.pitch)
+        };
+        let (lowest, highest) = (notes(false).min().unwrap_or(60), notes(false).max().unwrap_or(60));
+        // Whole octaves from C to C, two at least.
+        let low = (lowest / 12).min(8) * 12;
+        let high = ((highest / 12 + 1) * 12).max(low + 24).min(127);
+        let key = (MELODIC_HEIGHT / f64::from(high - low + 1)).floor().clamp(4.0, 12.0);
+        let mut pitches: Vec<u8> = notes(true).collect();
+        pitches.sort_unstable_by(|a, b| b.cmp(a));
+        pitches.dedup();
+        let drums = pitches
+            .into_iter()
+            .enumerate()
+            .map(|(row, pitch)| (pitch, row))
+            .collect();
+        Self {
+            seconds: score.seconds().max(1.0),
+            low,
+            high,
+            key,
+            drums,
+        }
+    }
+
+    fn melodic_height(&self) -> f64 {
+        f64::from(self.high - self.low + 1) * self.key
+    }
+
+    fn drums_height(&self) -> f64 {
+        self.drums.len() as f64 * DRUM_ROW
+    }
+
+    fn height(&self) -> f64 {
+        self.melodic_height()
+            + if self.drums.is_empty() {
+                0.0
+            } else {
+                12.0 + self.drums_height()
+            }
+    }
+
+    fn x(&self, seconds: f64) -> f64 {
+        seconds / self.seconds * ROLL
+    }
+
+    /// The middle of a key's row.
+    fn y(&self, pitch: u8) -> f64 {
+        (f64::from(self.high - pitch) + 0.5) * self.key
+    }
+
+    fn drum_y(&self, pitch: u8) -> f64 {
+        let row = self.drums.get(&pitch).copied().unwrap_or(0);
+        self.melodic_height() + 12.0 + (row as f64 + 0.5) * DRUM_ROW
+    }
+
+    fn draw_keys(&self, roll: &mut Group) {
+        let row = |y: f64, height: f64, class: &str| {
+            Rectangle::new()
+                .set("class", class)
+                .set("y", y)
+                .set("width", ROLL)
+                .set("height", height)
+        };
+        for pitch in self.low..=self.high {
+            let y = self.y(pitch);
+            if matches!(pitch % 12, 1 | 3 | 6 | 8 | 10) {
+                roll.append(row(y - self.key / 2.0, self.key, "black"));
+            }
+            if pitch % 12 == 0 {
+                let edge = y + self.key / 2.0;
+                roll.append(
+                    Line::new()
+                        .set("class", "octave")
+                        .set("x2", ROLL)
+                        .set("y1", edge)
+                        .set("y2", edge),
+                );
+                // Middle C, note 60, is C4.
+                let label = format!("C{}", i32::from(pitch) / 12 - 1);
+                roll.append(
+                    Text::new(label)
+                        .set("class", "faint")
+                        .set("x", -8)
+                        .set("y", y + 4.0)
+                        .set("text-anchor", "end"),
+                );
+            }
+        }
+        if !self.drums.is_empty() {
+            let y = self.melodic_height() + 12.0;
+            roll.append(row(y, self.drums_height(), "black"));
+            let label = Text::new("drums")
+                .set("class", "faint")
+                .set("x", -8)
+                .set("text-anchor", "end");
+            roll.append(label.set("y", y + self.drums_height() / 2.0 + 4.0));
+        }
+    }
+
+    fn draw_bars(&self, roll: &mut Group, plan: &Plan) {
+        let beat = 60.0 / plan.tempo.bpm();
+        let bar = 4.0 * beat;
+        let line = |x: f64, class: &str| {
+            Line::new()
+                .set("class", class)
+                .set("x1", round(x))
+                .set("x2", round(x))
+                .set("y2", self.height())
+        };
+        if self.x(beat) >= 6.0 {
+            let first = plan.tempo.downbeat() - (plan.tempo.downbeat() / beat).floor() * beat;
+            for index in 0..=((self.seconds - first) / beat) as usize {
+                roll.append(line(self.x(first + index as f64 * beat), "beat"));
+            }
+        }
+        // Bars are numbered as a DAW does: a lead-in is bar 1.
+        let number_of_first = if plan.tempo.lead_in().is_some() { 2 } else { 1 };
+        let bars = ((self.seconds - plan.tempo.downbeat()) / bar).max(0.0) as usize;
+        let mut every = 1;
+        while self.x(bar * every as f64) < 36.0 {
+            every *= 2;
+        }
+        for index in (0..=bars).step_by(every) {
+            let x = self.x(plan.tempo.downbeat() + index as f64 * bar);
+            roll.append(line(x, "bar"));
+            roll.append(
+                Text::new((index + number_of_first).to_string())
+                    .set("class", "faint")
+                    .set("x", round(x + 2.0))
+                    .set("y", -5),
+            );
+        }
+        roll.append(
+            Text::new("bar")
+                .set("class", "faint")
+                .set("x", -8)
+                .set("y", -5)
+                .set("text-anchor", "end"),
+        );
+
+        let step = [1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0]
+            .into_iter()
+            .find(|&step| self.x(step) >= 60.0)
+            .unwrap_or(3600.0);
+        for index in 0..=(self.seconds / step) as usize {
+            let seconds = index as f64 * step;
+            let label = format!("{}:{:02}", seconds as u64 / 60, seconds as u64 % 60);
+            let x = round(self.x(seconds));
+            roll.append(
+                Text::new(label)
+                    .set("class", "faint")
+                    .set("x", x)
+                    .set("y", self.height() + 16.0),
+            );
+        }
+    }
+
+    fn draw_notes(&self, roll: &mut Group, score: &Score, plan: &Plan) {
+        for (index, (instrument, track)) in score.instruments.iter().zip(&plan.tracks).enumerate() {
+            let drums = track.sound == Sound::Drums;
+            let mut shades: [Vec<&Note>; SHADES] = Default::default();
+            for note in &instrument.notes {
+                shades[usize::from(note.velocity) * SHADES / 128].push(note);
+            }
+            let mut group = Group::new()
+                .set("stroke", colour(index))
+                .set("stroke-width", if drums { DRUM_ROW - 2.0 } else { self.key - 0.5 });
+            for (shade, notes) in (1u8..).zip(&shades).filter(|(_, notes)| !notes.is_empty()) {
+                let opacity = 0.25 + 0.7 * f64::from(shade) / SHADES as f64;
+                group.append(
+                    Path::new()
+                        .set("opacity", round(opacity * 10.0) / 10.0)
+                        .set("d", self.strokes(notes, drums)),
+                );
+            }
+            roll.append(group);
+        }
+    }
+
+    /// The strokes of notes, those that nobody could tell apart as one.
+    fn strokes(&self, notes: &[&Note], drums: bool) -> String {
+        let mut rows: BTreeMap<u8, Vec<(f64, f64)>> = BTreeMap::new();
+        for note in notes {
+            let (from, to) = (self.x(note.start), self.x(note.end));
+            let strokes = rows.entry(note.pitch).or_default();
+            match strokes.last_mut() {
+                // Notes come by onset. Longer ones that meet keep the gap between them.
+                Some(last) if from <= last.1 + INVISIBLE_GAP && (from < last.0 + SHORTEST) => last.1 = last.1.max(to),
+                _ => strokes.push((from, to.max(from + SHORTEST))),
+            }
+        }
+        let mut path = String::new();
+        for (pitch, strokes) in rows {
+            let y = round(if drums { self.drum_y(pitch) } else { self.y(pitch) });
+            for (from, to) in strokes {
+                let length = (to - from - INVISIBLE_GAP).max(SHORTEST);
+                // Writing to a string cannot fail.
+                let _ = write!(path, "M{} {y}h{}", round(from), round(length));
+            }
+        }
+        path
+    }
+}
+
+fn round(pixels: f64) -> f64 {
+    (pixels * 10.0).round() / 10.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        midi::tempo::{Tempo, TempoChoice},
+        provider::callback::{Part, SentNote},
+    };
+
+    fn picture(parts: &[Part]) -> String {
+        let score = Score::new(parts);
+        draw(
+            "task",
+            &score,
+            &Plan::new(&score, Tempo::choose(&score, TempoChoice::Auto)),
+        )
+    }
+
+    fn part(name: &str, notes: impl IntoIterator<Item = (u8, f64, f64)>) -> Part {
+        let note = |(pitch, start, end)| SentNote {
+            pitch: Some(f64::from(pitch)),
+            start: Some(start),
+            end: Some(end),
+            velocity: Some(1.0),
+        };
+        Part {
+            name: name.to_owned(),
+            notes: notes.into_iter().map(note).collect(),
+        }
+    }
+
+    #[test]
+    fn ten_thousand_notes_are_less_than_a_megabyte() {
+        let parts: Vec<Part> = (0..10u8)
+            .map(|index| {
+                part(
+                    "Piano",
+                    (0..1000).map(|n| {
+                        (
+                            index * 7 + (n % 60) as u8,
+                            f64::from(n) * 0.237,
+                            f64::from(n) * 0.237 + 0.21,
+                        )
+                    }),
+                )
+            })
+            .collect();
+        let svg = picture(&parts);
+        assert!(svg.len() < 400_000, "{}", svg.len());
+        assert!(svg.matches('M').count() > 9_000);
+    }
+
+    #[test]
+    fn names_cannot_leave_the_text() {
+        let svg = picture(&[part("</text><script>alert(1)</script>&\"", [(60, 0.0, 1.0)])]);
+        assert!(!svg.contains("<script") && svg.contains("&lt;script&gt;"), "{svg}");
+    }
+
+    #[test]
+    fn there_is_a_picture_of_nothing_and_of_the_extremes() {
+        assert!(picture(&[]).contains("no notes"));
+        let svg = picture(&[
+            part("Piano", [(0, 0.0, 1.0), (127, 21_600.0, 22_200.0)]),
+            part("Drums", [(0, 0.0, 0.0), (127, 1.0, 2.0)]),
+        ]);
+        assert!(!svg.contains("NaN") && !svg.contains("inf") && svg.len() < 100_000);
+    }
+
+    #[test]
+    fn the_picture_is_described_in_words() {
+        let svg = picture(&[part("Violin", [(60, 0.0, 1.5)]), part("Drums", [])]);
+        assert!(svg.contains("Piano roll of 1 notes in 1.5 seconds at 120.0 BPM. Instruments: Violin (1), Drums (0)."));
+    }
+}
