@@ -19,8 +19,6 @@ use crate::{TaskId, aws, rendering::State};
 
 /// The prefix of archived bodies.
 pub const RAW: &str = "raw/";
-/// The prefix of results.
-pub const RESULTS: &str = "midi/";
 
 const RECEIVED_AT: &str = "received-at";
 const WEBHOOK_TIMESTAMP: &str = "webhook-timestamp";

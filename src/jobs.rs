@@ -122,37 +122,37 @@ fn from_object(bucket: &Value, key: Cow<'_, str>) -> Option<Job> {
     ))
 }
 
-/// The render queue.
+/// A queue that is sent to: the render queue, or the results queue.
 #[derive(Debug, Clone)]
-pub struct JobQueue {
+pub struct Queue {
     sqs: Client,
     url: String,
 }
 
 /// SQS did not take a message.
 #[derive(Debug, Error)]
-#[error("SQS could not queue the render job of task {task_id}: {reason}")]
+#[error("SQS could not queue a message of task {task_id}: {reason}")]
 pub struct QueueError {
     task_id: TaskId,
     reason: String,
 }
 
-impl JobQueue {
+impl Queue {
     /// The queue, over a client whose time-outs are the caller's.
     pub fn new(sqs: Client, url: String) -> Self {
         Self { sqs, url }
     }
 
-    /// Queues a job.
+    /// Queues a message, as JSON.
     ///
     /// # Errors
     /// If SQS did not confirm that it has the message.
-    pub async fn send(&self, job: &Job) -> Result<(), QueueError> {
+    pub async fn send(&self, task_id: &TaskId, message: &impl Serialize) -> Result<(), QueueError> {
         let error = |reason: String| QueueError {
-            task_id: job.task_id.clone(),
+            task_id: task_id.clone(),
             reason,
         };
-        let body = serde_json::to_string(job).map_err(|e| error(e.to_string()))?;
+        let body = serde_json::to_string(message).map_err(|e| error(e.to_string()))?;
         let send = self.sqs.send_message().queue_url(&self.url).message_body(body);
         send.send().await.map(drop).map_err(|e| error(aws::reason(&e)))
     }

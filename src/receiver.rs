@@ -16,7 +16,7 @@ use thiserror::Error;
 use crate::{
     TaskId, UnfitTaskId,
     archive::{self, Archive, ArchiveError, Stored, since_epoch},
-    jobs::{Job, JobQueue, QueueError},
+    jobs::{Job, Queue, QueueError},
     keys::{KeyRing, KeysUnavailable},
     provider::{
         callback::find_task_ids,
@@ -39,7 +39,7 @@ pub struct Receiver {
     /// Where bodies go.
     pub archive: Archive,
     /// Where jobs go.
-    pub jobs: JobQueue,
+    pub jobs: Queue,
     /// How far a timestamp may be from our clock, either way.
     pub tolerance: Duration,
 }
@@ -132,10 +132,8 @@ impl Receiver {
             .await
             .map_err(Unavailable::from)?;
         // Also for a body that was there: the answer to the first may have been lost before its job was sent.
-        self.jobs
-            .send(&Job::new(task_id.clone(), self.archive.bucket(), key.clone()))
-            .await
-            .map_err(Unavailable::from)?;
+        let job = Job::new(task_id.clone(), self.archive.bucket(), key.clone());
+        self.jobs.send(&task_id, &job).await.map_err(Unavailable::from)?;
         let duplicate = stored == Stored::AlreadyThere;
         tracing::info!(taskId = %task_id, key, duplicate, bytes = body.len(), "accepted");
         Ok(task_id)

@@ -5,10 +5,10 @@ use thiserror::Error;
 use tracing::Instrument as _;
 
 use crate::{
-    archive::{Archive, ArchiveError, Published, RESULTS, Rank},
-    jobs::{self, Job, NotAJob},
+    archive::{Archive, ArchiveError, Published, Rank},
+    jobs::{self, Job, NotAJob, Queue, QueueError},
     midi::tempo::TempoChoice,
-    rendering::{Source, State, render},
+    rendering::{Files, Source, State, render},
 };
 
 /// The renderer, with all it needs.
@@ -16,6 +16,8 @@ use crate::{
 pub struct Renderer {
     /// Where bodies are and results go.
     pub archive: Archive,
+    /// Where results are announced.
+    pub results: Queue,
     /// How the files' tempo is chosen.
     pub tempo: TempoChoice,
 }
@@ -26,6 +28,9 @@ pub enum Failed {
     /// S3 failed. The queue brings the message again, and after the last time to the dead-letter queue.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// SQS failed to take the announcement: as above.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
     /// The message cannot be understood, now or ever. It goes back all the same: the queue moves it
     /// to the dead-letter queue, whose alarm calls a person. To delete it here would be silence.
     #[error(transparent)]
@@ -85,23 +90,29 @@ impl Renderer {
         let document = rendering.document.to_json();
 
         // The document comes last: where it is, the files are.
+        let keys = Files::of(&job.task_id, true);
         let files = [
-            ("mid", "audio/midi", rendering.midi.as_deref()),
+            (keys.midi, "audio/midi", rendering.midi.as_deref()),
             (
-                "svg",
+                keys.piano_roll,
                 "image/svg+xml",
                 rendering.piano_roll.as_deref().map(str::as_bytes),
             ),
-            ("json", "application/json", Some(&document)),
+            (Some(keys.document), "application/json", Some(document.as_slice())),
         ];
-        for (extension, content_type, bytes) in files {
-            let Some(bytes) = bytes else { continue };
-            let key = format!("{RESULTS}{}.{extension}", job.task_id);
+        for (key, content_type, bytes) in files {
+            let (Some(key), Some(bytes)) = (key, bytes) else {
+                continue;
+            };
             if self.archive.publish(&key, bytes, content_type, state, &rank).await? == Published::Outranked {
                 tracing::info!(taskId = %job.task_id, state = state.name(), key = job.key, "a song or a newer callback stands: left as it is");
                 return Ok(());
             }
         }
+        // Also where nothing had to be written: an earlier try may have ended just before this.
+        self.results
+            .send(&job.task_id, &rendering.document.announcement(self.archive.bucket()))
+            .await?;
         let notes = rendering.document.song.as_ref().map_or(0, |song| song.notes);
         match state {
             State::Rendered | State::Empty => {

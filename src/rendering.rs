@@ -74,6 +74,8 @@ pub struct Document {
     /// The body that decided; absent where it was not read from the archive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
+    /// The keys of what was written, this document's among them.
+    pub files: Files,
     /// The provider's words, if `state` is `failed`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
@@ -82,6 +84,32 @@ pub struct Document {
     pub song: Option<SongSummary>,
     /// What a person should know, in English.
     pub warnings: Vec<String>,
+}
+
+/// The keys of a result's objects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Files {
+    /// The result document.
+    pub document: String,
+    /// The Standard MIDI File.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub midi: Option<String>,
+    /// The piano roll (SVG).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub piano_roll: Option<String>,
+}
+
+impl Files {
+    /// The keys of a task, with or without a song.
+    pub fn of(task_id: &TaskId, song: bool) -> Self {
+        let key = |extension| format!("{RESULTS}{task_id}.{extension}");
+        Self {
+            document: key("json"),
+            midi: song.then(|| key("mid")),
+            piano_roll: song.then(|| key("svg")),
+        }
+    }
 }
 
 /// Where a body came from.
@@ -170,6 +198,23 @@ fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
+/// A message of the results queue.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Announcement {
+    /// The bucket of the keys in `files` and `source`.
+    pub bucket: String,
+    /// The result document.
+    #[serde(flatten)]
+    pub document: Document,
+}
+
+/// Below the least of SQS's limits on a message, 256 KiB.
+const MAX_ANNOUNCEMENT_BYTES: usize = 200_000;
+
+/// The prefix of results in the bucket.
+const RESULTS: &str = "midi/";
+
 impl Rendering {
     fn without_files(document: Document) -> Self {
         Self {
@@ -187,6 +232,22 @@ impl Document {
         let mut json = serde_json::to_vec_pretty(self).unwrap_or_default();
         json.push(b'\n');
         json
+    }
+
+    /// What is announced on the results queue: this document and the bucket of its keys; without its
+    /// instruments where all of them would not fit into a message.
+    pub fn announcement(&self, bucket: &str) -> Announcement {
+        let mut document = self.clone();
+        let fits = self.to_json().len() <= MAX_ANNOUNCEMENT_BYTES;
+        if let (false, Some(song)) = (fits, &mut document.song) {
+            song.instruments.clear();
+            document.warnings =
+                vec!["the instruments are left out here for their number: read the document".to_owned()];
+        }
+        Announcement {
+            bucket: bucket.to_owned(),
+            document,
+        }
     }
 }
 
@@ -211,6 +272,7 @@ pub fn render(task_id: &TaskId, source: Option<Source>, body: &[u8], tempo: Temp
         task_id: task_id.clone(),
         state,
         source,
+        files: Files::of(task_id, matches!(state, State::Rendered | State::Empty)),
         failure: None,
         song: None,
         warnings,

@@ -17,6 +17,8 @@ pub const RENDER_QUEUE_URL: &str = "RENDER_QUEUE_URL";
 /// The variable with the width of the timestamp window, in seconds either way.
 pub const TOLERANCE_SECONDS: &str = "TOLERANCE_SECONDS";
 
+/// The variable with the results queue's URL.
+pub const RESULTS_QUEUE_URL: &str = "RESULTS_QUEUE_URL";
 /// The variable with the tempo of the files: `auto`, `off`, or a number of BPM.
 pub const TEMPO: &str = "TEMPO";
 
@@ -38,6 +40,8 @@ pub struct ReceiverSettings {
 pub struct RendererSettings {
     /// The bucket of bodies and results.
     pub bucket: String,
+    /// The queue for result documents.
+    pub results_queue_url: String,
     /// How the files' tempo is chosen.
     pub tempo: TempoChoice,
 }
@@ -92,6 +96,7 @@ impl RendererSettings {
         let expected = "\"auto\", \"off\", or a number of beats per minute from 20 to 400";
         Ok(Self {
             bucket: required(&lookup, BUCKET)?,
+            results_queue_url: required(&lookup, RESULTS_QUEUE_URL)?,
             tempo: tempo.parse().map_err(|_| BadSetting::OutOfRange {
                 name: TEMPO,
                 value: tempo,

@@ -6,7 +6,7 @@ use lambda_http::{Error, Request, service_fn};
 use midihook::{
     archive::Archive,
     aws::{self, Patience},
-    jobs::JobQueue,
+    jobs::Queue,
     keys::KeyRing,
     receiver::Receiver,
     settings::{ReceiverSettings, environment},
@@ -25,7 +25,7 @@ async fn main() -> Result<(), Error> {
     let receiver = Receiver {
         keys: KeyRing::new(aws_sdk_secretsmanager::Client::new(&config), settings.key_secret_id),
         archive: Archive::new(aws::s3(&config), settings.bucket),
-        jobs: JobQueue::new(aws_sdk_sqs::Client::new(&config), settings.render_queue_url),
+        jobs: Queue::new(aws_sdk_sqs::Client::new(&config), settings.render_queue_url),
         tolerance: settings.tolerance,
     };
     let receiver = &receiver;

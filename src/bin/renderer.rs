@@ -7,6 +7,7 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 use midihook::{
     archive::Archive,
     aws::{self, Patience},
+    jobs::Queue,
     renderer::Renderer,
     settings::{RendererSettings, environment},
     telemetry,
@@ -23,6 +24,7 @@ async fn main() -> Result<(), Error> {
     .await;
     let renderer = &Renderer {
         archive: Archive::new(aws::s3(&config), settings.bucket),
+        results: Queue::new(aws_sdk_sqs::Client::new(&config), settings.results_queue_url),
         tempo: settings.tempo,
     };
     lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {

@@ -141,18 +141,35 @@ impl Spectrum {
         self.origin + self.at(rate).turns() / rate
     }
 
+    /// How well onsets lie on the sixteenths, or the triplets, of this rate of sixteenths.
+    fn fit(&self, rate: f64) -> f64 {
+        self.at(rate).length().max(0.95 * self.at(rate * 0.75).length())
+    }
+
+    /// The same, with the favour of eighths and quarters.
+    fn score(&self, rate: f64) -> f64 {
+        self.fit(rate) + 0.3 * self.at(rate * 0.5).length() + 0.8 * self.at(rate * 0.25).length()
+    }
+
+    /// This rate, its half or its double, whichever people would rather tap. The stricter bell is for
+    /// these alone: whether a tempo is one of the song's at all must not depend on taste.
+    fn octave(&self, rate: f64) -> f64 {
+        let in_range = |rate: &f64| (SLOWEST..=FASTEST).contains(&(rate * 15.0));
+        let taste = |rate: &f64| self.score(*rate) * likely(*rate, 0.6);
+        [rate, rate / 2.0, rate * 2.0]
+            .into_iter()
+            .filter(in_range)
+            .max_by(|a, b| taste(a).total_cmp(&taste(b)))
+            .unwrap_or(rate)
+    }
+
     /// The best length of a beat, in seconds, and the confidence in it.
     fn best(&self) -> Option<(f64, f64)> {
         let from = ((SLOWEST / 60.0 * 4.0 - self.first) / self.step).ceil() as usize;
         let candidates: Vec<(f64, f64, f64)> = (from..self.means.len())
             .map(|index| {
                 let rate = self.first + self.step * index as f64;
-                let length = |part: f64| self.at(rate * part).length();
-                let fit = self.means[index].length().max(0.95 * length(0.75));
-                // Perceived tempos gather around 120 BPM, most of them within an octave.
-                let octaves = (rate * 15.0 / 118.0).log2() / 0.9;
-                let score = (fit + 0.3 * length(0.5) + 0.8 * length(0.25)) * (-0.5 * octaves * octaves).exp();
-                (rate, fit, score)
+                (rate, self.fit(rate), self.score(rate) * likely(rate, 0.9))
             })
             .collect();
         let &(rate, fit, score) = candidates.iter().max_by(|a, b| a.2.total_cmp(&b.2))?;
@@ -171,8 +188,14 @@ impl Spectrum {
         // Swung eighths lie on the straight eighths of a tempo half as fast again; but then no beat
         // of that tempo is stronger than the place between two.
         let pulse = (self.at(rate / 4.0).length() / 0.1).min(1.0);
-        Some((4.0 / rate, above_chance * margin * pulse))
+        Some((4.0 / self.octave(rate), above_chance * margin * pulse))
     }
+}
+
+/// A bell around 112 BPM, where perceived tempos gather, that falls off within as many octaves.
+fn likely(rate: f64, octaves: f64) -> f64 {
+    let away = (rate * 15.0 / 112.0).log2() / octaves;
+    (-0.5 * away * away).exp()
 }
 
 /// The period and phase of the sixteenths that are nearest to the onsets, by weighted least squares,

@@ -6,7 +6,7 @@ use lambda_http::{Body, Request};
 use midihook::{
     archive::{Archive, raw_key},
     aws,
-    jobs::JobQueue,
+    jobs::Queue,
     keys::KeyRing,
     provider::signature::Key,
     receiver::{MAX_BODY_BYTES, Receiver},
@@ -25,7 +25,7 @@ fn receiver(aws: &Aws) -> Receiver {
     Receiver {
         keys: KeyRing::new(aws_sdk_secretsmanager::Client::new(&config), "secret".to_owned()),
         archive: Archive::new(aws::s3(&config), BUCKET.to_owned()),
-        jobs: JobQueue::new(aws_sdk_sqs::Client::new(&config), QUEUE_URL.to_owned()),
+        jobs: Queue::new(aws_sdk_sqs::Client::new(&config), QUEUE_URL.to_owned()),
         tolerance: Duration::from_secs(300),
     }
 }

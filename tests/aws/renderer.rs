@@ -4,7 +4,7 @@ use aws_lambda_events::event::sqs::SqsEvent;
 use midihook::{
     archive::{Archive, raw_key},
     aws,
-    jobs::Job,
+    jobs::{Job, Queue},
     midi::tempo::TempoChoice,
     renderer::Renderer,
 };
@@ -18,6 +18,10 @@ async fn failures(aws: &Aws, event: Value) -> Vec<String> {
     let event: SqsEvent = serde_json::from_value(event).unwrap();
     let renderer = Renderer {
         archive: Archive::new(aws::s3(&aws.config()), BUCKET.to_owned()),
+        results: Queue::new(
+            aws_sdk_sqs::Client::new(&aws.config()),
+            "http://aws.test/000000000000/results".to_owned(),
+        ),
         tempo: TempoChoice::Auto,
     };
     let response = renderer.handle(event).await;
@@ -96,8 +100,11 @@ async fn the_document_is_written_last_and_only_over_what_was_seen() {
         [
             "HEAD midi/t.mid",
             "PUT midi/t.mid",
+            "HEAD midi/t.svg",
+            "PUT midi/t.svg",
             "HEAD midi/t.json",
-            "PUT midi/t.json"
+            "PUT midi/t.json",
+            "SendMessage"
         ]
     );
     let state = aws.state();
@@ -109,6 +116,7 @@ async fn the_document_is_written_last_and_only_over_what_was_seen() {
             .all(|call| call.headers["if-none-match"] == "*")
     );
     assert_eq!(state.objects["midi/t.mid"].headers["content-type"], "audio/midi");
+    assert_eq!(state.objects["midi/t.svg"].headers["content-type"], "image/svg+xml");
     assert_eq!(state.objects["midi/t.json"].headers["content-type"], "application/json");
 }
 
@@ -119,7 +127,7 @@ async fn the_same_job_again_writes_nothing() {
     for _ in 0..3 {
         assert_eq!(failures(&aws, batch(&[job.clone(), job.clone()])).await, [""; 0]);
     }
-    assert_eq!(aws.calls().iter().filter(|call| call.starts_with("PUT")).count(), 2);
+    assert_eq!(aws.calls().iter().filter(|call| call.starts_with("PUT")).count(), 3);
 }
 
 #[tokio::test]
@@ -225,4 +233,38 @@ async fn a_write_that_met_another_is_decided_anew() {
     aws.fail("PUT", [Fault::Status(409), Fault::Status(412)]);
     assert_eq!(failures(&aws, batch(&[job])).await, [""; 0]);
     assert_eq!(document(&aws, "t")["state"], "rendered");
+}
+
+#[tokio::test]
+async fn each_result_is_announced_and_an_announcement_that_failed_is_made_again() {
+    let aws = Aws::default();
+    let job = archive(&aws, "t", &song(60), 1);
+    aws.fail("SendMessage", vec![Fault::Status(500); 3]);
+    assert_eq!(failures(&aws, batch(std::slice::from_ref(&job))).await, ["m1"]);
+    assert_eq!(failures(&aws, batch(std::slice::from_ref(&job))).await, [""; 0]);
+    let announced: Value = serde_json::from_str(&aws.state().messages[0]).unwrap();
+    let mut expected = document(&aws, "t");
+    expected["bucket"] = BUCKET.into();
+    assert_eq!(announced, expected);
+    assert_eq!(
+        announced["files"],
+        json!({"document": "midi/t.json", "midi": "midi/t.mid", "pianoRoll": "midi/t.svg"})
+    );
+
+    let failure = archive(&aws, "t", FAILURE, 9);
+    assert_eq!(failures(&aws, batch(&[failure])).await, [""; 0]);
+    assert_eq!(aws.state().messages.len(), 1, "what stands was announced already");
+}
+
+#[tokio::test]
+async fn an_announcement_fits_into_a_message() {
+    let aws = Aws::default();
+    let instruments = vec![r#"{"name":"Piano","notes":[{"pitch":60,"start":0,"end":1}]}"#; 1900].join(",");
+    let job = archive(&aws, "t", &format!(r#"{{"instruments":[{instruments}]}}"#), 1);
+    assert_eq!(failures(&aws, batch(&[job])).await, [""; 0]);
+    assert!(aws.state().messages[0].len() < 256 * 1024);
+    assert_eq!(
+        document(&aws, "t")["song"]["instruments"].as_array().unwrap().len(),
+        1900
+    );
 }

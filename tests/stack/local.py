@@ -191,6 +191,7 @@ class LocalStack:
             "BUCKET": self.bucket,
             "RENDER_QUEUE_URL": self.outputs["RenderQueueUrl"],
             "TOLERANCE_SECONDS": "300",
+            "RESULTS_QUEUE_URL": self.outputs["ResultsQueueUrl"],
             "TEMPO": "auto",
         }
         return "".join(f"{name}={value}\n" for name, value in ours.items())
