@@ -37,11 +37,14 @@ build: $(VENV)/.ready ## Build the Lambdas in release mode, for SAM
 	@sam build --parameter-overrides Architecture=$(ARCH) >.aws-sam/build.log 2>&1 || { cat .aws-sam/build.log; exit 1; }
 
 ##@ Check
-.PHONY: test lint fmt
+.PHONY: test test-oracles lint fmt
 
 test: lint build ## Everything: lint, unit, property, replayed-HTTP, doc and deployed-stack tests
 	cargo test
-	python -m pytest tests
+	python -m pytest tests --ignore tests/oracles
+
+test-oracles: $(VENV)/.ready ## Play the files with fluidsynth, read them with midicsv (Debian packages)
+	python -m pytest tests/oracles
 
 lint: $(VENV)/.ready ## Formatting, clippy, docs, the template, the dependency tree
 	cargo fmt --check
@@ -60,7 +63,7 @@ clean: ## Remove all that was built, the tools included
 	rm -rf target .aws-sam out $(VENV)
 
 help: ## This list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.ready: $(REQUIREMENTS)
 	@echo "==> Setting up the tools in $(VENV) (the first time takes a minute)"

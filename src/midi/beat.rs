@@ -29,6 +29,9 @@ const MIN_ONSETS: usize = 16;
 /// The work grows with the square of the length. The provider's songs have 8 minutes at most.
 const MAX_SECONDS: f64 = 1200.0;
 
+/// Below this pitch a note is one of the bass: C3.
+const LOW: u8 = 48;
+
 /// Where the beat is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Beat {
@@ -240,9 +243,13 @@ fn downbeat(score: &Score, period: f64, phase: f64) -> f64 {
     for instrument in &score.instruments {
         let drums =
             crate::midi::instruments::recognise(&instrument.name) == Some(crate::midi::instruments::Sound::Drums);
+        let mut last = None;
         for note in &instrument.notes {
             let index = ((note.start - phase) / sixteenth).round();
-            places[index.rem_euclid(16.0) as usize % 16] += gravity(note, drums, period);
+            // Harmonies change with bars: a bass that goes elsewhere tells more than one repeated.
+            let moved = last.replace(note.pitch) != Some(note.pitch) && note.pitch < LOW && !drums;
+            let moves = if moved { 1.5 } else { 1.0 };
+            places[index.rem_euclid(16.0) as usize % 16] += moves * gravity(note, drums, period);
         }
     }
     // A downbeat has beats after it, and its half-bar is the next weightiest.
@@ -265,7 +272,7 @@ fn gravity(note: &Note, drums: bool, period: f64) -> f64 {
         (true, _) => 0.2 * loudness,
         (false, pitch) => {
             let beats = ((note.end - note.start) / period).min(4.0);
-            loudness * (0.2 + beats) * if pitch < 48 { 2.0 } else { 1.0 }
+            loudness * (0.2 + beats) * if pitch < LOW { 2.0 } else { 1.0 }
         }
     }
 }

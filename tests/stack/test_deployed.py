@@ -5,6 +5,7 @@ import json
 import time
 import uuid
 
+import jsonschema
 import mido
 import pytest
 
@@ -48,7 +49,7 @@ def test_the_same_callback_five_times_is_one_body_and_one_song(stack, task_id):
     wait_for("the queue to drain", lambda: queued(stack) == 0)
     assert len(stack.keys(f"raw/{task_id}/")) == 1
     versions = stack.client("s3").list_object_versions(Bucket=stack.bucket, Prefix=f"midi/{task_id}.")["Versions"]
-    assert sorted(version["Key"] for version in versions) == [f"midi/{task_id}.json", f"midi/{task_id}.mid"]
+    assert sorted(version["Key"] for version in versions) == [f"midi/{task_id}.{kind}" for kind in ("json", "mid", "svg")]
 
 
 def queued(stack, queue="RenderQueueUrl"):
@@ -178,3 +179,55 @@ def test_nothing_secret_is_logged(stack, task_id):
     signatures = [sign(key, task_id, timestamp) for key in (stack.key, "wrong-key")]
     for secret in [stack.key, "wrong-key", "body-text", *signatures]:
         assert secret not in log
+
+
+def received(stack, queue_url, wanted, count=1):
+    """The first messages of a queue that `wanted` accepts, once there are as many."""
+    sqs, found = stack.client("sqs"), []
+
+    def receive():
+        for message in sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages", []):
+            sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+            body = json.loads(message["Body"])
+            if wanted(body):
+                found.append(body)
+        return len(found) >= count
+
+    wait_for("a message", receive)
+    return found
+
+
+def test_a_result_is_announced_on_the_results_queue(stack, task_id):
+    assert stack.post(song(task_id), task_id).status_code == 200
+    [message] = received(stack, stack.outputs["ResultsQueueUrl"], lambda body: body["taskId"] == task_id)
+    schema = json.loads((ROOT / "docs" / "result.schema.json").read_text())
+    jsonschema.validate(message, schema)
+    assert message.pop("bucket") == stack.bucket
+    assert message == stack.result(task_id), "the files are there when the announcement is"
+    assert sorted(stack.keys(f"midi/{task_id}.")) == sorted(message["files"].values())
+
+
+def test_a_rule_on_s3_events_sees_each_song(stack, task_id):
+    """The README's example consumer: an EventBridge rule whose target is a queue."""
+    sqs, events = stack.client("sqs"), stack.client("events")
+    queue_url = sqs.create_queue(QueueName="songs")["QueueUrl"]
+    queue_arn = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    allow = {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": queue_arn,
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    sqs.set_queue_attributes(QueueUrl=queue_url, Attributes={"Policy": policy})
+    pattern = {
+        "source": ["aws.s3"],
+        "detail-type": ["Object Created"],
+        "detail": {"bucket": {"name": [stack.bucket]}, "object": {"key": [{"wildcard": "midi/*.json"}]}},
+    }
+    events.put_rule(Name="songs", EventPattern=json.dumps(pattern))
+    events.put_targets(Rule="songs", Targets=[{"Id": "queue", "Arn": queue_arn}])
+
+    assert stack.post(song(task_id), task_id).status_code == 200
+    [event] = received(stack, queue_url, lambda body: task_id in body["detail"]["object"]["key"])
+    assert event["detail"]["object"]["key"] == f"midi/{task_id}.json"

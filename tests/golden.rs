@@ -1,0 +1,79 @@
+//! A handful of files, event by event, as they were once found good by eye.
+//!
+//! `UPDATE_GOLDEN=1 cargo test --test golden` writes them anew; the diff is then to be read.
+#![allow(clippy::unwrap_used)]
+
+use std::{fmt::Write as _, fs, path::Path};
+
+use midihook::{midi::tempo::TempoChoice, rendering::render};
+use midly::{MetaMessage, MidiMessage, Smf, TrackEventKind};
+
+/// A file in words: ticks, and channels as musicians count them.
+fn dump(midi: &[u8]) -> String {
+    let smf = Smf::parse(midi).unwrap();
+    let mut text = format!("{:?}, {:?}\n", smf.header.format, smf.header.timing);
+    for (index, track) in smf.tracks.iter().enumerate() {
+        writeln!(text, "track {index}").unwrap();
+        let mut tick = 0;
+        for event in track {
+            tick += event.delta.as_int();
+            let words = match event.kind {
+                TrackEventKind::Meta(MetaMessage::TrackName(name)) => {
+                    format!("name {:?}", String::from_utf8_lossy(name))
+                }
+                TrackEventKind::Meta(MetaMessage::Tempo(micros)) => {
+                    format!("tempo {} us ({:.2} BPM)", micros, 60e6 / f64::from(micros.as_int()))
+                }
+                TrackEventKind::Meta(MetaMessage::TimeSignature(beats, power, ..)) => {
+                    format!("time signature {beats}/{}", 1 << power)
+                }
+                TrackEventKind::Meta(MetaMessage::MidiPort(port)) => format!("port {port}"),
+                TrackEventKind::Meta(MetaMessage::EndOfTrack) => "end of track".to_owned(),
+                TrackEventKind::Midi { channel, message } => {
+                    let channel = channel.as_int() + 1;
+                    match message {
+                        MidiMessage::ProgramChange { program } => format!("channel {channel} program {program}"),
+                        MidiMessage::NoteOn { key, vel } => format!("channel {channel} on  {key} velocity {vel}"),
+                        MidiMessage::NoteOff { key, .. } => format!("channel {channel} off {key}"),
+                        other => format!("{other:?}"),
+                    }
+                }
+                other => format!("{other:?}"),
+            };
+            writeln!(text, "{tick:8}  {words}").unwrap();
+        }
+    }
+    text
+}
+
+#[test]
+fn files_are_as_they_were_found_good() {
+    let mut seen = 0;
+    for entry in fs::read_dir("tests/golden").unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        seen += 1;
+        let rendering = render(
+            &"golden".parse().unwrap(),
+            None,
+            &fs::read(&path).unwrap(),
+            TempoChoice::Auto,
+        );
+        let document = String::from_utf8(rendering.document.to_json()).unwrap();
+        check(
+            &path.with_extension("txt"),
+            &format!("{}\n{document}", dump(&rendering.midi.unwrap())),
+        );
+    }
+    assert_eq!(seen, 5);
+}
+
+fn check(path: &Path, found: &str) {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(path, found).unwrap();
+    }
+    let good = fs::read_to_string(path).unwrap_or_default();
+    assert!(good == found, "{} differs; now it is\n{found}", path.display());
+}

@@ -1,0 +1,1 @@
+"""Programs from Debian that play or strictly read the files: `make test-oracles`."""

@@ -1,0 +1,53 @@
+"""Each result document is what docs/result.schema.json says, and counts what is in the file."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+
+import jsonschema
+import pytest
+
+from tests.readers.callbacks import callback
+from tests.stack.local import ROOT
+
+SCHEMA = json.loads((ROOT / "docs" / "result.schema.json").read_text())
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+
+def document(midihook, directory, sent):
+    files = ["-o", directory / "song.mid", "--svg", directory / "song.svg"]
+    done = midihook("render", "-", "--json", *files, input=json.dumps(sent).encode())
+    assert done.returncode in (0, 3), done.stderr.decode()
+    return json.loads(done.stdout)
+
+
+def test_the_schema_is_one():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_documents_of_songs(midihook, tmp_path):
+    for seed in range(1, 101):
+        result = document(midihook, tmp_path, callback(seed))
+        VALIDATOR.validate(result)
+        tracks = result.get("song", {}).get("instruments", [])
+        assert result["song"]["notes"] == sum(track["notes"] for track in tracks)
+        sent = [len(instrument["notes"] or []) for instrument in callback(seed)["data"]["instruments"]]
+        kept = [track["notes"] + track.get("merged", 0) + sum(track.get("skipped", {}).values()) for track in tracks]
+        assert kept == sent, f"seed {seed}: every note sent is in the file or counted"
+        # The picture is well-formed, and says in words what it shows.
+        picture = ElementTree.parse(tmp_path / "song.svg").getroot()
+        assert picture.find("{http://www.w3.org/2000/svg}desc").text.startswith("Piano roll of ")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"code": 500, "msg": "no", "data": None, "taskId": "t"},
+        {"code": "strange", "data": {}},
+        {"code": 501},
+        {"code": 200, "data": {"audioWavUrl": "u"}},
+        {"data": {"instruments": 1}},
+        {"code": 200, "data": {"instruments": []}},
+    ],
+)
+def test_documents_of_other_ends(midihook, tmp_path, sent):
+    VALIDATOR.validate(document(midihook, tmp_path, sent))
