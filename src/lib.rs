@@ -2,7 +2,7 @@
 //!
 //! The provider turns the stems of a song into notes and hands them over once, as JSON, in a
 //! webhook. midihook answers that webhook: it verifies the signature, keeps the exact bytes in S3,
-//! queues their rendering, and renders them to a Standard MIDI File.
+//! queues their rendering, and renders them to a Standard MIDI File and a picture of it.
 //!
 //! ```text
 //! provider ──POST /callback──▶ API Gateway ──▶ receiver λ   verify ▸ put ▸ send ▸ 200

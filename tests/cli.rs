@@ -121,6 +121,35 @@ fn render_prints_the_result_document() {
 }
 
 #[test]
+fn render_draws_the_song_and_takes_a_tempo() {
+    let directory = directory("svg");
+    let [song, picture] = ["song.mid", "song.svg"].map(|name| directory.join(name).to_str().unwrap().to_owned());
+    let arguments = [
+        "render",
+        "events/callback-success.json",
+        "-o",
+        &song,
+        "--svg",
+        &picture,
+        "--bpm",
+        "98",
+    ];
+    let (code, out, _) = outcome(&arguments, b"");
+    assert_eq!(code, Some(0));
+    assert!(
+        out.contains("98 BPM") && out.contains(&format!("wrote {picture}")),
+        "{out}"
+    );
+    assert!(std::fs::read_to_string(picture).unwrap().starts_with("<svg"));
+    let (code, _, err) = outcome(&["render", "events/callback-success.json", "--bpm", "fast"], b"");
+    assert_eq!(code, Some(2));
+    assert!(
+        err.contains("\"auto\", \"off\", or a number of beats per minute from 20 to 400"),
+        "{err}"
+    );
+}
+
+#[test]
 fn help_has_examples_and_a_wrong_command_line_exits_with_2() {
     for command in ["render", "send"] {
         let (code, out, _) = outcome(&[command, "--help"], b"");

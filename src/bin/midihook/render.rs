@@ -51,35 +51,44 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         return Err(Refused("--json and -o - both want standard output".to_owned()).into());
     }
     if args.json {
-        io::stdout()
-            .write_all(&document.to_json())
-            .context("cannot write to standard output")?;
+        print(&document.to_json())?;
     }
     let Some(midi) = &rendering.midi else {
         return Err(Refused(no_song(document)).into());
     };
+    let mut report = document.song.as_ref().map(summary).unwrap_or_default();
+    let mut save = |path: &Path, bytes: &[u8]| {
+        report += &format!("wrote {}\n", path.display());
+        fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+    };
     if to_stdout {
-        io::stdout()
-            .write_all(midi)
-            .context("cannot write to standard output")?;
+        print(midi)?;
     } else {
-        let output = args.output.clone().unwrap_or_else(|| format!("{task_id}.mid").into());
-        fs::write(&output, midi).with_context(|| format!("cannot write {}", output.display()))?;
-        if !args.json {
-            print!("{}", document.song.as_ref().map(summary).unwrap_or_default());
-            println!("wrote {}", output.display());
-        }
+        save(
+            &args.output.clone().unwrap_or_else(|| format!("{task_id}.mid").into()),
+            midi,
+        )?;
     }
     if let (Some(path), Some(piano_roll)) = (&args.svg, &rendering.piano_roll) {
-        fs::write(path, piano_roll).with_context(|| format!("cannot write {}", path.display()))?;
-        if !args.json && !to_stdout {
-            println!("wrote {}", path.display());
-        }
+        save(path, piano_roll.as_bytes())?;
+    }
+    if !args.json && !to_stdout {
+        print(report.as_bytes())?;
     }
     for warning in &document.warnings {
         eprintln!("note: {warning}");
     }
     Ok(())
+}
+
+/// Writes to standard output; that its reader has seen enough (`| head -1`) is no failure.
+fn print(bytes: &[u8]) -> anyhow::Result<()> {
+    match io::stdout().write_all(bytes) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        _ => Ok(()),
+    }
 }
 
 fn no_song(document: &Document) -> String {
