@@ -11,7 +11,7 @@
 //!                                               │        │
 //!                                               └──▶ renderer λ   callback ▸ score ▸ file
 //!                                                        │
-//!                                          midi/<task>.mid, midi/<task>.json ──▶ EventBridge
+//!                                          midi/<task>.mid .svg .json ──▶ results queue, EventBridge
 //! ```
 //!
 //! # The house
