@@ -19,8 +19,8 @@ use crate::{
     jobs::{Job, Queue, QueueError},
     keys::{KeyRing, KeysUnavailable},
     provider::{
-        callback::find_task_ids,
         signature::{Claim, Rejection, SIGNATURE_HEADER, TIMESTAMP_HEADER},
+        task_ids::find_task_ids,
     },
     telemetry,
 };

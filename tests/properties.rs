@@ -4,7 +4,7 @@
 use midihook::{
     TaskId,
     midi::tempo::TempoChoice,
-    provider::callback::find_task_ids,
+    provider::task_ids::find_task_ids,
     rendering::{Rendering, State, render},
     score::MAX_START_SECONDS,
 };

@@ -6,3 +6,4 @@
 
 pub mod callback;
 pub mod signature;
+pub mod task_ids;
