@@ -8,7 +8,7 @@ use crate::{
     archive::{Archive, ArchiveError, Published, Rank},
     jobs::{self, Job, NotAJob, Queue, QueueError},
     midi::tempo::TempoChoice,
-    rendering::{Files, Source, State, render},
+    rendering::{Files, Source, State, lost, render},
 };
 
 /// The renderer, with all it needs.
@@ -38,9 +38,6 @@ pub enum Failed {
     /// The job names a bucket that is not ours: as above.
     #[error("the job names the bucket {0}, which is not the one of this renderer")]
     OtherBucket(String),
-    /// The body is gone: as above.
-    #[error("there is no object {0}: it was deleted after its job was sent")]
-    NoSuchBody(String),
 }
 
 impl Renderer {
@@ -75,18 +72,19 @@ impl Renderer {
         if job.bucket != self.archive.bucket() {
             return Err(Failed::OtherBucket(job.bucket.clone()));
         }
-        let raw = self
-            .archive
-            .load(&job.key)
-            .await?
-            .ok_or_else(|| Failed::NoSuchBody(job.key.clone()))?;
+        let raw = self.archive.load(&job.key).await?;
+        // A body that is gone has no time, and so the lowest rank: it replaces nothing.
+        let webhook_timestamp = raw.as_ref().map_or(0, |raw| raw.webhook_timestamp);
         let source = Source {
             key: job.key.clone(),
-            webhook_timestamp: raw.webhook_timestamp,
+            webhook_timestamp,
         };
-        let rendering = render(&job.task_id, Some(source), &raw.body, self.tempo);
+        let rendering = match raw {
+            Some(raw) => render(&job.task_id, Some(source), &raw.body, self.tempo),
+            None => lost(&job.task_id, source),
+        };
         let state = rendering.document.state;
-        let rank = Rank::new(state, raw.webhook_timestamp, &job.key);
+        let rank = Rank::new(state, webhook_timestamp, &job.key);
         let document = rendering.document.to_json();
 
         // The document comes last: where it is, the files are.

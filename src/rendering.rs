@@ -226,6 +226,19 @@ impl Rendering {
 }
 
 impl Document {
+    fn new(task_id: &TaskId, source: Option<Source>, state: State, warnings: Vec<String>) -> Self {
+        Self {
+            version: 1,
+            task_id: task_id.clone(),
+            state,
+            source,
+            files: Files::of(task_id, matches!(state, State::Rendered | State::Empty)),
+            failure: None,
+            song: None,
+            warnings,
+        }
+    }
+
     /// The document as it is stored: JSON for people too, with a line break at its end.
     pub fn to_json(&self) -> Vec<u8> {
         // Serializing these plain structs to memory has no way to fail.
@@ -267,16 +280,7 @@ impl Document {
 /// # Ok::<(), midihook::UnfitTaskId>(())
 /// ```
 pub fn render(task_id: &TaskId, source: Option<Source>, body: &[u8], tempo: TempoChoice) -> Rendering {
-    let document = |state, warnings| Document {
-        version: 1,
-        task_id: task_id.clone(),
-        state,
-        source,
-        files: Files::of(task_id, matches!(state, State::Rendered | State::Empty)),
-        failure: None,
-        song: None,
-        warnings,
-    };
+    let document = |state, warnings| Document::new(task_id, source, state, warnings);
     match callback::read(body) {
         Ok(Callback::Song(parts)) => {
             let score = Score::new(&parts);
@@ -308,6 +312,12 @@ pub fn render(task_id: &TaskId, source: Option<Source>, body: &[u8], tempo: Temp
         }
         Err(unreadable) => Rendering::without_files(document(State::Invalid, vec![unreadable.to_string()])),
     }
+}
+
+/// The result of a body that is not in the archive any more.
+pub fn lost(task_id: &TaskId, source: Source) -> Rendering {
+    let warning = "the callback was deleted from the bucket before it was rendered".to_owned();
+    Rendering::without_files(Document::new(task_id, Some(source), State::Invalid, vec![warning]))
 }
 
 impl SongSummary {

@@ -187,16 +187,15 @@ async fn s3s_test_event_and_other_objects_are_passed_over() {
 async fn only_what_failed_comes_back() {
     let aws = Aws::default();
     let good = archive(&aws, "t", &song(60), 1);
-    let gone = serde_json::to_string(&Job::new("u".parse().unwrap(), BUCKET, "raw/u/gone.json".to_owned())).unwrap();
     let elsewhere = serde_json::to_string(&Job::new(
         "t".parse().unwrap(),
         "other-bucket",
         "raw/t/a.json".to_owned(),
     ))
     .unwrap();
-    let poison = ["not json".to_owned(), "{}".to_owned(), gone, elsewhere];
+    let poison = ["not json".to_owned(), "{}".to_owned(), elsewhere];
     let messages: Vec<String> = poison.into_iter().chain([good]).collect();
-    assert_eq!(failures(&aws, batch(&messages)).await, ["m1", "m2", "m3", "m4"]);
+    assert_eq!(failures(&aws, batch(&messages)).await, ["m1", "m2", "m3"]);
     assert_eq!(document(&aws, "t")["state"], "rendered");
 }
 
@@ -267,4 +266,18 @@ async fn an_announcement_fits_into_a_message() {
         document(&aws, "t")["song"]["instruments"].as_array().unwrap().len(),
         1900
     );
+}
+
+#[tokio::test]
+async fn a_body_that_is_gone_has_a_result_that_says_so_and_replaces_nothing() {
+    let aws = Aws::default();
+    let gone = serde_json::to_string(&Job::new("t".parse().unwrap(), BUCKET, "raw/t/gone.json".to_owned())).unwrap();
+    assert_eq!(failures(&aws, batch(std::slice::from_ref(&gone))).await, [""; 0]);
+    let result = document(&aws, "t");
+    assert_eq!(result["state"], "invalid");
+    assert!(result["warnings"][0].as_str().unwrap().contains("deleted"), "{result}");
+
+    let failure = archive(&aws, "t", FAILURE, 1);
+    assert_eq!(failures(&aws, batch(&[failure, gone])).await, [""; 0]);
+    assert_eq!(document(&aws, "t")["state"], "failed");
 }
