@@ -131,6 +131,16 @@ def test_an_s3_event_is_a_job(stack, task_id):
     assert stack.result(task_id)["source"]["key"] == key
 
 
+def test_an_eventbridge_rule_may_feed_the_render_queue(stack, task_id):
+    events = stack.client("events")
+    pattern = {"source": ["aws.s3"], "detail": {"object": {"key": [{"prefix": f"raw/{task_id}/"}]}}}
+    events.put_rule(Name="jobs", EventPattern=json.dumps(pattern))
+    events.put_targets(Rule="jobs", Targets=[{"Id": "queue", "Arn": stack.outputs["RenderQueueArn"]}])
+    key = f"raw/{task_id}/dropped.json"
+    stack.client("s3").put_object(Bucket=stack.bucket, Key=key, Body=song(task_id))
+    assert stack.result(task_id)["source"]["key"] == key
+
+
 def test_poison_ends_in_the_dead_letter_queue(stack):
     sqs = stack.client("sqs")
     queue = stack.outputs["RenderQueueUrl"]
