@@ -26,6 +26,9 @@ serve: build ## Keep the local stack up, for a tunnel to point at, until Ctrl-C
 	@python -m tests.stack serve
 
 deploy: build ## Deploy to AWS; the first time asks for what it needs, and keeps the answers
+	@if grep -s '^parameter_overrides' samconfig.toml | grep -q 'Architecture=' \
+	    && ! grep '^parameter_overrides' samconfig.toml | grep -q 'Architecture=\\"$(ARCH)\\"'; then \
+	    echo "samconfig.toml deploys for another architecture than $(ARCH): make deploy ARCH=..., or edit it there" >&2; exit 1; fi
 	@if grep -qs '^parameter_overrides' samconfig.toml; then sam deploy; \
 	else sam deploy --guided --parameter-overrides Architecture=$(ARCH); fi
 

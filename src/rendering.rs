@@ -18,7 +18,7 @@ use crate::{
     },
     piano_roll,
     provider::callback::{self, Callback},
-    score::{Repair, Score, Skip},
+    score::{self, Repair, Score, Skip},
 };
 
 /// How a task ended.
@@ -128,7 +128,7 @@ pub struct Failure {
     /// The provider's code, if it sent a number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<i64>,
-    /// The provider's message.
+    /// The provider's message, at most 1,000 characters of it.
     pub message: String,
 }
 
@@ -300,6 +300,7 @@ pub fn render(task_id: &TaskId, source: Option<Source>, body: &[u8], tempo: Temp
             }
         }
         Ok(Callback::Failed { code, message }) => {
+            let message = score::plain(&message, 1000);
             let document = Document {
                 failure: Some(Failure { code, message }),
                 ..document(State::Failed, Vec::new())

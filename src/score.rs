@@ -203,9 +203,15 @@ fn playable(sent: &SentNote, repairs: &mut Vec<Repair>) -> Result<Note, Skip> {
 
 /// A name without the characters that would disturb a track list, at most 120 characters of it.
 fn tidy(name: &str) -> String {
-    let spaced: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    plain(name, 120)
+}
+
+/// At most `longest` characters of a text, in one line, without those that XML and SQS do not allow.
+pub(crate) fn plain(text: &str, longest: usize) -> String {
+    let disturbs = |c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}');
+    let spaced: String = text.chars().map(|c| if disturbs(c) { ' ' } else { c }).collect();
     let words: Vec<&str> = spaced.split_whitespace().collect();
-    words.join(" ").chars().take(120).collect()
+    words.join(" ").chars().take(longest).collect()
 }
 
 #[cfg(test)]
@@ -324,7 +330,7 @@ mod tests {
 
     #[test]
     fn names_are_tidied() {
-        assert_eq!(tidy("  Grand\u{0}\tPiano\u{7f}\n"), "Grand Piano");
+        assert_eq!(tidy("  Grand\u{0}\tPiano\u{7f}\u{ffff}\n"), "Grand Piano");
         assert_eq!(tidy("Ütter 鼓"), "Ütter 鼓");
         assert_eq!(tidy(&"é".repeat(500)).chars().count(), 120);
     }
