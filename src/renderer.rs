@@ -8,7 +8,7 @@ use crate::{
     archive::{Archive, ArchiveError, Published, Rank},
     jobs::{self, Job, NotAJob, Queue, QueueError},
     midi::tempo::TempoChoice,
-    rendering::{Files, Source, State, lost, render},
+    rendering::{Source, State, lost, render},
 };
 
 /// The renderer, with all it needs.
@@ -88,21 +88,21 @@ impl Renderer {
         let document = rendering.document.to_json();
 
         // The document comes last: where it is, the files are.
-        let keys = Files::of(&job.task_id, true);
+        let keys = &rendering.document.files;
         let files = [
-            (keys.midi, "audio/midi", rendering.midi.as_deref()),
+            (keys.midi.as_ref(), "audio/midi", rendering.midi.as_deref()),
             (
-                keys.piano_roll,
+                keys.piano_roll.as_ref(),
                 "image/svg+xml",
                 rendering.piano_roll.as_deref().map(str::as_bytes),
             ),
-            (Some(keys.document), "application/json", Some(document.as_slice())),
+            (Some(&keys.document), "application/json", Some(document.as_slice())),
         ];
         for (key, content_type, bytes) in files {
             let (Some(key), Some(bytes)) = (key, bytes) else {
                 continue;
             };
-            if self.archive.publish(&key, bytes, content_type, state, &rank).await? == Published::Outranked {
+            if self.archive.publish(key, bytes, content_type, state, &rank).await? == Published::Outranked {
                 tracing::info!(taskId = %job.task_id, state = state.name(), key = job.key, "a song or a newer callback stands: left as it is");
                 return Ok(());
             }

@@ -102,7 +102,7 @@ pub struct Files {
 
 impl Files {
     /// The keys of a task, with or without a song.
-    pub fn of(task_id: &TaskId, song: bool) -> Self {
+    fn of(task_id: &TaskId, song: bool) -> Self {
         let key = |extension| format!("{RESULTS}{task_id}.{extension}");
         Self {
             document: key("json"),

@@ -13,6 +13,7 @@
 
 use std::collections::BTreeMap;
 
+use super::instruments::{self, Sound};
 use crate::score::{Note, Score};
 
 /// The tempos that are looked for, in BPM.
@@ -241,8 +242,7 @@ fn downbeat(score: &Score, period: f64, phase: f64) -> f64 {
     let sixteenth = period / 4.0;
     let mut places = [0.0; 16];
     for instrument in &score.instruments {
-        let drums =
-            crate::midi::instruments::recognise(&instrument.name) == Some(crate::midi::instruments::Sound::Drums);
+        let drums = instruments::recognise(&instrument.name) == Some(Sound::Drums);
         let mut last = None;
         for note in &instrument.notes {
             let index = ((note.start - phase) / sixteenth).round();

@@ -2,7 +2,6 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::beat::{self, Beat, MIN_CONFIDENCE};
@@ -17,7 +16,7 @@ pub const TICKS_PER_QUARTER: u16 = 480;
 const DEFAULT_MICROS: u32 = 500_000;
 
 /// How a file's tempo is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum TempoChoice {
     /// Inferred from the onsets; 120 BPM where that is not confident.
     #[default]
