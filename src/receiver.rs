@@ -4,7 +4,10 @@
 //! body without a job; the provider did not get its 200, calls again, finds the body there, and its
 //! job is sent.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime},
+};
 
 use lambda_http::{
     Body, Request, Response,
@@ -19,6 +22,7 @@ use crate::{
     jobs::{Job, Queue, QueueError},
     keys::{KeyRing, KeysUnavailable},
     provider::{
+        self, NotJson,
         signature::{Claim, Rejection, SIGNATURE_HEADER, TIMESTAMP_HEADER},
         task_ids::find_task_ids,
     },
@@ -73,6 +77,9 @@ pub enum Malformed {
     /// Signed, but its task id cannot be a key.
     #[error("{0}")]
     UnfitTaskId(#[from] UnfitTaskId),
+    /// Signed, but cut off or otherwise broken: the provider's next try may be whole.
+    #[error("{0}")]
+    NotJson(#[from] NotJson),
 }
 
 /// What did not answer.
@@ -113,7 +120,7 @@ impl Receiver {
             since_epoch(now),
             self.tolerance,
         )?;
-        let ids = find_task_ids(body).unwrap_or_default();
+        let ids = find_task_ids(body);
         if ids.is_empty() {
             return Err(Malformed::NoTaskId.into());
         }
@@ -124,6 +131,7 @@ impl Receiver {
             return Err(Malformed::ConflictingTaskIds.into());
         };
         let task_id: TaskId = id.parse().map_err(Malformed::from)?;
+        provider::check_json(body).map_err(Malformed::from)?;
 
         let key = archive::raw_key(&task_id, body);
         let stored = self
@@ -139,7 +147,7 @@ impl Receiver {
         Ok(task_id)
     }
 
-    async fn verify(&self, claim: &Claim, ids: &[String]) -> Result<(), Refusal> {
+    async fn verify(&self, claim: &Claim, ids: &[Cow<'_, str>]) -> Result<(), Refusal> {
         let signed = |keys: &[_]| ids.iter().any(|id| claim.is_signed_by(keys, id));
         let keys = self.keys.keys().await.map_err(Unavailable::from)?;
         if signed(&keys) {

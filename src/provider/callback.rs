@@ -12,7 +12,7 @@ use serde::{
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use super::task_ids::without_bom;
+use super::without_bom;
 use crate::midi::channels::MAX_INSTRUMENTS;
 
 /// What an archived body says.
@@ -168,27 +168,29 @@ const MIDI_MEMBERS: [&str; 14] = [
 /// How deep `instruments` is looked for: `data.midiData.instruments` needs three.
 const MAX_DEPTH: usize = 5;
 
+/// The nearest `instruments`; one that is null only if there is no other.
 fn find_instruments(raw: &RawValue, depth: usize) -> Option<&RawValue> {
     if depth == 0 {
         return None;
     }
-    if let Some(object) = Object::read(raw) {
-        let own = object
-            .0
-            .iter()
-            .rev()
-            .find(|(name, _)| name == "instruments")
-            .map(|&(_, value)| value);
-        return own.or_else(|| {
-            object
-                .0
-                .iter()
-                .find_map(|&(_, value)| find_instruments(value, depth - 1))
-        });
+    let members = Object::read(raw).map(|object| object.0);
+    let own = members.iter().flatten().rev().find(|(name, _)| name == "instruments");
+    let own = own.map(|&(_, value)| value);
+    if own.is_some_and(|found| !is_null(found)) {
+        return own;
     }
-    list(raw)?
-        .into_iter()
-        .find_map(|value| find_instruments(value, depth - 1))
+    let values: Vec<&RawValue> = match members {
+        Some(members) => members.into_iter().map(|(_, value)| value).collect(),
+        None => list(raw)?,
+    };
+    let mut deeper = None;
+    for value in values {
+        match find_instruments(value, depth - 1) {
+            Some(found) if !is_null(found) => return Some(found),
+            found => deeper = deeper.or(found),
+        }
+    }
+    own.or(deeper)
 }
 
 fn read_parts(instruments: &RawValue) -> Result<Vec<Part>, Unreadable> {
@@ -278,7 +280,7 @@ impl<'de> Deserialize<'de> for Object<'de> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
                 let mut members = Vec::new();
-                while let Some((BorrowedName(name), value)) = map.next_entry()? {
+                while let Some((Text(name), value)) = map.next_entry()? {
                     members.push((name, value));
                 }
                 Ok(Object(members))
@@ -288,9 +290,31 @@ impl<'de> Deserialize<'de> for Object<'de> {
     }
 }
 
-/// A name that borrows from the body unless it has escapes (a plain `Cow` always copies).
-#[derive(Deserialize)]
-struct BorrowedName<'a>(#[serde(borrow)] Cow<'a, str>);
+/// A text that borrows from the body unless it has escapes (a plain `Cow` always copies). Half a
+/// surrogate pair, which JSON can escape and Unicode cannot hold, is replaced.
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl<'de> Visitor<'de> for Bytes {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Text<'de>, E> {
+                Ok(Text(String::from_utf8_lossy(bytes)))
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Text<'de>, E> {
+                Ok(Text(String::from_utf8_lossy(bytes).into_owned().into()))
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
+    }
+}
 
 fn list(raw: &RawValue) -> Option<Vec<&RawValue>> {
     raw.get()
@@ -303,8 +327,8 @@ fn is_null(raw: &RawValue) -> bool {
 }
 
 fn text_of(raw: &RawValue) -> Option<Cow<'_, str>> {
-    let text: Option<BorrowedName<'_>> = serde_json::from_str(raw.get()).ok();
-    text.map(|BorrowedName(text)| text)
+    let text: Option<Text<'_>> = serde_json::from_str(raw.get()).ok();
+    text.map(|Text(text)| text)
 }
 
 /// A number, or a string that holds one; infinite where it is too large for an `f64`.
@@ -328,10 +352,8 @@ mod tests {
     #[test]
     fn deep_nesting_does_not_overflow_the_stack() {
         let deep = format!(r#"{{"x":{}{},"taskId":"a"}}"#, "[".repeat(500_000), "]".repeat(500_000));
-        assert_eq!(
-            super::super::task_ids::find_task_ids(deep.as_bytes()),
-            Ok(vec!["a".to_owned()])
-        );
+        assert_eq!(super::super::task_ids::find_task_ids(deep.as_bytes()), ["a"]);
+        assert_eq!(super::super::check_json(deep.as_bytes()), Ok(()));
         assert_eq!(read(deep.as_bytes()), Ok(Callback::Song(vec![])));
     }
 
@@ -362,6 +384,11 @@ mod tests {
                 r#"{{"code":200,"data":{{"successFlag":1,"midiData":{{"state":"complete","instruments":[{PIANO}]}}}}}}"#
             ),
             format!(r#"{{"data":[{{"instruments":[{PIANO}]}}]}}"#),
+            format!(r#"{{"data":{{"instruments":null,"midiData":{{"instruments":[{PIANO}]}}}}}}"#),
+            format!(
+                r#"{{"\\ud800":0,"data":{{"instruments":[{{"\\udfff":0,{}]}}}}"#,
+                &PIANO[1..]
+            ),
             format!(r#"{{"instruments":[{PIANO}]}}"#),
             r#"{"data":{"instruments":{"Piano":[{"velocity":0.5,"pitch":60,"end":"1.5","start":1}]}}}"#.to_owned(),
             format!(r#"{{"code":"200","data":{{"instruments":{{"Piano":{PIANO}}}}}}}"#),

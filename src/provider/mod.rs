@@ -7,3 +7,53 @@
 pub mod callback;
 pub mod signature;
 pub mod task_ids;
+
+use serde::de::IgnoredAny;
+use thiserror::Error;
+
+/// A body that is not one JSON value; where the reading stopped, without any of its text.
+#[derive(Debug, Clone, Copy, Error, PartialEq, Eq)]
+#[error("the body is not JSON (line {line}, column {column})")]
+pub struct NotJson {
+    line: usize,
+    column: usize,
+}
+
+/// Whether a body is one JSON value, of any kind. What is in its strings does not matter: half a
+/// surrogate pair, or a byte that is not UTF-8, costs a name, not the song.
+///
+/// # Errors
+/// If it is not.
+pub fn check_json(body: &[u8]) -> Result<(), NotJson> {
+    let parsed = serde_json::from_slice::<IgnoredAny>(without_bom(body));
+    parsed.map(drop).map_err(|error| NotJson {
+        line: error.line(),
+        column: error.column(),
+    })
+}
+
+/// A body without the byte order mark that some writers begin with.
+fn without_bom(body: &[u8]) -> &[u8] {
+    body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_json_is_refused_without_a_quote_from_it() {
+        for body in [&b""[..], b"{", b"{\"secret\":}", b"{} {}", b"\x1f\x8b\x08", b"taskId=a"] {
+            let error = check_json(body).unwrap_err().to_string();
+            assert!(error.starts_with("the body is not JSON (line 1, column "), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_in_a_string_does_not_matter() {
+        for body in [&b"{\"a\":\"\xff\"}"[..], br#"{"\ud800":"\udc00"}"#, b"\xef\xbb\xbf{}"] {
+            assert_eq!(check_json(body), Ok(()));
+        }
+    }
+}

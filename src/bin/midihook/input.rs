@@ -25,11 +25,7 @@ pub fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
 
 /// The one task id of a body, if it has any.
 pub fn task_id(body: &[u8]) -> anyhow::Result<Option<TaskId>> {
-    let ids = find_task_ids(body).map_err(|e| {
-        Refused(format!(
-            "the input is {e}; it must be a saved callback or record-info answer"
-        ))
-    })?;
+    let ids = find_task_ids(body);
     match ids.as_slice() {
         [] => Ok(None),
         [id] => {
