@@ -20,6 +20,10 @@ use crate::{TaskId, aws, rendering::State};
 /// The prefix of archived bodies.
 pub const RAW: &str = "raw/";
 
+/// The largest object that is read, in bytes: no callback is as large, and the renderer's memory
+/// must hold it several times.
+pub const MAX_OBJECT_BYTES: u64 = 32 * 1024 * 1024;
+
 const RECEIVED_AT: &str = "received-at";
 const WEBHOOK_TIMESTAMP: &str = "webhook-timestamp";
 const SOURCE: &str = "source";
@@ -63,6 +67,17 @@ pub struct RawObject {
     pub body: Vec<u8>,
     /// When the provider sent it, in Unix seconds; if that is not recorded, when it was stored.
     pub webhook_timestamp: u64,
+}
+
+/// What [`Archive::load`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Loaded {
+    /// The body.
+    Body(RawObject),
+    /// An object of more than [`MAX_OBJECT_BYTES`], in bytes; it was not read.
+    TooLarge(u64),
+    /// There is no such object.
+    Gone,
 }
 
 /// What [`Archive::publish`] did.
@@ -165,16 +180,22 @@ impl Archive {
         Err(error("store", key, last))
     }
 
-    /// An archived body, or `None` if there is no such object.
+    /// An archived body.
     ///
     /// # Errors
     /// If S3 did not answer, or did not allow it.
-    pub async fn load(&self, key: &str) -> Result<Option<RawObject>, ArchiveError> {
+    pub async fn load(&self, key: &str) -> Result<Loaded, ArchiveError> {
         let object = match self.s3.get_object().bucket(&self.bucket).key(key).send().await {
             Ok(object) => object,
-            Err(SdkError::ServiceError(e)) if matches!(e.err(), GetObjectError::NoSuchKey(_)) => return Ok(None),
+            Err(SdkError::ServiceError(e)) if matches!(e.err(), GetObjectError::NoSuchKey(_)) => {
+                return Ok(Loaded::Gone);
+            }
             Err(e) => return Err(error("read", key, aws::reason(&e))),
         };
+        let bytes = object.content_length.and_then(|bytes| u64::try_from(bytes).ok());
+        if let Some(bytes) = bytes.filter(|&bytes| bytes > MAX_OBJECT_BYTES) {
+            return Ok(Loaded::TooLarge(bytes));
+        }
         let sent = object
             .metadata
             .as_ref()
@@ -187,7 +208,7 @@ impl Archive {
         };
         let webhook_timestamp = sent.unwrap_or_else(stored);
         let body = object.body.collect().await.map_err(|e| error("read", key, e))?;
-        Ok(Some(RawObject {
+        Ok(Loaded::Body(RawObject {
             body: body.to_vec(),
             webhook_timestamp,
         }))

@@ -69,7 +69,12 @@ pub enum NotAJob {
 pub fn read(message: &str) -> Result<Vec<Job>, NotAJob> {
     let value: Value = serde_json::from_str(message).map_err(|_| NotAJob::NotJson)?;
     if let Some(records) = value["Records"].as_array() {
-        return Ok(records.iter().filter_map(from_s3_record).collect());
+        // Another service's records are a mistake in somebody's wiring, and must not vanish.
+        let of_s3 = |record: &Value| record["eventSource"] == "aws:s3";
+        return match records.iter().all(of_s3) {
+            true => Ok(records.iter().filter_map(from_s3_record).collect()),
+            false => Err(NotAJob::Unknown),
+        };
     }
     if value["Event"] == "s3:TestEvent" {
         return Ok(Vec::new());
@@ -215,7 +220,14 @@ mod tests {
     #[test]
     fn what_is_no_job_says_why() {
         assert_eq!(read("hello"), Err(NotAJob::NotJson));
-        for unknown in ["7", "[]", "{}", r#"{"taskId":"5c79"}"#, r#"{"Type":"Notification"}"#] {
+        for unknown in [
+            "7",
+            "[]",
+            "{}",
+            r#"{"taskId":"5c79"}"#,
+            r#"{"Type":"Notification"}"#,
+            r#"{"Records":[{"eventSource":"aws:sns"}]}"#,
+        ] {
             assert_eq!(read(unknown), Err(NotAJob::Unknown), "{unknown}");
         }
         assert_eq!(read(r#"{"version":2}"#), Err(NotAJob::Version(2)));

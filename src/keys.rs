@@ -5,14 +5,11 @@
 //! again at once when a signature fails, at most every [`FORCED_REREAD_AFTER`]: a rotation is seen
 //! by the first callback that needs it, and a stranger cannot make us ask without end.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use aws_sdk_secretsmanager::{Client, error::SdkError};
 use thiserror::Error;
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::Instant};
 
 use crate::{aws, provider::signature::Key};
 
@@ -90,8 +87,9 @@ impl KeyRing {
         {
             return Ok(None);
         }
-        memory.forced_at = Some(Instant::now());
         let keys = self.read().await?;
+        // Not before: after a reading that failed, the next callback must not be taken for a forged one.
+        memory.forced_at = Some(Instant::now());
         memory.learn(keys);
         Ok(Some(memory.keys.clone()))
     }

@@ -15,6 +15,7 @@ use lambda_http::{
 };
 use serde_json::json;
 use thiserror::Error;
+use tokio::time::{Instant, timeout};
 
 use crate::{
     TaskId, UnfitTaskId,
@@ -26,7 +27,7 @@ use crate::{
         signature::{Claim, Rejection, SIGNATURE_HEADER, TIMESTAMP_HEADER},
         task_ids::find_task_ids,
     },
-    telemetry,
+    telemetry::{self, Unit},
 };
 
 /// The longest answer, in seconds: the provider gives up after 15, and a cold start comes on top.
@@ -46,6 +47,12 @@ pub struct Receiver {
     pub jobs: Queue,
     /// How far a timestamp may be from our clock, either way.
     pub tolerance: Duration,
+}
+
+struct Accepted {
+    task_id: TaskId,
+    /// These very bytes were there already.
+    duplicate: bool,
 }
 
 /// Why a request has no 200.
@@ -99,17 +106,47 @@ pub enum Unavailable {
     Deadline,
 }
 
+impl Refusal {
+    /// One word for a metric's reason.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Unauthorized(rejection) => rejection.name(),
+            Self::Malformed(_) => "Malformed",
+            Self::TooLarge(_) => "TooLarge",
+            Self::Unavailable(Unavailable::Keys(_)) => "SecretsManager",
+            Self::Unavailable(Unavailable::Archive(_)) => "S3",
+            Self::Unavailable(Unavailable::Queue(_)) => "SQS",
+            Self::Unavailable(Unavailable::Deadline) => "Deadline",
+        }
+    }
+}
+
 impl Receiver {
     /// Answers a request, within [`DEADLINE`]; `now` is the receiver's clock.
     pub async fn handle(&self, request: &Request, now: SystemTime) -> Response<String> {
-        let accepted = tokio::time::timeout(DEADLINE, self.accept(request.headers(), request.body(), now));
-        match accepted.await.unwrap_or_else(|_| Err(Unavailable::Deadline.into())) {
-            Ok(task_id) => answer(StatusCode::OK, &json!({"status": "accepted", "taskId": task_id})),
-            Err(refusal) => refuse(&refusal),
+        let began = Instant::now();
+        let accepted = timeout(DEADLINE, self.accept(request.headers(), request.body(), now));
+        let outcome = accepted.await.unwrap_or_else(|_| Err(Unavailable::Deadline.into()));
+        let ack_time = ("AckTime", Unit::Milliseconds, began.elapsed().as_secs_f64() * 1e3);
+        match outcome {
+            Ok(Accepted { task_id, duplicate }) => {
+                let accepted = ("AcceptedCallbacks", Unit::Count, 1.0);
+                let duplicate = ("DuplicateCallbacks", Unit::Count, f64::from(u8::from(duplicate)));
+                telemetry::emit(&[accepted, duplicate, ack_time], &[("taskId", task_id.as_str())]);
+                answer(StatusCode::OK, &json!({"status": "accepted", "taskId": task_id}))
+            }
+            Err(refusal) => {
+                let count = match refusal {
+                    Refusal::Unavailable(_) => "UnavailableAnswers",
+                    _ => "RejectedCallbacks",
+                };
+                telemetry::emit(&[(count, Unit::Count, 1.0), ack_time], &[("reason", refusal.name())]);
+                refuse(&refusal)
+            }
         }
     }
 
-    async fn accept(&self, headers: &HeaderMap, body: &Body, now: SystemTime) -> Result<TaskId, Refusal> {
+    async fn accept(&self, headers: &HeaderMap, body: &Body, now: SystemTime) -> Result<Accepted, Refusal> {
         let body: &[u8] = body.as_ref();
         if body.len() > MAX_BODY_BYTES {
             return Err(Refusal::TooLarge(body.len()));
@@ -144,7 +181,7 @@ impl Receiver {
         self.jobs.send(&task_id, &job).await.map_err(Unavailable::from)?;
         let duplicate = stored == Stored::AlreadyThere;
         tracing::info!(taskId = %task_id, key, duplicate, bytes = body.len(), "accepted");
-        Ok(task_id)
+        Ok(Accepted { task_id, duplicate })
     }
 
     async fn verify(&self, claim: &Claim, ids: &[Cow<'_, str>]) -> Result<(), Refusal> {
@@ -176,7 +213,6 @@ fn sole<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 fn refuse(refusal: &Refusal) -> Response<String> {
     match refusal {
         Refusal::Unauthorized(rejection) => {
-            telemetry::count("RejectedCallbacks", rejection.name());
             if *rejection == Rejection::NoKey {
                 tracing::error!(
                     "EVERY callback is refused: the secret in KEY_SECRET_ID is missing or empty. \
@@ -188,7 +224,6 @@ fn refuse(refusal: &Refusal) -> Response<String> {
             answer(StatusCode::UNAUTHORIZED, &json!({"error": "unauthorized"}))
         }
         Refusal::Malformed(malformed) => {
-            telemetry::count("RejectedCallbacks", "Malformed");
             tracing::warn!(reason = %malformed, "refused");
             let words = match malformed {
                 Malformed::NoTaskId => "malformed".to_owned(),
@@ -197,7 +232,6 @@ fn refuse(refusal: &Refusal) -> Response<String> {
             answer(StatusCode::BAD_REQUEST, &json!({"error": words}))
         }
         Refusal::TooLarge(_) => {
-            telemetry::count("RejectedCallbacks", "TooLarge");
             tracing::warn!(reason = %refusal, "refused");
             answer(
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -205,7 +239,6 @@ fn refuse(refusal: &Refusal) -> Response<String> {
             )
         }
         Refusal::Unavailable(unavailable) => {
-            telemetry::count("UnavailableAnswers", "Unavailable");
             tracing::error!(error = %unavailable, "not accepted; the provider is asked to call again");
             answer(StatusCode::SERVICE_UNAVAILABLE, &json!({"error": "try again"}))
         }

@@ -1,14 +1,18 @@
 //! The second Lambda: a batch of messages → for each, done or again.
 
-use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
+use std::time::{Duration, SystemTime};
+
+use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use thiserror::Error;
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::{
-    archive::{Archive, ArchiveError, Published, Rank},
+    archive::{Archive, ArchiveError, Loaded, MAX_OBJECT_BYTES, Published, Rank, since_epoch},
     jobs::{self, Job, NotAJob, Queue, QueueError},
     midi::tempo::TempoChoice,
-    rendering::{Source, State, lost, render},
+    rendering::{SongSummary, Source, State, render, unread},
+    telemetry::{self, Unit},
 };
 
 /// The renderer, with all it needs.
@@ -41,10 +45,14 @@ pub enum Failed {
 }
 
 impl Renderer {
-    /// Renders each message of a batch; names those that must be received again.
-    pub async fn handle(&self, event: SqsEvent) -> SqsBatchResponse {
+    /// Renders each message of a batch; names those that must be received again. `now` is the
+    /// renderer's clock.
+    pub async fn handle(&self, event: SqsEvent, now: SystemTime) -> SqsBatchResponse {
         let mut response = SqsBatchResponse::default();
         for message in event.records {
+            if let Some(age) = age(&message, now) {
+                telemetry::emit(&[("QueueAge", Unit::Seconds, age.as_secs_f64())], &[]);
+            }
             let id = message.message_id.unwrap_or_default();
             let span = tracing::info_span!("message", messageId = id);
             let outcome = self
@@ -62,26 +70,39 @@ impl Renderer {
     }
 
     async fn message(&self, body: &str) -> Result<(), Failed> {
+        // One that fails does not keep the others of its message waiting.
+        let mut outcome = Ok(());
         for job in jobs::read(body)? {
-            self.job(&job).await?;
+            outcome = outcome.and(self.job(&job).await);
         }
-        Ok(())
+        outcome
     }
 
     async fn job(&self, job: &Job) -> Result<(), Failed> {
         if job.bucket != self.archive.bucket() {
             return Err(Failed::OtherBucket(job.bucket.clone()));
         }
-        let raw = self.archive.load(&job.key).await?;
-        // A body that is gone has no time, and so the lowest rank: it replaces nothing.
-        let webhook_timestamp = raw.as_ref().map_or(0, |raw| raw.webhook_timestamp);
+        let began = Instant::now();
+        let loaded = self.archive.load(&job.key).await?;
+        // What cannot be read has no time, and so the lowest rank: it replaces nothing.
+        let webhook_timestamp = match &loaded {
+            Loaded::Body(raw) => raw.webhook_timestamp,
+            Loaded::TooLarge(_) | Loaded::Gone => 0,
+        };
         let source = Source {
             key: job.key.clone(),
             webhook_timestamp,
         };
-        let rendering = match raw {
-            Some(raw) => render(&job.task_id, Some(source), &raw.body, self.tempo),
-            None => lost(&job.task_id, source),
+        let rendering = match loaded {
+            Loaded::Body(raw) => render(&job.task_id, Some(source), &raw.body, self.tempo),
+            Loaded::TooLarge(bytes) => {
+                let why = format!("the object has {bytes} bytes, more than the {MAX_OBJECT_BYTES} that are read");
+                unread(&job.task_id, source, why)
+            }
+            Loaded::Gone => {
+                let why = "the callback was deleted from the bucket before it was rendered".to_owned();
+                unread(&job.task_id, source, why)
+            }
         };
         let state = rendering.document.state;
         let rank = Rank::new(state, webhook_timestamp, &job.key);
@@ -111,7 +132,18 @@ impl Renderer {
         self.results
             .send(&job.task_id, &rendering.document.announcement(self.archive.bucket()))
             .await?;
-        let notes = rendering.document.song.as_ref().map_or(0, |song| song.notes);
+        let song = rendering.document.song.as_ref();
+        let notes = song.map_or(0, |song| song.notes);
+        let skipped = song.map_or(0, SongSummary::skipped);
+        telemetry::emit(
+            &[
+                ("Results", Unit::Count, 1.0),
+                ("RenderTime", Unit::Milliseconds, began.elapsed().as_secs_f64() * 1e3),
+                ("Notes", Unit::Count, notes as f64),
+                ("SkippedNotes", Unit::Count, skipped as f64),
+            ],
+            &[("state", state.name()), ("taskId", job.task_id.as_str())],
+        );
         match state {
             State::Rendered | State::Empty => {
                 tracing::info!(taskId = %job.task_id, state = state.name(), notes, "done")
@@ -122,4 +154,10 @@ impl Renderer {
         }
         Ok(())
     }
+}
+
+/// How long a message has been in the queue, if the event says when it was sent.
+fn age(message: &SqsMessage, now: SystemTime) -> Option<Duration> {
+    let sent = message.attributes.get("SentTimestamp")?.parse().ok()?;
+    Some(since_epoch(now).saturating_sub(Duration::from_millis(sent)))
 }

@@ -315,10 +315,9 @@ pub fn render(task_id: &TaskId, source: Option<Source>, body: &[u8], tempo: Temp
     }
 }
 
-/// The result of a body that is not in the archive any more.
-pub fn lost(task_id: &TaskId, source: Source) -> Rendering {
-    let warning = "the callback was deleted from the bucket before it was rendered".to_owned();
-    Rendering::without_files(Document::new(task_id, Some(source), State::Invalid, vec![warning]))
+/// The result of a body that could not be read; `why` is for people.
+pub fn unread(task_id: &TaskId, source: Source, why: String) -> Rendering {
+    Rendering::without_files(Document::new(task_id, Some(source), State::Invalid, vec![why]))
 }
 
 impl SongSummary {
@@ -353,6 +352,14 @@ impl SongSummary {
             },
             instruments,
         }
+    }
+
+    /// How many notes were left out.
+    pub fn skipped(&self) -> usize {
+        self.instruments
+            .iter()
+            .flat_map(|instrument| instrument.skipped.values())
+            .sum()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use serde_json::{Value, json};
 use tracing::level_filters::LevelFilter;
 
 use crate::archive::since_epoch;
@@ -25,31 +26,48 @@ pub fn init() {
         .init();
 }
 
-/// Counts one event of a kind, as a CloudWatch metric with the function's name for its dimension.
-///
-/// `detail` is a word for the log line; it is not a dimension, so that it costs nothing.
-/// Source: CloudWatch user guide, "Embedded metric format specification".
-pub fn count(metric: &str, detail: &str) {
-    let function = std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|_| "local".to_owned());
-    let line = metric_line(metric, detail, &function, SystemTime::now());
-    println!("{line}");
+/// What a metric's number counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Things.
+    Count,
+    /// Milliseconds.
+    Milliseconds,
+    /// Seconds.
+    Seconds,
 }
 
-fn metric_line(metric: &str, detail: &str, function: &str, now: SystemTime) -> serde_json::Value {
-    let timestamp = u64::try_from(since_epoch(now).as_millis()).unwrap_or(u64::MAX);
-    serde_json::json!({
+/// Writes numbers as CloudWatch metrics of this function, and words beside them.
+///
+/// The words (a reason, a state, a task) are no dimensions: each value of a dimension is a metric of
+/// its own, at a price. They are read with Logs Insights. Outside Lambda nothing is written.
+///
+/// Source: CloudWatch user guide, "Embedded metric format specification".
+pub fn emit(metrics: &[(&str, Unit, f64)], words: &[(&str, &str)]) {
+    if let Ok(function) = std::env::var("AWS_LAMBDA_FUNCTION_NAME") {
+        println!("{}", line(metrics, words, &function, SystemTime::now()));
+    }
+}
+
+fn line(metrics: &[(&str, Unit, f64)], words: &[(&str, &str)], function: &str, now: SystemTime) -> Value {
+    let names: Vec<Value> = metrics
+        .iter()
+        .map(|(name, unit, _)| json!({"Name": name, "Unit": format!("{unit:?}")}))
+        .collect();
+    let mut line = json!({
         "_aws": {
-            "Timestamp": timestamp,
-            "CloudWatchMetrics": [{
-                "Namespace": NAMESPACE,
-                "Dimensions": [["FunctionName"]],
-                "Metrics": [{"Name": metric, "Unit": "Count"}],
-            }],
+            "Timestamp": u64::try_from(since_epoch(now).as_millis()).unwrap_or(u64::MAX),
+            "CloudWatchMetrics": [{"Namespace": NAMESPACE, "Dimensions": [["FunctionName"]], "Metrics": names}],
         },
         "FunctionName": function,
-        metric: 1,
-        "detail": detail,
-    })
+    });
+    for (name, _, number) in metrics {
+        line[*name] = json!(number);
+    }
+    for (name, word) in words {
+        line[*name] = json!(word);
+    }
+    line
 }
 
 #[cfg(test)]
@@ -57,19 +75,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_metric_line_has_the_embedded_metric_format() {
-        let line = metric_line("RejectedCallbacks", "Stale", "receiver", SystemTime::UNIX_EPOCH);
+    fn a_line_has_the_embedded_metric_format() {
+        let metrics = [
+            ("RejectedCallbacks", Unit::Count, 1.0),
+            ("AckTime", Unit::Milliseconds, 2.5),
+        ];
+        let line = line(&metrics, &[("reason", "Stale")], "receiver", SystemTime::UNIX_EPOCH);
         assert_eq!(
-            line["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"],
-            "RejectedCallbacks"
-        );
-        assert_eq!(
-            line["_aws"]["CloudWatchMetrics"][0]["Dimensions"],
-            serde_json::json!([["FunctionName"]])
-        );
-        assert_eq!(
-            (&line["RejectedCallbacks"], &line["FunctionName"]),
-            (&1.into(), &"receiver".into())
+            line,
+            json!({
+                "_aws": {"Timestamp": 0, "CloudWatchMetrics": [{
+                    "Namespace": "midihook",
+                    "Dimensions": [["FunctionName"]],
+                    "Metrics": [
+                        {"Name": "RejectedCallbacks", "Unit": "Count"},
+                        {"Name": "AckTime", "Unit": "Milliseconds"},
+                    ],
+                }]},
+                "FunctionName": "receiver",
+                "RejectedCallbacks": 1.0,
+                "AckTime": 2.5,
+                "reason": "Stale",
+            })
         );
     }
 }

@@ -1,6 +1,6 @@
 //! The renderer Lambda: settings, clients, run.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_lambda_events::event::sqs::SqsEvent;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
@@ -28,7 +28,7 @@ async fn main() -> Result<(), Error> {
         tempo: settings.tempo,
     };
     lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
-        Ok::<_, Error>(renderer.handle(event.payload).await)
+        Ok::<_, Error>(renderer.handle(event.payload, SystemTime::now()).await)
     }))
     .await
 }

@@ -129,7 +129,7 @@ impl fmt::Debug for Claim {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Rejection {
     /// One of the two headers is not there.
-    #[error("the signature headers are missing")]
+    #[error("the signature headers are missing: is there a webhookHmacKey in the provider's settings?")]
     MissingHeader,
     /// The timestamp is not a plain number of seconds.
     #[error("the timestamp is not a number of Unix seconds")]

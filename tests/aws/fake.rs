@@ -3,7 +3,10 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,19 +23,68 @@ use aws_smithy_runtime_api::{
 use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tokio::sync::Notify;
 
 pub const BUCKET: &str = "midihook-bucket";
 pub const QUEUE_URL: &str = "http://aws.test/000000000000/midihook-RenderQueue";
 
-/// What goes wrong with one call, before the fake itself answers.
-#[derive(Debug, Clone, Copy)]
+/// What goes wrong with one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// This status with an error body, and no effect.
     Status(u16),
+    /// No connection, and no effect.
+    Refused,
     /// No answer, ever, and no effect.
     Hang,
+    /// The effect takes place, but its answer never comes.
+    HangAfter,
     /// The connection breaks after the effect took place.
     AnswerLost,
+    /// No answer; the effect takes place when the caller has given up.
+    Late(Duration),
+    /// The caller's process ends before the effect takes place.
+    Crash,
+    /// The caller's process ends after the effect took place.
+    CrashAfter,
+}
+
+/// Faults drawn from a seed.
+#[derive(Debug)]
+pub struct Chaos {
+    pub rng: fastrand::Rng,
+    /// How likely a call is to go wrong, 0 to 1.
+    pub chance: f64,
+    /// How often each fault was drawn.
+    pub drawn: BTreeMap<String, u64>,
+}
+
+impl Chaos {
+    fn draw(&mut self, call: &Call) -> Option<Fault> {
+        if self.rng.f64() >= self.chance {
+            return None;
+        }
+        let fault = match self.rng.u8(0..12) {
+            0 => Fault::Status(500),
+            1 => Fault::Status(503),
+            2 => Fault::Status(429),
+            3 if call.what.starts_with("PUT") => Fault::Status(409),
+            3 | 4 => Fault::Refused,
+            5 => Fault::Hang,
+            6 => Fault::HangAfter,
+            7 | 8 => Fault::AnswerLost,
+            9 => Fault::Late(Duration::from_millis(self.rng.u64(1..60_000))),
+            10 => Fault::Crash,
+            _ => Fault::CrashAfter,
+        };
+        let name = format!("{fault:?}");
+        let name = name
+            .split_once('(')
+            .filter(|(kind, _)| *kind == "Late")
+            .map_or(name.as_str(), |(kind, _)| kind);
+        *self.drawn.entry(name.to_owned()).or_default() += 1;
+        Some(fault)
+    }
 }
 
 /// One call as it came over the wire.
@@ -55,15 +107,24 @@ pub struct Object {
 pub struct State {
     pub calls: Vec<Call>,
     pub objects: BTreeMap<String, Object>,
-    pub messages: Vec<String>,
+    /// What was sent, in order: the queue's URL, the body.
+    pub messages: Vec<(String, String)>,
     pub keys: BTreeMap<&'static str, String>,
+    /// Every object ever written, in order.
+    pub written: Vec<(String, Object)>,
+    /// For unplanned faults.
+    pub chaos: Option<Chaos>,
     faults: Vec<(String, VecDeque<Fault>)>,
-    writes: u64,
 }
 
-/// The fake account. Clones share it.
+static REGIONS: AtomicU64 = AtomicU64::new(0);
+
+/// The fake account, as one process sees it. Clones share both.
 #[derive(Debug, Clone, Default)]
-pub struct Aws(Arc<Mutex<State>>);
+pub struct Aws {
+    state: Arc<Mutex<State>>,
+    killed: Arc<Notify>,
+}
 
 impl Aws {
     /// An account whose secret holds `key`.
@@ -74,7 +135,25 @@ impl Aws {
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().expect("no test panics while it holds the state")
+        self.state.lock().expect("no test panics while it holds the state")
+    }
+
+    /// The same account for another process.
+    pub fn process(&self) -> Self {
+        Self {
+            killed: Arc::default(),
+            ..self.clone()
+        }
+    }
+
+    /// Waits for a fault that ends this process.
+    pub async fn killed(&self) {
+        self.killed.notified().await;
+    }
+
+    /// The bodies of all messages sent, to whatever queue.
+    pub fn messages(&self) -> Vec<String> {
+        self.state().messages.iter().map(|(_, body)| body.clone()).collect()
     }
 
     /// The next calls that begin with `what` go wrong so.
@@ -113,9 +192,11 @@ impl Aws {
     /// A configuration like that of the Lambdas, with this account at its other end.
     pub fn config(&self) -> SdkConfig {
         let connector = SharedHttpConnector::new(self.clone());
+        // Clients of one region share what they have left of retries; no two accounts of the tests may.
+        let region = format!("test-{}", REGIONS.fetch_add(1, Ordering::Relaxed));
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
-            .region(Region::from_static("us-east-1"))
+            .region(Region::new(region))
             .endpoint_url("http://aws.test")
             .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
             .sleep_impl(aws_smithy_async::rt::sleep::SharedAsyncSleep::new(
@@ -140,23 +221,39 @@ impl Aws {
 impl HttpConnector for Aws {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let call = Call::read(&request);
-        let mut state = self.state();
-        state.calls.push(call.clone());
-        let fault = state
-            .faults
-            .iter_mut()
-            .find(|(what, faults)| call.what.starts_with(what.as_str()) && !faults.is_empty());
-        match fault.and_then(|(_, faults)| faults.pop_front()) {
-            None => HttpConnectorFuture::ready(Ok(state.answer(&call))),
-            Some(Fault::Status(status)) => {
-                HttpConnectorFuture::ready(Ok(response(status, b"<Error><Code>Injected</Code></Error>".to_vec())))
+        let (fault, latency) = self.state().receive(&call);
+        let aws = self.clone();
+        HttpConnectorFuture::new(async move {
+            tokio::time::sleep(latency).await;
+            let effect = || aws.state().answer(&call);
+            let unreachable = |why: &str| Err(ConnectorError::io(why.into()));
+            match fault {
+                None => return Ok(effect()),
+                Some(Fault::Status(status)) => {
+                    return Ok(response(status, b"<Error><Code>Injected</Code></Error>".to_vec()));
+                }
+                Some(Fault::Refused) => return unreachable("connection refused"),
+                Some(Fault::AnswerLost) => {
+                    effect();
+                    return unreachable("connection reset");
+                }
+                Some(Fault::Late(by)) => {
+                    tokio::spawn(async move {
+                        tokio::time::sleep(by).await;
+                        aws.state().answer(&call);
+                    });
+                }
+                Some(Fault::HangAfter) => drop(effect()),
+                Some(Fault::Hang) => {}
+                Some(fault @ (Fault::Crash | Fault::CrashAfter)) => {
+                    if fault == Fault::CrashAfter {
+                        effect();
+                    }
+                    aws.killed.notify_one();
+                }
             }
-            Some(Fault::Hang) => HttpConnectorFuture::new(std::future::pending()),
-            Some(Fault::AnswerLost) => {
-                state.answer(&call);
-                HttpConnectorFuture::ready(Err(ConnectorError::io("connection reset".into())))
-            }
-        }
+            std::future::pending().await
+        })
     }
 }
 
@@ -185,6 +282,23 @@ impl Call {
 }
 
 impl State {
+    /// Notes a call; what will go wrong with it, and how long it takes to arrive.
+    fn receive(&mut self, call: &Call) -> (Option<Fault>, Duration) {
+        self.calls.push(call.clone());
+        let planned = self
+            .faults
+            .iter_mut()
+            .find(|(what, faults)| call.what.starts_with(what.as_str()) && !faults.is_empty());
+        if let Some((_, faults)) = planned {
+            return (faults.pop_front(), Duration::ZERO);
+        }
+        let Some(chaos) = &mut self.chaos else {
+            return (None, Duration::ZERO);
+        };
+        let latency = Duration::from_millis(chaos.rng.u64(1..300));
+        (chaos.draw(call), latency)
+    }
+
     fn answer(&mut self, call: &Call) -> HttpResponse {
         match call.what.split_once(' ').unwrap_or((&call.what, "")) {
             ("GetSecretValue", stage) => match self.keys.get(stage) {
@@ -193,8 +307,8 @@ impl State {
             },
             ("SendMessage", _) => {
                 let body: Value = serde_json::from_slice(&call.body).expect("JSON");
-                self.messages
-                    .push(body["MessageBody"].as_str().expect("a body").to_owned());
+                let text = |name: &str| body[name].as_str().expect("a text").to_owned();
+                self.messages.push((text("QueueUrl"), text("MessageBody")));
                 response(
                     200,
                     json!({"MessageId": "1", "MD5OfMessageBody": ""}).to_string().into(),
@@ -212,6 +326,8 @@ impl State {
                     for (name, value) in object.headers.iter().chain([(&"etag".to_owned(), &object.etag)]) {
                         response.headers_mut().insert(name.clone(), value.clone());
                     }
+                    let length = object.body.len().to_string();
+                    response.headers_mut().insert("content-length", length);
                     response
                         .headers_mut()
                         .insert("last-modified", "Tue, 24 Nov 2026 00:00:00 GMT");
@@ -248,9 +364,10 @@ impl State {
     }
 
     fn write(&mut self, key: &str, body: Vec<u8>, headers: BTreeMap<String, String>) {
-        self.writes += 1;
-        let etag = format!("\"{:x}-{}\"", Sha256::digest(&body)[0], self.writes);
-        self.objects.insert(key.to_owned(), Object { body, headers, etag });
+        let etag = format!("\"{:x}-{}\"", Sha256::digest(&body)[0], self.written.len());
+        let object = Object { body, headers, etag };
+        self.written.push((key.to_owned(), object.clone()));
+        self.objects.insert(key.to_owned(), object);
     }
 }
 

@@ -30,6 +30,11 @@ fn receiver(aws: &Aws) -> Receiver {
     }
 }
 
+/// The status of the answer.
+pub async fn verdict(receiver: &Receiver, request: &Request, now: SystemTime) -> u16 {
+    receiver.handle(request, now).await.status().as_u16()
+}
+
 async fn answer(receiver: &Receiver, request: &Request) -> (u16, Value) {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
     let response = receiver.handle(request, now).await;
@@ -53,7 +58,7 @@ fn signed(body: impl Into<Vec<u8>>, task_id: &str) -> Request {
     )
 }
 
-fn request(body: Vec<u8>, timestamp: &str, signature: &str) -> Request {
+pub fn request(body: Vec<u8>, timestamp: &str, signature: &str) -> Request {
     lambda_http::http::Request::post("https://example.com/callback")
         .header("x-webhook-timestamp", timestamp)
         .header("x-webhook-signature", signature)
@@ -76,7 +81,7 @@ fn unavailable() -> (u16, Value) {
 /// Nothing of a request that has no 200 may be kept.
 fn assert_nothing_kept(aws: &Aws) {
     assert_eq!(aws.keys(), [""; 0]);
-    assert_eq!(aws.state().messages, [""; 0]);
+    assert_eq!(aws.messages(), [""; 0]);
 }
 
 #[tokio::test]
@@ -101,7 +106,7 @@ async fn a_callback_is_stored_then_queued_then_answered() {
     assert_eq!(put.headers["x-amz-meta-webhook-timestamp"], NOW.to_string());
     assert_eq!(put.headers["x-amz-meta-source"], "callback");
 
-    let job: Value = serde_json::from_str(&aws.state().messages[0]).unwrap();
+    let job: Value = serde_json::from_str(&aws.messages()[0]).unwrap();
     assert_eq!(job, json!({"version": 1, "taskId": TASK, "bucket": BUCKET, "key": key}));
 }
 
@@ -162,11 +167,7 @@ async fn a_race_at_the_put_is_run_again_until_the_object_is_there() {
     let lost = Aws::with_key(KEY);
     lost.fail("PUT", vec![Fault::Status(409); 50]);
     assert_eq!(answer(&receiver(&lost), &event("request-success")).await, unavailable());
-    assert_eq!(
-        lost.state().messages,
-        [""; 0],
-        "no job for an object that may not be there"
-    );
+    assert_eq!(lost.messages(), [""; 0], "no job for an object that may not be there");
 }
 
 #[tokio::test]

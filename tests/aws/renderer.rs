@@ -1,8 +1,10 @@
 //! Messages → results, and which of them come back.
 
+use std::time::SystemTime;
+
 use aws_lambda_events::event::sqs::SqsEvent;
 use midihook::{
-    archive::{Archive, raw_key},
+    archive::{Archive, MAX_OBJECT_BYTES, raw_key},
     aws,
     jobs::{Job, Queue},
     midi::tempo::TempoChoice,
@@ -24,7 +26,7 @@ async fn failures(aws: &Aws, event: Value) -> Vec<String> {
         ),
         tempo: TempoChoice::Auto,
     };
-    let response = renderer.handle(event).await;
+    let response = renderer.handle(event, SystemTime::now()).await;
     response
         .batch_item_failures
         .into_iter()
@@ -241,7 +243,7 @@ async fn each_result_is_announced_and_an_announcement_that_failed_is_made_again(
     aws.fail("SendMessage", vec![Fault::Status(500); 3]);
     assert_eq!(failures(&aws, batch(std::slice::from_ref(&job))).await, ["m1"]);
     assert_eq!(failures(&aws, batch(std::slice::from_ref(&job))).await, [""; 0]);
-    let announced: Value = serde_json::from_str(&aws.state().messages[0]).unwrap();
+    let announced: Value = serde_json::from_str(&aws.messages()[0]).unwrap();
     let mut expected = document(&aws, "t");
     expected["bucket"] = BUCKET.into();
     assert_eq!(announced, expected);
@@ -261,7 +263,7 @@ async fn an_announcement_fits_into_a_message() {
     let instruments = vec![r#"{"name":"Piano","notes":[{"pitch":60,"start":0,"end":1}]}"#; 1900].join(",");
     let job = archive(&aws, "t", &format!(r#"{{"instruments":[{instruments}]}}"#), 1);
     assert_eq!(failures(&aws, batch(&[job])).await, [""; 0]);
-    assert!(aws.state().messages[0].len() < 256 * 1024);
+    assert!(aws.messages()[0].len() < 256 * 1024);
     assert_eq!(
         document(&aws, "t")["song"]["instruments"].as_array().unwrap().len(),
         1900
@@ -280,4 +282,34 @@ async fn a_body_that_is_gone_has_a_result_that_says_so_and_replaces_nothing() {
     let failure = archive(&aws, "t", FAILURE, 1);
     assert_eq!(failures(&aws, batch(&[failure, gone])).await, [""; 0]);
     assert_eq!(document(&aws, "t")["state"], "failed");
+}
+
+#[tokio::test]
+async fn an_object_larger_than_any_callback_is_not_read() {
+    let aws = Aws::default();
+    let job = archive(&aws, "t", &" ".repeat(MAX_OBJECT_BYTES as usize + 1), 1);
+    assert_eq!(failures(&aws, batch(&[job])).await, [""; 0]);
+    let result = document(&aws, "t");
+    assert_eq!(result["state"], "invalid");
+    assert!(
+        result["warnings"][0].as_str().unwrap().contains("33554433 bytes"),
+        "{result}"
+    );
+}
+
+#[tokio::test]
+async fn of_several_records_in_one_message_each_is_tried() {
+    let aws = Aws::default();
+    let records: Vec<Value> = ["a", "b"]
+        .iter()
+        .map(|task| {
+            let job: Value = serde_json::from_str(&archive(&aws, task, &song(60), 1)).unwrap();
+            json!({"eventSource": "aws:s3", "eventName": "ObjectCreated:Put",
+                "s3": {"bucket": {"name": BUCKET}, "object": {"key": job["key"]}}})
+        })
+        .collect();
+    aws.fail("GET raw/a/", vec![Fault::Status(503); 3]);
+    let message = json!({ "Records": records }).to_string();
+    assert_eq!(failures(&aws, batch(&[message])).await, ["m1"]);
+    assert_eq!(document(&aws, "b")["state"], "rendered");
 }

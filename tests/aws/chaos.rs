@@ -1,0 +1,622 @@
+//! Schedules of callbacks, faults and crashes, drawn from a seed; and what must be true after each.
+//!
+//! Time is virtual: a schedule of minutes takes milliseconds. `CHAOS_SCHEDULES` says how many,
+//! `CHAOS_SEED` from which seed on; a failure prints the command that plays its schedule again.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    rc::Rc,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
+use midihook::{
+    TaskId,
+    archive::{Archive, Rank, raw_key, task_of_raw_key},
+    aws,
+    jobs::{self, Queue},
+    keys::{FORCED_REREAD_AFTER, KeyRing},
+    midi::tempo::TempoChoice,
+    provider::signature::Key,
+    receiver::{DEADLINE, Receiver},
+    renderer::Renderer,
+    rendering::{self, Source, State},
+};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use tokio::{
+    task::LocalSet,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{
+    fake::{Aws, BUCKET, Chaos, QUEUE_URL},
+    receiver::{request, verdict},
+};
+
+const RESULTS_URL: &str = "http://aws.test/000000000000/results";
+const EPOCH: u64 = 1_795_478_400;
+const OLD_KEY: &str = "old-key";
+const NEW_KEY: &str = "new-key";
+
+/// The template's.
+const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(360);
+const MAX_RECEIVES: u32 = 5;
+const RENDERER_TIMEOUT: Duration = Duration::from_secs(60);
+/// The provider's.
+const TRIES: u32 = 3;
+
+#[test]
+fn nothing_is_lost_and_nothing_circulates_whatever_fails() {
+    let number = |name: &str, default| std::env::var(name).map_or(default, |text| text.parse().unwrap());
+    let (first, count) = (number("CHAOS_SEED", 1), number("CHAOS_SCHEDULES", 300));
+    println!("chaos: {count} schedules from seed {first}");
+    let next = AtomicU64::new(first);
+    let totals = Mutex::new(Totals::default());
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().unwrap().get() {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + count {
+                        return;
+                    }
+                    let ran = Replay(seed);
+                    let schedule = run(seed);
+                    std::mem::forget(ran);
+                    let mut totals = totals.lock().unwrap();
+                    totals.add(&schedule);
+                    if totals.schedules % 1000 == 0 {
+                        println!("{} schedules", totals.schedules);
+                    }
+                }
+            });
+        }
+    });
+    let totals = totals.into_inner().unwrap();
+    println!("{totals:#?}");
+    assert!(
+        totals.accepted > 0 && totals.dead > 0 && totals.crashes() > 0,
+        "the faults are real"
+    );
+}
+
+#[test]
+fn a_seed_gives_the_same_schedule_again() {
+    for seed in [7, 8, 9] {
+        assert_eq!(run(seed).calls, run(seed).calls);
+    }
+}
+
+/// Says, when a schedule panics, how to play it again.
+struct Replay(u64);
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        eprintln!(
+            "to play it again: CHAOS_SEED={} CHAOS_SCHEDULES=1 cargo test --test aws chaos -- --nocapture",
+            self.0
+        );
+    }
+}
+
+#[derive(Debug, Default)]
+struct Totals {
+    schedules: u64,
+    requests: u64,
+    accepted: u64,
+    calls: u64,
+    deliveries: u64,
+    dead: u64,
+    faults: BTreeMap<String, u64>,
+}
+
+impl Totals {
+    fn add(&mut self, schedule: &Outcome) {
+        self.schedules += 1;
+        self.requests += schedule.requests;
+        self.accepted += schedule.accepted;
+        self.calls += schedule.calls.len() as u64;
+        self.deliveries += schedule.deliveries;
+        self.dead += schedule.dead;
+        for (fault, count) in &schedule.faults {
+            *self.faults.entry(fault.clone()).or_default() += count;
+        }
+    }
+
+    fn crashes(&self) -> u64 {
+        self.faults.get("Crash").copied().unwrap_or_default()
+    }
+}
+
+struct Outcome {
+    requests: u64,
+    accepted: u64,
+    deliveries: u64,
+    dead: u64,
+    calls: Vec<String>,
+    faults: BTreeMap<String, u64>,
+}
+
+/// A callback that somebody sends.
+#[derive(Debug, Clone)]
+struct Callback {
+    task: String,
+    body: Vec<u8>,
+    /// Not before this time.
+    after: Duration,
+    genuine: bool,
+}
+
+struct Message {
+    body: String,
+    receives: u32,
+    visible_at: Instant,
+}
+
+/// Everything that happens in one schedule.
+struct World {
+    aws: Aws,
+    rng: RefCell<fastrand::Rng>,
+    began: Instant,
+    /// Receivers between two requests.
+    idle: RefCell<Vec<(Aws, Receiver)>>,
+    waiting: RefCell<Vec<Message>>,
+    dead: RefCell<Vec<String>>,
+    /// How many messages of the account were taken over into `waiting`.
+    taken: Cell<usize>,
+    in_work: Cell<u32>,
+    over: Cell<bool>,
+    forged: Cell<bool>,
+    rotated_at: Cell<Option<Instant>>,
+    /// The bodies that were answered 200, by their keys.
+    accepted: RefCell<BTreeSet<String>>,
+    requests: Cell<u64>,
+    deliveries: Cell<u64>,
+}
+
+fn run(seed: u64) -> Outcome {
+    fastrand::seed(seed); // the SDK's retry delays
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    LocalSet::new().block_on(&runtime, schedule(seed))
+}
+
+async fn schedule(seed: u64) -> Outcome {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let aws = Aws::with_key(OLD_KEY);
+    let chance = [0.02, 0.1, 0.25, 0.5][rng.usize(0..4)];
+    aws.state().chaos = Some(Chaos {
+        rng: rng.fork(),
+        chance,
+        drawn: BTreeMap::new(),
+    });
+    let callbacks = callbacks(&mut rng);
+    let poison = rng.usize(0..3);
+    let rotation = rng.bool().then(|| Duration::from_secs(rng.u64(1..120)));
+    let world = Rc::new(World {
+        aws,
+        rng: RefCell::new(rng),
+        began: Instant::now(),
+        idle: RefCell::default(),
+        waiting: RefCell::default(),
+        dead: RefCell::default(),
+        taken: Cell::default(),
+        in_work: Cell::default(),
+        over: Cell::default(),
+        forged: Cell::new(callbacks.iter().any(|callback| !callback.genuine)),
+        rotated_at: Cell::default(),
+        accepted: RefCell::default(),
+        requests: Cell::default(),
+        deliveries: Cell::default(),
+    });
+    for number in 0..poison {
+        world.wait_in_queue(format!("poison {number}"));
+    }
+
+    let senders: Vec<_> = callbacks
+        .iter()
+        .cloned()
+        .map(|callback| tokio::task::spawn_local(world.clone().send(callback)))
+        .collect();
+    let workers: Vec<_> = (0..2).map(|_| tokio::task::spawn_local(world.clone().work())).collect();
+    if let Some(at) = rotation {
+        sleep(at).await;
+        let mut state = world.aws.state();
+        state.keys.insert("AWSPREVIOUS", OLD_KEY.to_owned());
+        state.keys.insert("AWSCURRENT", NEW_KEY.to_owned());
+        world.rotated_at.set(Some(Instant::now()));
+    }
+    for sender in senders {
+        sender.await.unwrap();
+    }
+    world.drained().await;
+    let dead = world.dead.borrow().len() as u64;
+    world.check(&callbacks, poison, &world.dead_tasks());
+
+    // The mending: faults end, and what failed is brought back.
+    world.aws.state().chaos.as_mut().unwrap().chance = 0.0;
+    for body in world.dead.take() {
+        world.wait_in_queue(body);
+    }
+    world.drained().await;
+    assert_eq!(
+        world.dead.borrow().len(),
+        poison,
+        "only poison is left: {:?}",
+        world.dead.borrow()
+    );
+    world.check(&callbacks, poison, &BTreeSet::new());
+    world.over.set(true);
+    for worker in workers {
+        worker.await.unwrap();
+    }
+
+    let calls = world.aws.calls();
+    let faults = world.aws.state().chaos.take().unwrap().drawn;
+    Outcome {
+        requests: world.requests.get(),
+        accepted: world.accepted.borrow().len() as u64,
+        deliveries: world.deliveries.get(),
+        dead,
+        calls,
+        faults,
+    }
+}
+
+/// One to three tasks, each with one to four bodies of any kind; perhaps a forger.
+fn callbacks(rng: &mut fastrand::Rng) -> Vec<Callback> {
+    let mut callbacks = Vec::new();
+    for task in 0..rng.usize(1..4) {
+        let task = format!("task-{task}");
+        for _ in 0..rng.usize(1..5) {
+            callbacks.push(Callback {
+                body: body(rng, &task),
+                task: task.clone(),
+                after: Duration::from_millis(rng.u64(0..90_000)),
+                genuine: true,
+            });
+        }
+    }
+    for _ in 0..rng.usize(0..3) {
+        callbacks.push(Callback {
+            task: "forged".to_owned(),
+            body: body(rng, "forged"),
+            after: Duration::from_millis(rng.u64(0..90_000)),
+            genuine: false,
+        });
+    }
+    callbacks
+}
+
+fn body(rng: &mut fastrand::Rng, task: &str) -> Vec<u8> {
+    let note = |pitch: u8| json!({"pitch": pitch, "start": "0.5", "end": 1, "velocity": 1});
+    let success = |data: serde_json::Value| {
+        let mut data = data;
+        data["taskId"] = task.into();
+        json!({"code": 200, "msg": "success", "data": data})
+    };
+    let body = match rng.u8(0..8) {
+        0..4 => success(json!({"instruments": [{"name": "Violin", "notes": [note(rng.u8(50..54))]}]})),
+        4 => success(json!({"instruments": []})),
+        5 => success(json!({"audioWavUrl": "https://example.com/a.wav"})),
+        6 => success(json!({"instruments": 7})),
+        _ => json!({"code": 500 + u32::from(rng.u8(0..2)), "msg": "no", "taskId": task, "data": null}),
+    };
+    body.to_string().into_bytes()
+}
+
+impl World {
+    fn chance(&self, chance: f64) -> bool {
+        self.rng.borrow_mut().f64() < chance
+    }
+
+    fn seconds(&self, range: std::ops::Range<u64>) -> Duration {
+        Duration::from_secs(self.rng.borrow_mut().u64(range))
+    }
+
+    /// The provider: up to three tries, or more where it did not hear our 200.
+    async fn send(self: Rc<Self>, callback: Callback) {
+        sleep(callback.after).await;
+        for _ in 0..TRIES {
+            let status = self.deliver(&callback).await;
+            match status {
+                Some(200) => {
+                    assert!(callback.genuine, "a forged callback was accepted");
+                    let key = raw_key(&callback.task.parse().unwrap(), &callback.body);
+                    self.accepted.borrow_mut().insert(key);
+                    // Sometimes the 200 is lost on its way, or the provider calls again all the same.
+                    if !self.chance(0.2) {
+                        return;
+                    }
+                }
+                Some(401) => assert!(
+                    !callback.genuine || self.forger_made_us_look_just_before_the_rotation(),
+                    "a genuine callback was taken for a forged one"
+                ),
+                None | Some(503) => {}
+                Some(other) => panic!("answered {other}"),
+            }
+            sleep(self.seconds(0..40)).await;
+        }
+    }
+
+    /// The one gap, of at most as long: a new key is not looked for twice within it.
+    fn forger_made_us_look_just_before_the_rotation(&self) -> bool {
+        let just_now = |at: Instant| at.elapsed() < FORCED_REREAD_AFTER + DEADLINE;
+        self.forged.get() && self.rotated_at.get().is_some_and(just_now)
+    }
+
+    /// One request to a receiver; its answer, unless the receiver's process ended.
+    async fn deliver(&self, callback: &Callback) -> Option<u16> {
+        self.requests.set(self.requests.get() + 1);
+        let idle = self.idle.borrow_mut().pop();
+        let (process, receiver) = idle.unwrap_or_else(|| {
+            let process = self.aws.process();
+            let config = process.config();
+            let receiver = Receiver {
+                keys: KeyRing::new(aws_sdk_secretsmanager::Client::new(&config), "secret".to_owned()),
+                archive: Archive::new(aws::s3(&config), BUCKET.to_owned()),
+                jobs: Queue::new(aws_sdk_sqs::Client::new(&config), QUEUE_URL.to_owned()),
+                tolerance: Duration::from_secs(300),
+            };
+            (process, receiver)
+        });
+        let now = EPOCH + self.began.elapsed().as_secs();
+        // The provider signs with its newest key.
+        let rotated = self.aws.state().keys["AWSCURRENT"] == NEW_KEY;
+        let key = match (callback.genuine, rotated) {
+            (false, _) => "a stranger's key",
+            (true, false) => OLD_KEY,
+            (true, true) => NEW_KEY,
+        };
+        let signature = Key::new(key).unwrap().sign(&callback.task, &now.to_string());
+        let request = request(callback.body.clone(), &now.to_string(), &signature);
+        let began = Instant::now();
+        let status = tokio::select! {
+            biased;
+            () = process.killed() => return None,
+            status = verdict(&receiver, &request, SystemTime::UNIX_EPOCH + Duration::from_secs(now)) => status,
+        };
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "answered after {:?}",
+            began.elapsed()
+        );
+        self.idle.borrow_mut().push((process, receiver));
+        Some(status)
+    }
+
+    fn wait_in_queue(&self, body: String) {
+        self.waiting.borrow_mut().push(Message {
+            body,
+            receives: 0,
+            visible_at: Instant::now(),
+        });
+    }
+
+    /// What was sent to the render queue since the last look.
+    fn take_over(&self) {
+        let sent: Vec<String> = {
+            let state = self.aws.state();
+            let new = &state.messages[self.taken.get()..];
+            self.taken.set(state.messages.len());
+            new.iter()
+                .filter(|(queue, _)| queue == QUEUE_URL)
+                .map(|(_, body)| body.clone())
+                .collect()
+        };
+        for body in sent {
+            self.wait_in_queue(body);
+        }
+    }
+
+    /// Until the queue has been empty for long enough that no late message can come.
+    async fn drained(&self) {
+        let mut empty_since = Instant::now();
+        while empty_since.elapsed() < Duration::from_secs(90) {
+            sleep(Duration::from_secs(1)).await;
+            self.take_over();
+            if self.in_work.get() > 0 || !self.waiting.borrow().is_empty() {
+                empty_since = Instant::now();
+            }
+        }
+    }
+
+    /// A renderer and SQS's trigger for it: any visible message, in any order, at least once.
+    async fn work(self: Rc<Self>) {
+        let mut warm = None;
+        while !self.over.get() {
+            self.take_over();
+            let message = {
+                let mut waiting = self.waiting.borrow_mut();
+                let now = Instant::now();
+                let visible: Vec<usize> = (0..waiting.len())
+                    .filter(|&index| waiting[index].visible_at <= now)
+                    .collect();
+                let chosen = self.rng.borrow_mut().choice(visible);
+                chosen.map(|index| waiting.remove(index))
+            };
+            let Some(message) = message else {
+                sleep(Duration::from_millis(700)).await;
+                continue;
+            };
+            self.in_work.set(self.in_work.get() + 1);
+            self.deliveries.set(self.deliveries.get() + 1);
+            let (process, renderer) = warm.take().unwrap_or_else(|| self.renderer());
+            let done = render(&process, &renderer, &message.body).await;
+            warm = done.is_some().then_some((process, renderer));
+            // Now and then SQS delivers again what was deleted.
+            if done != Some(true) || self.chance(0.05) {
+                self.again(message);
+            }
+            self.in_work.set(self.in_work.get() - 1);
+        }
+    }
+
+    fn again(&self, mut message: Message) {
+        message.receives += 1;
+        if message.receives == MAX_RECEIVES {
+            self.dead.borrow_mut().push(message.body);
+        } else {
+            message.visible_at = Instant::now() + VISIBILITY_TIMEOUT;
+            self.waiting.borrow_mut().push(message);
+        }
+    }
+
+    fn renderer(&self) -> (Aws, Renderer) {
+        let process = self.aws.process();
+        let config = process.config();
+        let renderer = Renderer {
+            archive: Archive::new(aws::s3(&config), BUCKET.to_owned()),
+            results: Queue::new(aws_sdk_sqs::Client::new(&config), RESULTS_URL.to_owned()),
+            tempo: TempoChoice::Auto,
+        };
+        (process, renderer)
+    }
+
+    /// The tasks that have a job in the dead-letter queue.
+    fn dead_tasks(&self) -> BTreeSet<TaskId> {
+        let dead = self.dead.borrow();
+        let jobs = dead.iter().filter_map(|body| jobs::read(body).ok()).flatten();
+        jobs.map(|job| job.task_id).collect()
+    }
+
+    /// The invariants; all but those of results also for tasks that wait in the dead-letter queue.
+    fn check(&self, callbacks: &[Callback], poison: usize, waiting: &BTreeSet<TaskId>) {
+        let state = self.aws.state();
+        let queued: BTreeSet<String> = state
+            .messages
+            .iter()
+            .filter(|(queue, _)| queue == QUEUE_URL)
+            .flat_map(|(_, body)| jobs::read(body).unwrap())
+            .map(|job| job.key)
+            .collect();
+
+        // Every 200: its exact bytes are there, and their job was queued.
+        let sent: BTreeMap<String, &Callback> = callbacks
+            .iter()
+            .filter(|callback| callback.genuine)
+            .map(|callback| (raw_key(&callback.task.parse().unwrap(), &callback.body), callback))
+            .collect();
+        for key in self.accepted.borrow().iter() {
+            assert_eq!(
+                state.objects.get(key).map(|object| &object.body),
+                Some(&sent[key].body),
+                "{key}"
+            );
+            assert!(queued.contains(key), "no job was ever sent for {key}");
+        }
+        // No job without its body; no body but those sent, and none ever touched again.
+        assert!(queued.iter().all(|key| state.objects.contains_key(key)));
+        let mut written = BTreeSet::new();
+        for (key, object) in state.written.iter().filter(|(key, _)| key.starts_with("raw/")) {
+            assert!(sent.contains_key(key), "{key} was never sent by the provider");
+            assert!(key.contains(&hex(&object.body)), "{key} holds other bytes");
+            assert!(written.insert(key), "{key} was written twice");
+        }
+
+        // The results are those of the body that decides, and of no other.
+        let mut expected = BTreeMap::new();
+        let mut tasks: BTreeMap<TaskId, Vec<&String>> = BTreeMap::new();
+        for key in &queued {
+            tasks.entry(task_of_raw_key(key).unwrap()).or_default().push(key);
+        }
+        for (task, keys) in tasks.iter().filter(|(task, _)| !waiting.contains(task)) {
+            let renderings = keys.iter().map(|&key| {
+                let object = &state.objects[key];
+                let webhook_timestamp = object.headers["x-amz-meta-webhook-timestamp"].parse().unwrap();
+                let source = Source {
+                    key: key.clone(),
+                    webhook_timestamp,
+                };
+                let rendering = rendering::render(task, Some(source), &object.body, TempoChoice::Auto);
+                (Rank::new(rendering.document.state, webhook_timestamp, key), rendering)
+            });
+            let (_, decides) = renderings.max_by_key(|(rank, _)| rank.clone()).unwrap();
+            let files = &decides.document.files;
+            expected.insert(files.document.clone(), decides.document.to_json());
+            expected.extend(files.midi.clone().zip(decides.midi.clone()));
+            expected.extend(
+                files
+                    .piano_roll
+                    .clone()
+                    .zip(decides.piano_roll.clone().map(String::into_bytes)),
+            );
+            let announcement = serde_json::to_string(&decides.document.announcement(BUCKET)).unwrap();
+            assert!(
+                state
+                    .messages
+                    .iter()
+                    .any(|(queue, body)| queue == RESULTS_URL && *body == announcement),
+                "the result of {task} was never announced"
+            );
+        }
+        let is_waiting = |key: &str| waiting.iter().any(|task| key.starts_with(&format!("midi/{task}.")));
+        let results: BTreeMap<String, Vec<u8>> = state
+            .objects
+            .iter()
+            .filter(|(key, _)| !key.starts_with("raw/") && !is_waiting(key))
+            .map(|(key, object)| (key.clone(), object.body.clone()))
+            .collect();
+        assert_eq!(keys(&results), keys(&expected));
+        assert!(results == expected, "a result is not that of the body that decides");
+
+        // At no moment a document without its files, or a song replaced by less.
+        let mut there: BTreeMap<&str, &str> = BTreeMap::new();
+        for (key, object) in state.written.iter().filter(|(key, _)| key.starts_with("midi/")) {
+            let document: serde_json::Value = serde_json::from_slice(&object.body).unwrap_or_default();
+            let files = document["files"].as_object().into_iter().flatten();
+            for (_, file) in files.filter(|(_, file)| **file != *key) {
+                assert!(there.contains_key(file.as_str().unwrap()), "{key} came before {file}");
+            }
+            let before = there.insert(key, &object.headers["x-amz-meta-state"]);
+            let song = State::Rendered.name();
+            assert!(
+                before != Some(song) || there[key.as_str()] == song,
+                "{key}: a song was replaced"
+            );
+        }
+
+        // Nothing circulates: each message was delivered five times at most, and poison is not silent.
+        let messages = state.messages.iter().filter(|(queue, _)| queue == QUEUE_URL).count() + poison;
+        assert!(self.deliveries.get() <= u64::from(MAX_RECEIVES) * 2 * messages as u64);
+        let dead = self.dead.borrow();
+        assert!((0..poison).all(|number| dead.contains(&format!("poison {number}"))));
+    }
+}
+
+/// Whether a renderer said that the message is done with; `None` if its process ended.
+async fn render(process: &Aws, renderer: &Renderer, body: &str) -> Option<bool> {
+    let mut message = SqsMessage::default();
+    message.message_id = Some("m".to_owned());
+    message.body = Some(body.to_owned());
+    let mut event = SqsEvent::default();
+    event.records.push(message);
+    let response = tokio::select! {
+        biased;
+        () = process.killed() => return None,
+        response = timeout(RENDERER_TIMEOUT, renderer.handle(event, SystemTime::now())) => response.ok()?,
+    };
+    Some(response.batch_item_failures.is_empty())
+}
+
+fn keys<V>(map: &BTreeMap<String, V>) -> Vec<&String> {
+    map.keys().collect()
+}
+
+fn hex(body: &[u8]) -> String {
+    Sha256::digest(body).iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
+}

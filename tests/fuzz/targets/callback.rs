@@ -1,0 +1,17 @@
+//! Any bytes: the reader answers, and what it calls a song can be sent as text again.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use midihook::{
+    midi::channels::MAX_INSTRUMENTS,
+    provider::callback::{self, Callback, Unreadable},
+};
+
+fuzz_target!(|body: &[u8]| match callback::read(body) {
+    Ok(Callback::Song(parts)) => assert!(parts.len() <= MAX_INSTRUMENTS),
+    Ok(_) => {}
+    Err(unreadable) => {
+        let is_json = serde_json::from_slice::<serde_json::Value>(body).is_ok();
+        assert!(!(is_json && matches!(unreadable, Unreadable::NotJson { .. })), "{unreadable}");
+    }
+});

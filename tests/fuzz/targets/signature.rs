@@ -1,0 +1,32 @@
+//! Any two headers: none is believed that the key did not sign, nor any outside the window.
+#![no_main]
+
+use std::time::Duration;
+
+use libfuzzer_sys::fuzz_target;
+use midihook::provider::signature::{Claim, Key};
+
+const NOW: u64 = 1_795_478_400;
+const TOLERANCE: u64 = 300;
+
+fuzz_target!(|headers: (&str, &str, u16)| {
+    let (timestamp, signature, offset) = headers;
+    let key = Key::new("key").expect("a key");
+    let read = |timestamp: &str, signature: &str| {
+        Claim::read(Some(timestamp), Some(signature), Duration::from_secs(NOW), Duration::from_secs(TOLERANCE))
+    };
+    if let Ok(claim) = read(timestamp, signature) {
+        assert!(claim.seconds().abs_diff(NOW) <= TOLERANCE);
+        // What is believed is what this key signs, letter for letter.
+        assert_eq!(claim.is_signed_by(std::slice::from_ref(&key), "t"), signature == key.sign("t", timestamp));
+    }
+    let seconds = NOW - 500 + u64::from(offset) % 1000;
+    let timestamp = seconds.to_string();
+    match read(&timestamp, &key.sign("t", &timestamp)) {
+        Ok(claim) => {
+            assert!(claim.is_signed_by(std::slice::from_ref(&key), "t"));
+            assert!(!claim.is_signed_by(&[key], "u"));
+        }
+        Err(_) => assert!(seconds.abs_diff(NOW) > TOLERANCE),
+    }
+});
