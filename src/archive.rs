@@ -4,7 +4,10 @@
 //! body once stored is never touched again. A result is put only over the very object that was
 //! seen, so that two renderers at once cannot undo each other.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    ops::RangeBounds,
+    time::{Duration, SystemTime},
+};
 
 use aws_sdk_s3::{
     Client,
@@ -212,6 +215,35 @@ impl Archive {
             body: body.to_vec(),
             webhook_timestamp,
         }))
+    }
+
+    /// The bodies of a task, or of all, that were stored within `when`, in the order of their keys. All
+    /// are listed to find those of a time: a thousand a request.
+    ///
+    /// # Errors
+    /// If S3 did not answer, or did not allow it.
+    pub async fn bodies(
+        &self,
+        task_id: Option<&TaskId>,
+        when: impl RangeBounds<SystemTime>,
+    ) -> Result<Vec<(TaskId, String)>, ArchiveError> {
+        let prefix = task_id.map_or_else(|| RAW.to_owned(), |task_id| format!("{RAW}{task_id}/"));
+        let list = self.s3.list_objects_v2().bucket(&self.bucket).prefix(&prefix);
+        let mut pages = list.into_paginator().send();
+        let mut bodies = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|e| error("list", &prefix, aws::reason(&e)))?;
+            for object in page.contents() {
+                let stored = object.last_modified().and_then(|time| SystemTime::try_from(*time).ok());
+                if let (Some(key), Some(stored)) = (object.key(), stored)
+                    && let Some(task_id) = task_of_raw_key(key)
+                    && when.contains(&stored)
+                {
+                    bodies.push((task_id, key.to_owned()));
+                }
+            }
+        }
+        Ok(bodies)
     }
 
     /// Publishes one object of a result, unless the one there outranks it.

@@ -2,9 +2,12 @@
 //!
 //! A message names a body in the archive; it never carries one (the claim check pattern).
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
-use aws_sdk_sqs::Client;
+use aws_sdk_sqs::{
+    Client,
+    types::{BatchResultErrorEntry, DeleteMessageBatchRequestEntry, QueueAttributeName, SendMessageBatchRequestEntry},
+};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -134,13 +137,26 @@ pub struct Queue {
     url: String,
 }
 
-/// SQS did not take a message.
+/// SQS did not do as asked. Always worth another try.
 #[derive(Debug, Error)]
-#[error("SQS could not queue a message of task {task_id}: {reason}")]
+#[error("SQS could not {action}: {reason}")]
 pub struct QueueError {
-    task_id: TaskId,
+    action: String,
     reason: String,
 }
+
+/// A message that was received, and is hidden from others for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// SQS's name for the message.
+    pub id: String,
+    /// What it says.
+    pub body: String,
+    receipt: String,
+}
+
+/// As many as SQS takes or gives at once.
+pub const BATCH: usize = 10;
 
 impl Queue {
     /// The queue, over a client whose time-outs are the caller's.
@@ -154,12 +170,120 @@ impl Queue {
     /// If SQS did not confirm that it has the message.
     pub async fn send(&self, task_id: &TaskId, message: &impl Serialize) -> Result<(), QueueError> {
         let error = |reason: String| QueueError {
-            task_id: task_id.clone(),
+            action: format!("queue a message of task {task_id}"),
             reason,
         };
         let body = serde_json::to_string(message).map_err(|e| error(e.to_string()))?;
         let send = self.sqs.send_message().queue_url(&self.url).message_body(body);
         send.send().await.map(drop).map_err(|e| error(aws::reason(&e)))
+    }
+
+    /// Queues up to [`BATCH`] messages as they are.
+    ///
+    /// # Errors
+    /// If SQS did not confirm that it has all of them; it may have some.
+    pub async fn send_batch(&self, bodies: &[String]) -> Result<(), QueueError> {
+        let error = |reason: String| QueueError {
+            action: format!("queue {} messages", bodies.len()),
+            reason,
+        };
+        let mut batch = self.sqs.send_message_batch().queue_url(&self.url);
+        for (id, body) in bodies.iter().enumerate() {
+            let entry = SendMessageBatchRequestEntry::builder()
+                .id(id.to_string())
+                .message_body(body);
+            batch = batch.entries(entry.build().map_err(|e| error(e.to_string()))?);
+        }
+        let sent = batch.send().await.map_err(|e| error(aws::reason(&e)))?;
+        all_done(&sent.failed).map_err(error)
+    }
+
+    /// Receives up to [`BATCH`] messages, and hides them from others for as long; none if none came
+    /// for some seconds.
+    ///
+    /// # Errors
+    /// If SQS did not answer, or did not allow it.
+    pub async fn receive(&self, hidden: Duration) -> Result<Vec<Received>, QueueError> {
+        let receive = self
+            .sqs
+            .receive_message()
+            .queue_url(&self.url)
+            .max_number_of_messages(BATCH as i32);
+        let hidden = i32::try_from(hidden.as_secs()).unwrap_or(i32::MAX);
+        // A long poll: a short one asks only some of SQS's servers.
+        let received = receive.visibility_timeout(hidden).wait_time_seconds(2).send().await;
+        let received = received.map_err(|e| error("receive messages", aws::reason(&e)))?;
+        let messages = received.messages.unwrap_or_default().into_iter();
+        Ok(messages
+            .map(|message| Received {
+                id: message.message_id.unwrap_or_default(),
+                body: message.body.unwrap_or_default(),
+                receipt: message.receipt_handle.unwrap_or_default(),
+            })
+            .collect())
+    }
+
+    /// Deletes up to [`BATCH`] messages that were received.
+    ///
+    /// # Errors
+    /// If SQS did not confirm that it deleted all of them.
+    pub async fn delete(&self, messages: &[Received]) -> Result<(), QueueError> {
+        let error = |reason: String| error(&format!("delete {} messages", messages.len()), reason);
+        let mut batch = self.sqs.delete_message_batch().queue_url(&self.url);
+        for (id, message) in messages.iter().enumerate() {
+            let entry = DeleteMessageBatchRequestEntry::builder().id(id.to_string());
+            let entry = entry.receipt_handle(&message.receipt).build();
+            batch = batch.entries(entry.map_err(|e| error(e.to_string()))?);
+        }
+        let deleted = batch.send().await.map_err(|e| error(aws::reason(&e)))?;
+        all_done(&deleted.failed).map_err(error)
+    }
+
+    /// Lets others receive a message again at once.
+    ///
+    /// # Errors
+    /// If SQS did not answer, or did not allow it.
+    pub async fn release(&self, message: &Received) -> Result<(), QueueError> {
+        let change = self.sqs.change_message_visibility().queue_url(&self.url);
+        let change = change.receipt_handle(&message.receipt).visibility_timeout(0);
+        change
+            .send()
+            .await
+            .map(drop)
+            .map_err(|e| error("release a message", aws::reason(&e)))
+    }
+
+    /// About how many messages can be received.
+    ///
+    /// # Errors
+    /// If SQS did not answer, or did not allow it.
+    pub async fn length(&self) -> Result<u64, QueueError> {
+        let name = QueueAttributeName::ApproximateNumberOfMessages;
+        let get = self
+            .sqs
+            .get_queue_attributes()
+            .queue_url(&self.url)
+            .attribute_names(name.clone());
+        let attributes = get
+            .send()
+            .await
+            .map_err(|e| error("count messages", aws::reason(&e)))?
+            .attributes;
+        Ok(attributes.and_then(|all| all.get(&name)?.parse().ok()).unwrap_or(0))
+    }
+}
+
+fn all_done(failed: &[BatchResultErrorEntry]) -> Result<(), String> {
+    match failed.first() {
+        None => Ok(()),
+        Some(first) => Err(format!("{} failed, the first with {}", failed.len(), first.code)),
+    }
+}
+
+fn error(action: &str, reason: String) -> QueueError {
+    QueueError {
+        action: action.to_owned(),
+        reason,
     }
 }
 

@@ -1,7 +1,10 @@
 //! The command line for people.
 
 mod input;
+mod operate;
+mod redrive;
 mod render;
+mod replay;
 mod send;
 
 use std::process::ExitCode;
@@ -20,6 +23,8 @@ struct Cli {
 enum Command {
     Render(render::Args),
     Send(send::Args),
+    Replay(replay::Args),
+    Redrive(redrive::Args),
 }
 
 const EXIT_CODES: &str = "\
@@ -38,6 +43,8 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Render(args) => render::run(&args),
         Command::Send(args) => send::run(&args),
+        Command::Replay(args) => operate::block_on(replay::run(&args)),
+        Command::Redrive(args) => operate::block_on(redrive::run(&args)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

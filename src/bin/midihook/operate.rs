@@ -1,0 +1,58 @@
+//! What the commands that work on a deployed stack share.
+
+use std::{future::Future, time::Duration};
+
+use anyhow::Context as _;
+use aws_config::SdkConfig;
+use indicatif::{ProgressBar, ProgressStyle};
+use midihook::{
+    aws::{self, Patience},
+    jobs::Queue,
+};
+
+/// The end of a command's help: examples, and where the names of a stack's resources come from.
+macro_rules! help {
+    ($examples:literal) => {
+        concat!(
+            "Examples:\n",
+            $examples,
+            "\n\nThe stack's output CommandLine is a line for your shell that sets the names of its resources:\n",
+            "  aws cloudformation describe-stacks --stack-name midihook --output text \\\n",
+            "    --query \"Stacks[0].Outputs[?OutputKey=='CommandLine'].OutputValue\"\n",
+            "Credentials are read as the AWS command line reads them, except for SSO. For that, first:\n",
+            "  eval \"$(aws configure export-credentials --format env)\""
+        )
+    };
+}
+pub(crate) use help;
+
+/// Runs a command that waits for AWS.
+pub fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("cannot start")?.block_on(command)
+}
+
+/// The configuration from the environment.
+pub async fn config() -> SdkConfig {
+    aws::config(Patience {
+        operation: Duration::from_secs(60),
+        attempt: Duration::from_secs(20),
+    })
+    .await
+}
+
+pub fn queue(config: &SdkConfig, url: &str) -> Queue {
+    Queue::new(aws_sdk_sqs::Client::new(config), url.to_owned())
+}
+
+/// A bar on the terminal; nothing where standard error is none.
+pub fn progress(length: u64, doing: &'static str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} {eta}");
+    let bar = ProgressBar::new(length).with_message(doing);
+    bar.set_style(
+        style
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("=> "),
+    );
+    bar
+}

@@ -1,0 +1,134 @@
+//! `midihook replay`: archived callbacks, rendered again.
+
+use std::{
+    str::FromStr,
+    time::{Duration, SystemTime},
+};
+
+use anyhow::Context as _;
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
+use midihook::{
+    TaskId,
+    archive::Archive,
+    aws,
+    jobs::{BATCH, Job},
+};
+
+use crate::{Refused, operate};
+
+/// Render archived callbacks again
+///
+/// Queues a job for each callback that is archived for a task, or was archived within a time. What is
+/// rendered anew replaces only what differs: to replay twice, or what is being rendered, does no harm.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES, after_long_help = EXAMPLES)]
+pub struct Args {
+    /// The tasks
+    #[arg(required_unless_present = "since", conflicts_with_all = ["since", "until"])]
+    tasks: Vec<TaskId>,
+    /// All callbacks archived since: 2026-11-01, 2026-11-01T12:00:00Z (UTC), or 30m, 12h, 7d ago
+    #[arg(long, value_name = "WHEN")]
+    since: Option<When>,
+    /// … and before
+    #[arg(long, value_name = "WHEN", requires = "since")]
+    until: Option<When>,
+    /// Only list the callbacks
+    #[arg(long)]
+    dry_run: bool,
+    /// The stack's bucket
+    #[arg(long, env = "MIDIHOOK_BUCKET")]
+    bucket: String,
+    /// The stack's render queue
+    #[arg(long, value_name = "URL", env = "MIDIHOOK_RENDER_QUEUE_URL")]
+    render_queue_url: String,
+}
+
+const EXAMPLES: &str = operate::help!(
+    "  midihook replay 5c79c0ffeebe8e              one task
+  midihook replay --since 7d --dry-run        list a week's callbacks
+  midihook replay --since 2026-11-01 --until 2026-11-08"
+);
+
+/// A moment of the past.
+#[derive(Clone, Copy)]
+struct When(SystemTime);
+
+impl FromStr for When {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let ago = || {
+            let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+            let seconds = match unit {
+                "m" => 60,
+                "h" => 3600,
+                "d" => 86_400,
+                _ => return None,
+            };
+            let ago = Duration::from_secs(number.parse::<u64>().ok()?.checked_mul(seconds)?);
+            SystemTime::now().checked_sub(ago)
+        };
+        let date = || {
+            let midnight = format!("{text}T00:00:00Z");
+            let time = if text.contains('T') { text } else { &midnight };
+            SystemTime::try_from(DateTime::from_str(time, DateTimeFormat::DateTime).ok()?).ok()
+        };
+        let when = ago().or_else(date);
+        when.map(Self)
+            .ok_or_else(|| "write 2026-11-01, 2026-11-01T12:00:00Z, 30m, 12h or 7d".to_owned())
+    }
+}
+
+pub async fn run(args: &Args) -> anyhow::Result<()> {
+    let config = operate::config().await;
+    let archive = Archive::new(aws::s3(&config), args.bucket.clone());
+    let when = args.since.map_or(SystemTime::UNIX_EPOCH, |When(since)| since)
+        ..args
+            .until
+            .map_or_else(|| SystemTime::now() + Duration::from_secs(86_400), |When(until)| until);
+
+    let mut bodies = Vec::new();
+    if args.tasks.is_empty() {
+        eprintln!("looking through s3://{}/raw/", args.bucket);
+        bodies = archive.bodies(None, when).await?;
+    } else {
+        for task in &args.tasks {
+            let found = archive.bodies(Some(task), when.clone()).await?;
+            if found.is_empty() {
+                return Err(Refused(format!("no callback of task {task} is archived in {}", args.bucket)).into());
+            }
+            bodies.extend(found);
+        }
+    }
+    if args.dry_run {
+        for (_, key) in &bodies {
+            println!("{key}");
+        }
+        eprintln!("{} callbacks would be rendered again", bodies.len());
+        return Ok(());
+    }
+
+    let queue = operate::queue(&config, &args.render_queue_url);
+    let bar = operate::progress(bodies.len() as u64, "queueing");
+    for batch in bodies.chunks(BATCH) {
+        let jobs: Result<Vec<String>, _> = batch
+            .iter()
+            .map(|(task_id, key)| serde_json::to_string(&Job::new(task_id.clone(), &args.bucket, key.clone())))
+            .collect();
+        let sent = queue.send_batch(&jobs?).await;
+        sent.with_context(|| {
+            format!(
+                "{} of {} jobs were queued; to replay again does no harm",
+                bar.position(),
+                bodies.len()
+            )
+        })?;
+        bar.inc(batch.len() as u64);
+    }
+    bar.finish_and_clear();
+    println!(
+        "queued {} jobs; the results come into midi/ as they are rendered",
+        bodies.len()
+    );
+    Ok(())
+}
