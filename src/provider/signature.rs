@@ -20,6 +20,9 @@ pub const SIGNATURE_HEADER: &str = "x-webhook-signature";
 /// How far a timestamp may be from the receiver's clock, either way.
 pub const DEFAULT_TOLERANCE: Duration = Duration::from_secs(300);
 
+/// As many as a `u64` has.
+const MAX_TIMESTAMP_DIGITS: usize = 20;
+
 /// The shared secret, called `webhookHmacKey` in the provider's settings. Never printed.
 #[derive(Clone)]
 pub struct Key(Hmac<Sha256>);
@@ -85,8 +88,8 @@ impl Claim {
         let (Some(timestamp), Some(signature)) = (timestamp, signature) else {
             return Err(Rejection::MissingHeader);
         };
-        // `u64::from_str` alone would let a leading `+` pass.
-        if timestamp.is_empty() || !timestamp.bytes().all(|b| b.is_ascii_digit()) {
+        // `u64::from_str` alone would let a leading `+` pass, and thousands of zeros.
+        if timestamp.len() > MAX_TIMESTAMP_DIGITS || !timestamp.bytes().all(|b| b.is_ascii_digit()) {
             return Err(Rejection::MalformedTimestamp);
         }
         let seconds: u64 = timestamp.parse().map_err(|_| Rejection::MalformedTimestamp)?;
@@ -228,6 +231,7 @@ mod tests {
             " 1700000000",
             "1700000000,1700000000",
             "99999999999999999999999",
+            "000000000001700000000",
         ] {
             assert_eq!(
                 read(timestamp, "AAAA"),

@@ -2,6 +2,7 @@
 deployed on it by `sam deploy` from the same template.yaml that goes to AWS."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import http.server
@@ -53,6 +54,7 @@ class LocalStack:
         self.key = key
         self.say = say
         self.outputs = {}
+        self.clients = {}
 
     def __enter__(self):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="midihook-"))
@@ -69,7 +71,7 @@ class LocalStack:
             # The functions are its children, each in the same session.
             self._signal(signal.SIGTERM)
             try:
-                process.wait(timeout=10)
+                process.wait(timeout=3)
             except subprocess.TimeoutExpired:
                 pass
             self._signal(signal.SIGKILL)
@@ -112,6 +114,8 @@ class LocalStack:
             "BIND_HOST": "127.0.0.1",
             "GATEWAY_PORT": str(self.port),
             "IOT_MTLS_ENABLED": "0",
+            "CLOUDTRAIL_RECORDING": "1",
+            "CLOUDTRAIL_MAX_EVENTS": "100000",
             # TLS, or the bucket's TLS-only policy would refuse the functions. They inherit the CA.
             "USE_SSL": "1",
             "MINISTACK_SSL_CERT": str(files["cert"]),
@@ -151,10 +155,47 @@ class LocalStack:
         if done.returncode:
             raise StackError(f"sam deploy failed:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
 
+    def processes(self):
+        """The process ids of the functions that run."""
+        found = []
+        for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+            try:
+                name, _, rest = stat.read_text().rpartition(")")
+            except OSError:
+                continue
+            state, _, group = rest.split()[:3]
+            if int(group) == self.process.pid and name.endswith("(bootstrap") and state != "Z":
+                found.append(int(stat.parent.name))
+        return found
+
+    def queued(self, queue="RenderQueueUrl"):
+        """How many messages a queue has, those being worked on included."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        attributes = self.client("sqs").get_queue_attributes(QueueUrl=self.outputs[queue], AttributeNames=names)["Attributes"]
+        return sum(int(attributes[name]) for name in names)
+
+    @contextlib.contextmanager
+    def visibility_timeout(self, seconds):
+        """Another visibility timeout of the render queue, for a while."""
+        sqs, queue = self.client("sqs"), self.outputs["RenderQueueUrl"]
+        usual = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["VisibilityTimeout"])["Attributes"]
+        sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": str(seconds)})
+        try:
+            yield int(usual["VisibilityTimeout"])
+        finally:
+            sqs.set_queue_attributes(QueueUrl=queue, Attributes=usual)
+
+    def command_line(self):
+        """The environment in which `midihook replay` and `midihook redrive` find this stack."""
+        pairs = (word.split("=", 1) for word in self.outputs["CommandLine"].removeprefix("export ").split())
+        return self.environment | dict(pairs) | {"SSL_CERT_FILE": self.ca}
+
     def client(self, service):
         """A boto3 client with the rights of the account's root."""
-        session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
-        return session.client(service, endpoint_url=self.endpoint, verify=self.ca)
+        if service not in self.clients:  # each takes a tenth of a second to make
+            session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
+            self.clients[service] = session.client(service, endpoint_url=self.endpoint, verify=self.ca)
+        return self.clients[service]
 
     def post(self, body, task_id, key=None, timestamp=None, headers=None):
         """Posts a body as the provider would; `headers` replace or, if None, remove the usual ones."""

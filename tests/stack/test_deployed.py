@@ -46,17 +46,10 @@ def test_the_same_callback_five_times_is_one_body_and_one_song(stack, task_id):
     for _ in range(5):
         assert stack.post(song(task_id), task_id).status_code == 200
     stack.result(task_id)
-    wait_for("the queue to drain", lambda: queued(stack) == 0)
+    wait_for("the queue to drain", lambda: stack.queued() == 0)
     assert len(stack.keys(f"raw/{task_id}/")) == 1
     versions = stack.client("s3").list_object_versions(Bucket=stack.bucket, Prefix=f"midi/{task_id}.")["Versions"]
     assert sorted(version["Key"] for version in versions) == [f"midi/{task_id}.{kind}" for kind in ("json", "mid", "svg")]
-
-
-def queued(stack, queue="RenderQueueUrl"):
-    """How many messages a queue has, those being worked on included."""
-    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    attributes = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[queue], AttributeNames=names)["Attributes"]
-    return sum(int(attributes[name]) for name in names)
 
 
 def test_a_stranger_stores_nothing_and_queues_nothing(stack, task_id):
@@ -76,7 +69,7 @@ def test_a_stranger_stores_nothing_and_queues_nothing(stack, task_id):
     after = uuid.uuid4().hex
     assert stack.post(song(after), after).status_code == 200
     stack.result(after)
-    wait_for("the queue to drain", lambda: queued(stack) == 0)
+    wait_for("the queue to drain", lambda: stack.queued() == 0)
     assert not [key for key in stack.keys() if task_id in key]
     assert not [line for line in stack.logs() if task_id in line]
 
@@ -117,7 +110,7 @@ def test_a_failure_after_the_song_leaves_the_song(stack, task_id):
     stack.result(task_id)
     failure = json.dumps({"code": 500, "msg": "no", "taskId": task_id, "data": None})
     assert stack.post(failure, task_id, timestamp=str(int(time.time()) + 5)).status_code == 200
-    wait_for("the queue to drain", lambda: queued(stack) == 0)
+    wait_for("the queue to drain", lambda: stack.queued() == 0)
     assert stack.result(task_id)["state"] == "rendered"
     assert len(stack.keys(f"raw/{task_id}/")) == 2
 
@@ -143,16 +136,17 @@ def test_an_eventbridge_rule_may_feed_the_render_queue(stack, task_id):
 
 def test_poison_ends_in_the_dead_letter_queue(stack):
     sqs = stack.client("sqs")
-    queue = stack.outputs["RenderQueueUrl"]
-    patience = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["VisibilityTimeout"])["Attributes"]
-    assert int(patience["VisibilityTimeout"]) >= 6 * 60, "six times the function's timeout"
-    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "1"})
-    try:
-        sqs.send_message(QueueUrl=queue, MessageBody="poison")
-        wait_for("the dead letter", lambda: queued(stack, "RenderDeadLetterQueueUrl") == 1)
-    finally:
-        sqs.set_queue_attributes(QueueUrl=queue, Attributes=patience)
-        sqs.purge_queue(QueueUrl=stack.outputs["RenderDeadLetterQueueUrl"])
+    with stack.visibility_timeout(1) as usual:
+        assert usual >= 6 * 60, "six times the function's timeout"
+        sqs.send_message(QueueUrl=stack.outputs["RenderQueueUrl"], MessageBody="poison")
+        wait_for("the dead letter", lambda: stack.queued("RenderDeadLetterQueueUrl") == 1)
+    sqs.purge_queue(QueueUrl=stack.outputs["RenderDeadLetterQueueUrl"])
+
+
+def test_the_dashboard_is_one(stack):
+    body = stack.client("cloudwatch").get_dashboard(DashboardName="midihook")["DashboardBody"]
+    assert "${" not in body
+    assert len(json.loads(body)["widgets"]) == 10
 
 
 def test_the_bucket_is_encrypted_versioned_private_and_tls_only(stack):

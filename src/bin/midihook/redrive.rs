@@ -42,6 +42,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     let render = operate::queue(&config, &args.render_queue_url);
 
     let bar = operate::progress(dead.length().await?, if args.dry_run { "reading" } else { "moving" });
+    let say = |done: &str, message: &Received| bar.suspend(|| println!("{done}{}", describe(message)));
     let (mut moved, mut discarded, mut kept, mut no_jobs) = (0, 0, Vec::<Received>::new(), Vec::new());
     loop {
         let mut messages = dead.receive(HIDDEN).await?;
@@ -54,10 +55,8 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         let (jobs, others): (Vec<_>, Vec<_>) = messages
             .into_iter()
             .partition(|message| jobs::read(&message.body).is_ok());
-        bar.suspend(|| jobs.iter().for_each(|message| println!("{}", describe(message))));
         if args.dry_run {
-            bar.suspend(|| others.iter().for_each(|message| println!("{}", describe(message))));
-            kept.extend(jobs.into_iter().chain(others));
+            kept.extend(jobs.into_iter().chain(others).inspect(|message| say("", message)));
             continue;
         }
         if !jobs.is_empty() {
@@ -65,16 +64,13 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
             let bodies: Vec<String> = jobs.iter().map(|message| message.body.clone()).collect();
             render.send_batch(&bodies).await.with_context(again)?;
             dead.delete(&jobs).await.with_context(again)?;
+            jobs.iter().for_each(|message| say("moved ", message));
             moved += jobs.len();
         }
         if args.discard && !others.is_empty() {
             dead.delete(&others).await?;
+            others.iter().for_each(|message| say("discarded ", message));
             discarded += others.len();
-            bar.suspend(|| {
-                others
-                    .iter()
-                    .for_each(|message| println!("discarded {}", describe(message)))
-            });
         } else {
             no_jobs.extend(others.iter().map(describe));
             kept.extend(others);
@@ -85,15 +81,15 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         dead.release(message).await?;
     }
     if args.dry_run {
-        eprintln!("{} messages are in the dead-letter queue; none was moved", kept.len());
+        eprintln!("messages in the dead-letter queue: {}; none was moved", kept.len());
         return Ok(());
     }
-    eprintln!("moved {moved} jobs to the render queue, discarded {discarded} messages");
+    eprintln!("jobs moved to the render queue: {moved}; messages discarded: {discarded}");
     if no_jobs.is_empty() {
         return Ok(());
     }
     Err(Refused(format!(
-        "{} messages are no jobs and were left; --discard deletes them\n  {}",
+        "messages that are no jobs, and were left: {}; --discard deletes them\n  {}",
         no_jobs.len(),
         no_jobs.join("\n  ")
     ))
@@ -103,6 +99,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
 /// The bodies that a message asks to render, or why it asks for none.
 fn describe(message: &Received) -> String {
     match jobs::read(&message.body) {
+        Ok(jobs) if jobs.is_empty() => format!("message {}: an event that asks for nothing", message.id),
         Ok(jobs) => jobs.iter().map(|job| job.key.as_str()).collect::<Vec<_>>().join(" "),
         Err(why) => format!("message {}: {why}", message.id),
     }

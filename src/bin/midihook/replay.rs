@@ -104,7 +104,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         for (_, key) in &bodies {
             println!("{key}");
         }
-        eprintln!("{} callbacks would be rendered again", bodies.len());
+        eprintln!("callbacks to render again: {}; none was queued", bodies.len());
         return Ok(());
     }
 
@@ -126,9 +126,6 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         bar.inc(batch.len() as u64);
     }
     bar.finish_and_clear();
-    println!(
-        "queued {} jobs; the results come into midi/ as they are rendered",
-        bodies.len()
-    );
+    println!("jobs queued: {}; their results come into midi/", bodies.len());
     Ok(())
 }

@@ -1,0 +1,136 @@
+"""The deployed template, while its functions' processes are killed: nothing that was answered 200 is lost.
+
+CHAOS_DEPLOYED says how many schedules there are, CHAOS_SEED from which seed on; a failure names its seed.
+"""
+
+import concurrent.futures
+import hashlib
+import io
+import json
+import os
+import random
+import signal
+import threading
+import time
+
+import mido
+import pytest
+
+from tests.stack.local import sign, wait_for
+
+COUNT = int(os.environ.get("CHAOS_DEPLOYED", 150))
+FIRST = int(os.environ.get("CHAOS_SEED", 1))
+
+
+class Schedule:
+    """One task: its bodies, and what became of them."""
+
+    def __init__(self, seed):
+        self.rng = random.Random(seed)
+        self.task_id = f"chaos-{seed}"
+        self.bodies = [self.body() for _ in range(self.rng.randint(1, 3))]
+        self.sent = self.accepted = ()
+        self.tries = 0
+
+    def body(self):
+        kind = self.rng.choice(["song", "song", "song", "empty", "failure", "unsupported"])
+        note = {"pitch": self.rng.randint(50, 60), "start": "0.5", "end": 1, "velocity": 1}
+        data = {
+            "song": {"instruments": [{"name": "Violin", "notes": [note]}]},
+            "empty": {"instruments": []},
+            "unsupported": {"audioWavUrl": "https://example.com/a.wav"},
+        }
+        if kind == "failure":
+            return json.dumps({"code": 500, "msg": "no", "taskId": self.task_id, "data": None}).encode()
+        return json.dumps({"code": 200, "data": {"taskId": self.task_id} | data[kind]}).encode()
+
+    def play(self, stack):
+        """The provider: each body in up to three tries, some once more after they were taken."""
+        began = int(time.time()) - 60
+        self.sent, self.accepted = set(self.bodies), set()
+        for number, body in enumerate(self.bodies):
+            # The order of the times is not that of the sending.
+            timestamp = str(began + self.rng.choice([number, -number]))
+            for _ in range(3):
+                self.tries += 1
+                try:
+                    status = stack.post(body, self.task_id, timestamp=timestamp).status_code
+                except OSError:
+                    continue
+                assert status == 200 or status >= 500, f"{self.task_id}: {status}"
+                if status == 200:
+                    self.accepted.add(body)
+                    if self.rng.random() < 0.8:
+                        break
+        return self
+
+
+def kill_until(over, stack, rng):
+    """Kills a function's process now and then; how many."""
+    killed = 0
+    while not over.wait(rng.uniform(0.02, 0.25)):
+        if processes := stack.processes():
+            try:
+                os.kill(rng.choice(processes), signal.SIGKILL)
+                killed += 1
+            except ProcessLookupError:
+                pass
+    return killed
+
+
+def rank(stack, key):
+    """Which of several bodies decides, as the README says: a song, then an empty one, then the newest."""
+    head = stack.client("s3").head_object(Bucket=stack.bucket, Key=key)
+    body = json.loads(stack.read(key))
+    data = body.get("data") or {}
+    kind = 0 if body["code"] != 200 or "instruments" not in data else 2 if data["instruments"] else 1
+    return kind, int(head["Metadata"]["webhook-timestamp"]), key
+
+
+def check(stack, schedule):
+    task_id = schedule.task_id
+    raw = {key: stack.read(key) for key in stack.keys(f"raw/{task_id}/")}
+    keys = {body: f"raw/{task_id}/{hashlib.sha256(body).hexdigest()}.json" for body in schedule.sent}
+    assert all(raw.get(keys[body]) == body for body in schedule.accepted), f"{task_id}: a body is lost"
+    assert set(raw.values()) <= schedule.sent, f"{task_id}: a body that nobody sent"
+    if not schedule.accepted:
+        return
+    document = json.loads(stack.read(f"midi/{task_id}.json"))
+    # A body whose sender was told to try again may have a job, or none.
+    decides = document["source"]["key"]
+    assert rank(stack, decides) >= max(rank(stack, keys[body]) for body in schedule.accepted), f"{task_id}: another decides"
+    assert sorted(stack.keys(f"midi/{task_id}.")) == sorted(document["files"].values())
+    if document["state"] == "rendered":
+        [pitch] = [note["pitch"] for part in json.loads(raw[decides])["data"]["instruments"] for note in part["notes"]]
+        file = mido.MidiFile(file=io.BytesIO(stack.read(f"midi/{task_id}.mid")))
+        assert [message.note for track in file.tracks for message in track if message.type == "note_on"] == [pitch]
+
+
+def drained(stack):
+    return stack.queued() == 0
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="finds the functions' processes in /proc")
+def test_nothing_is_lost_while_processes_are_killed(stack, midihook):
+    print(f"chaos: {COUNT} schedules from seed {FIRST}")
+    over = threading.Event()
+    with stack.visibility_timeout(2), concurrent.futures.ThreadPoolExecutor(9) as pool:
+        killer = pool.submit(kill_until, over, stack, random.Random(FIRST))
+        try:
+            schedules = list(pool.map(lambda seed: Schedule(seed).play(stack), range(FIRST, FIRST + COUNT)))
+            wait_for("the queue to drain", lambda: drained(stack), seconds=120)
+        finally:
+            over.set()
+        killed = killer.result()
+        dead = stack.queued("RenderDeadLetterQueueUrl")
+        redriven = midihook("redrive", env=stack.command_line())
+        assert redriven.returncode == 0, redriven.stderr
+        assert redriven.stdout.count(b"raw/") == dead
+        wait_for("the queue to drain again", lambda: drained(stack), seconds=120)
+    accepted = sum(len(schedule.accepted) for schedule in schedules)
+    tries = sum(schedule.tries for schedule in schedules)
+    print(f"chaos: {tries} requests, {accepted} bodies accepted, {killed} processes killed, {dead} jobs redriven")
+    assert stack.queued("RenderDeadLetterQueueUrl") == 0
+    assert killed > COUNT / 20
+    for schedule in schedules:
+        check(stack, schedule)

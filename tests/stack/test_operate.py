@@ -1,0 +1,106 @@
+"""`midihook replay` and `midihook redrive` on the deployed template."""
+
+import json
+import uuid
+
+import pytest
+
+from tests.stack.local import wait_for
+from tests.stack.test_deployed import song
+
+
+@pytest.fixture
+def operate(stack, midihook):
+    """Runs a command with the stack's own line for the shell."""
+    return lambda *arguments: midihook(*arguments, env=stack.command_line())
+
+
+@pytest.fixture
+def songs(stack):
+    """Two tasks whose results were deleted by mistake."""
+    tasks = sorted(uuid.uuid4().hex for _ in range(2))
+    for task_id in tasks:
+        assert stack.post(song(task_id), task_id).status_code == 200
+    for task_id in tasks:
+        stack.result(task_id)
+    wait_for("the queue to drain", lambda: stack.queued() == 0)
+    for task_id in tasks:
+        for key in stack.keys(f"midi/{task_id}."):
+            stack.client("s3").delete_object(Bucket=stack.bucket, Key=key)
+    return tasks
+
+
+def raw_keys(stack, *tasks):
+    return [key for task_id in tasks for key in stack.keys(f"raw/{task_id}/")]
+
+
+def versions(stack):
+    return stack.client("s3").list_object_versions(Bucket=stack.bucket, Prefix="midi/", MaxKeys=1000)["Versions"]
+
+
+def test_a_task_is_replayed(stack, operate, songs):
+    dry = operate("replay", songs[0], "--dry-run")
+    assert (dry.returncode, dry.stdout.decode().split()) == (0, raw_keys(stack, songs[0]))
+    assert b"callbacks to render again: 1;" in dry.stderr
+    assert stack.keys(f"midi/{songs[0]}.") == []
+
+    done = operate("replay", *songs)
+    assert (done.returncode, done.stderr) == (0, b"") and b"jobs queued: 2;" in done.stdout
+    assert {stack.result(task_id)["state"] for task_id in songs} == {"rendered"}
+
+
+def test_a_time_is_replayed_and_to_do_it_twice_changes_nothing(stack, operate, songs):
+    dry = operate("replay", "--since", "1h", "--dry-run")
+    assert set(raw_keys(stack, *songs)) <= set(dry.stdout.decode().split())
+    assert operate("replay", "--since", "1h", "--until", "59m", "--dry-run").stdout == b""
+    assert operate("replay", "--since", "2020-01-01", "--until", "2020-01-02T12:00:00Z", "--dry-run").stdout == b""
+
+    assert operate("replay", "--since", "1h").returncode == 0
+    for task_id in songs:
+        stack.result(task_id)
+    wait_for("the queue to drain", lambda: stack.queued() == 0)
+    before = versions(stack)
+    assert operate("replay", "--since", "1h").returncode == 0
+    wait_for("the queue to drain", lambda: stack.queued() == 0)
+    assert versions(stack) == before
+
+
+def test_a_task_that_is_not_there_and_a_time_that_is_none_are_said_so(operate):
+    missing = operate("replay", "nothing")
+    assert missing.returncode == 3 and b"no callback of task nothing is archived" in missing.stderr
+    assert operate("replay", "--since", "yesterday").returncode == 2
+    assert operate("replay").returncode == 2
+    assert operate("replay", "a/b").returncode == 2
+
+
+def test_dead_letters_are_brought_back_and_poison_is_left_until_told_otherwise(stack, operate, songs):
+    sqs, dead = stack.client("sqs"), stack.outputs["RenderDeadLetterQueueUrl"]
+    keys = raw_keys(stack, *songs)
+    for task_id, key in zip(songs, keys, strict=True):
+        job = {"version": 1, "taskId": task_id, "bucket": stack.bucket, "key": key}
+        sqs.send_message(QueueUrl=dead, MessageBody=json.dumps(job))
+    sqs.send_message(QueueUrl=dead, MessageBody="poison")
+
+    for _ in range(2):
+        dry = operate("redrive", "--dry-run")
+        assert dry.returncode == 0, dry.stderr
+        assert all(key.encode() in dry.stdout for key in keys) and b"the message is not JSON" in dry.stdout
+        assert stack.queued("RenderDeadLetterQueueUrl") == 3
+
+    done = operate("redrive")
+    assert done.returncode == 3 and b"jobs moved to the render queue: 2;" in done.stderr and b"--discard" in done.stderr
+    assert {stack.result(task_id)["state"] for task_id in songs} == {"rendered"}
+    assert stack.queued("RenderDeadLetterQueueUrl") == 1
+
+    discarded = operate("redrive", "--discard")
+    assert discarded.returncode == 0 and b"messages discarded: 1" in discarded.stderr
+    assert stack.queued("RenderDeadLetterQueueUrl") == 0
+
+
+def test_without_rights_or_names_the_command_says_what_to_do(stack, midihook):
+    nameless = {name: value for name, value in stack.command_line().items() if not name.startswith("MIDIHOOK_")}
+    missing = midihook("redrive", env=nameless)
+    assert missing.returncode == 2 and b"--dead-letter-queue-url" in missing.stderr
+    stranger = stack.command_line() | {"MIDIHOOK_BUCKET": "not-there"}
+    refused = midihook("replay", "t", env=stranger)
+    assert refused.returncode == 1 and b"S3 could not list raw/t/: NoSuchBucket" in refused.stderr
