@@ -40,7 +40,7 @@ build: $(VENV)/.ready ## Build the Lambdas in release mode, for SAM
 	@sam build --parameter-overrides Architecture=$(ARCH) >.aws-sam/build.log 2>&1 || { cat .aws-sam/build.log; exit 1; }
 
 ##@ Check
-.PHONY: test test-oracles lint fmt
+.PHONY: test test-oracles chaos fuzz lint fmt
 
 test: lint build ## Everything: lint, unit, property, replayed-HTTP, doc and deployed-stack tests
 	cargo test
@@ -48,6 +48,15 @@ test: lint build ## Everything: lint, unit, property, replayed-HTTP, doc and dep
 
 test-oracles: $(VENV)/.ready ## Play the files with fluidsynth, read them with midicsv (Debian packages)
 	python -m pytest tests/oracles
+
+chaos: ## 10,000 schedules of faults in memory; CHAOS_SCHEDULES=…, CHAOS_SEED=…
+	CHAOS_SCHEDULES=$${CHAOS_SCHEDULES:-10000} cargo test --profile chaos --test aws chaos::nothing -- --nocapture
+
+fuzz: ## Fuzz each reader of a stranger's bytes for FUZZ_SECONDS (60); needs cargo-fuzz and a C++ compiler
+	for target in task_ids signature callback render; do mkdir -p tests/fuzz/corpus/$$target; \
+	    RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz $$target tests/fuzz/corpus/$$target events -- \
+	        -max_total_time=$${FUZZ_SECONDS:-60} -timeout=20 -dict=tests/fuzz/json.dict || exit 1; \
+	done
 
 lint: $(VENV)/.ready ## Formatting, clippy, docs, the template, the dependency tree
 	cargo fmt --check

@@ -33,7 +33,12 @@ pub async fn config(patience: Patience) -> SdkConfig {
                 .build_https(),
         )
         .timeout_config(timeouts)
-        .retry_config(RetryConfig::standard().with_max_attempts(3))
+        // The usual first delay, of up to a second, would leave no time for a third try.
+        .retry_config(
+            RetryConfig::standard()
+                .with_max_attempts(3)
+                .with_initial_backoff(Duration::from_millis(250)),
+        )
         .load()
         .await
 }

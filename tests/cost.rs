@@ -1,0 +1,55 @@
+//! What a stranger's request costs before it is believed: no memory that grows with the body.
+#![allow(clippy::unwrap_used)]
+
+use midihook::provider::task_ids::find_task_ids;
+
+#[global_allocator]
+static HEAP: dhat::Alloc = dhat::Alloc;
+
+const SIZE: usize = 5_900_000;
+
+/// Bodies of 5.9 MB whose id comes last, so that all of them must be passed over.
+fn bodies() -> Vec<(&'static str, String)> {
+    let id = r#""taskId":"5c79c0ffeebe8e"}"#;
+    let note = r#"{"pitch":60,"start":"12.34375","end":12.5,"velocity":0.8},"#;
+    let filled = |unit: &str| unit.repeat(SIZE / unit.len());
+    let levels = SIZE / 2;
+    vec![
+        (
+            "notes",
+            format!(r#"{{"data":{{"instruments":[{}0]}},{id}"#, filled(note)),
+        ),
+        ("one string", format!(r#"{{"x":"{}",{id}"#, filled("y"))),
+        ("one string of escapes", format!(r#"{{"x":"{}",{id}"#, filled("\\n"))),
+        ("names", format!(r#"{{{}{id}"#, filled(r#""n\u0061me":0,"#))),
+        (
+            "lists in lists",
+            format!(r#"{{"x":{}{},{id}"#, "[".repeat(levels), "]".repeat(levels)),
+        ),
+        (
+            "objects in objects",
+            format!(
+                r#"{{"x":{}0{},{id}"#,
+                r#"{"x":"#.repeat(levels / 3),
+                "}".repeat(levels / 3)
+            ),
+        ),
+        ("never closed", format!(r#"{{{id},{}"#, "[".repeat(SIZE))),
+    ]
+}
+
+#[test]
+fn the_scan_for_ids_holds_nothing_but_the_ids() {
+    let bodies = bodies();
+    let _profiler = dhat::Profiler::builder().testing().build();
+    let mut before = dhat::HeapStats::get();
+    for (name, body) in &bodies {
+        let ids = find_task_ids(body.as_bytes());
+        let after = dhat::HeapStats::get();
+        let held = after.max_bytes - before.curr_bytes;
+        assert_eq!(ids, ["5c79c0ffeebe8e"], "{name}");
+        assert!(held < 200, "{name}: {held} bytes at once");
+        drop(ids);
+        before = dhat::HeapStats::get();
+    }
+}
