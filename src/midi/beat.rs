@@ -30,6 +30,10 @@ const MIN_ONSETS: usize = 16;
 /// The work grows with the square of the length. The provider's songs have 8 minutes at most.
 const MAX_SECONDS: f64 = 1200.0;
 
+/// The most turns of a vector, onsets times rates: about a second of a small Lambda. Only a song that
+/// is both far longer and far denser than the provider's reaches it; its heaviest onsets then speak for all.
+const MAX_WORK: usize = 400_000_000;
+
 /// Below this pitch a note is one of the bass: C3.
 const LOW: u8 = 48;
 
@@ -93,6 +97,16 @@ fn onsets(score: &Score) -> Vec<Onset> {
         .collect()
 }
 
+/// At most as many onsets, the heaviest of them.
+fn heaviest(onsets: &[Onset], at_most: usize) -> Vec<Onset> {
+    let mut onsets = onsets.to_vec();
+    if onsets.len() > at_most {
+        onsets.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+        onsets.truncate(at_most);
+    }
+    onsets
+}
+
 /// The lengths and directions of the onsets' mean vector, at evenly spaced rates.
 struct Spectrum {
     /// The first rate, and the distance of the rates, in Hz.
@@ -112,6 +126,7 @@ impl Spectrum {
         let first = SLOWEST / 60.0 * 0.9;
         let count = ((FASTEST / 60.0 * 4.0 - first) / step).ceil() as usize + 2;
         let origin = onsets[0].seconds + span / 2.0;
+        let onsets = &heaviest(onsets, MAX_WORK / count);
         let total: f64 = onsets.iter().map(|onset| onset.weight).sum();
         let squares: f64 = onsets.iter().map(|onset| onset.weight * onset.weight).sum();
 
