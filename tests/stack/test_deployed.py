@@ -235,3 +235,17 @@ def test_a_rule_on_s3_events_sees_each_song(stack, task_id):
     assert stack.post(song(task_id), task_id).status_code == 200
     [event] = received(stack, queue_url, lambda body: task_id in body["detail"]["object"]["key"])
     assert event["detail"]["object"]["key"] == f"midi/{task_id}.json"
+
+
+def test_a_deployed_stack_is_deployed_again_and_keeps_what_it_has(stack, task_id):
+    assert stack.post(song(task_id), task_id).status_code == 200
+    before = stack.result(task_id)
+    stack.deploy()
+    try:
+        stack.deploy("Tempo=97")
+        assert stack.result(task_id) == before
+        again = uuid.uuid4().hex
+        assert stack.post(song(again), again).status_code == 200
+        assert stack.result(again)["song"]["tempo"] == {"bpm": 97, "inferred": False, "downbeat": 0.5}
+    finally:
+        stack.deploy()
