@@ -67,9 +67,9 @@ fn nothing_is_lost_and_nothing_circulates_whatever_fails() {
                     if seed >= first + count {
                         return;
                     }
-                    let ran = Replay(seed);
+                    let replay = Replay(seed);
                     let schedule = run(seed);
-                    std::mem::forget(ran);
+                    std::mem::forget(replay);
                     let mut totals = totals.lock().unwrap();
                     totals.add(&schedule);
                     if totals.schedules % 1000 == 0 {

@@ -18,7 +18,7 @@ import pytest
 
 from tests.stack.local import sign, wait_for
 
-COUNT = int(os.environ.get("CHAOS_DEPLOYED", 150))
+COUNT = int(os.environ.get("CHAOS_DEPLOYED", 200))
 FIRST = int(os.environ.get("CHAOS_SEED", 1))
 
 

@@ -249,3 +249,26 @@ def test_a_deployed_stack_is_deployed_again_and_keeps_what_it_has(stack, task_id
         assert stack.result(again)["song"]["tempo"] == {"bpm": 97, "inferred": False, "downbeat": 0.5}
     finally:
         stack.deploy()
+
+
+def test_logs_and_metrics_tell_what_happened_to_a_task(stack, task_id):
+    assert stack.post(song(task_id), task_id).status_code == 200
+    assert stack.post(song(task_id), task_id).status_code == 200
+    stack.result(task_id)
+
+    def lines():
+        found = [json.loads(line) for line in stack.logs() if task_id in line]
+        return found if sum("Results" in line for line in found) == 2 else None
+
+    logged = wait_for("the log", lines)
+    metrics = [line for line in logged if "_aws" in line]
+    assert sorted(line["DuplicateCallbacks"] for line in metrics if "AcceptedCallbacks" in line) == [0, 1]
+    for result in (line for line in metrics if "Results" in line):
+        assert (result["state"], result["Notes"], result["SkippedNotes"]) == ("rendered", 1, 0)
+        assert result["RenderTime"] > 0
+    declared = {metric["Name"] for line in metrics for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    assert declared == {"AcceptedCallbacks", "DuplicateCallbacks", "AckTime", "Results", "RenderTime", "Notes", "SkippedNotes"}
+    assert any("QueueAge" in line for line in stack.logs())
+    for line in (line for line in logged if "_aws" not in line):
+        assert line["level"] == "INFO" and line["taskId"] == task_id
+        assert line["spans"][0]["requestId"]
