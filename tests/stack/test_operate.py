@@ -79,22 +79,25 @@ def test_dead_letters_are_brought_back_and_poison_is_left_until_told_otherwise(s
     for task_id, key in zip(songs, keys, strict=True):
         job = {"version": 1, "taskId": task_id, "bucket": stack.bucket, "key": key}
         sqs.send_message(QueueUrl=dead, MessageBody=json.dumps(job))
-    sqs.send_message(QueueUrl=dead, MessageBody="poison")
+    for message in ("poison", '{"version": 2}'):
+        sqs.send_message(QueueUrl=dead, MessageBody=message)
 
     for _ in range(2):
         dry = operate("redrive", "--dry-run")
         assert dry.returncode == 0, dry.stderr
         assert all(key.encode() in dry.stdout for key in keys) and b"the message is not JSON" in dry.stdout
-        assert stack.queued("RenderDeadLetterQueueUrl") == 3
+        assert stack.queued("RenderDeadLetterQueueUrl") == 4
 
     done = operate("redrive")
     assert done.returncode == 3 and b"jobs moved to the render queue: 2;" in done.stderr and b"--discard" in done.stderr
     assert {stack.result(task_id)["state"] for task_id in songs} == {"rendered"}
-    assert stack.queued("RenderDeadLetterQueueUrl") == 1
+    assert stack.queued("RenderDeadLetterQueueUrl") == 2
 
     discarded = operate("redrive", "--discard")
-    assert discarded.returncode == 0 and b"messages discarded: 1" in discarded.stderr
-    assert stack.queued("RenderDeadLetterQueueUrl") == 0
+    assert discarded.returncode == 3 and b"messages discarded: 1" in discarded.stderr
+    assert b"upgrade the renderer" in discarded.stderr, "a newer midihook's job is one all the same"
+    assert stack.queued("RenderDeadLetterQueueUrl") == 1
+    sqs.purge_queue(QueueUrl=dead)
 
 
 def test_without_rights_or_names_the_command_says_what_to_do(stack, midihook):

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use midihook::jobs::{self, Received};
+use midihook::jobs::{self, NotAJob, Received};
 
 use crate::{Refused, operate};
 
@@ -43,7 +43,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
 
     let bar = operate::progress(dead.length().await?, if args.dry_run { "reading" } else { "moving" });
     let say = |done: &str, message: &Received| bar.suspend(|| println!("{done}{}", describe(message)));
-    let (mut moved, mut discarded, mut kept, mut no_jobs) = (0, 0, Vec::<Received>::new(), Vec::new());
+    let (mut moved, mut discarded, mut kept, mut left) = (0, 0, Vec::<Received>::new(), Vec::new());
     loop {
         let mut messages = dead.receive(HIDDEN).await?;
         messages.retain(|message| kept.iter().all(|seen| seen.id != message.id));
@@ -67,14 +67,16 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
             jobs.iter().for_each(|message| say("moved ", message));
             moved += jobs.len();
         }
-        if args.discard && !others.is_empty() {
-            dead.delete(&others).await?;
-            others.iter().for_each(|message| say("discarded ", message));
-            discarded += others.len();
-        } else {
-            no_jobs.extend(others.iter().map(describe));
-            kept.extend(others);
+        // A newer midihook's job is one all the same.
+        let newer = |message: &Received| matches!(jobs::read(&message.body), Err(NotAJob::Version(_)));
+        let (discard, keep): (Vec<_>, Vec<_>) = others.into_iter().partition(|message| args.discard && !newer(message));
+        if !discard.is_empty() {
+            dead.delete(&discard).await?;
+            discard.iter().for_each(|message| say("discarded ", message));
+            discarded += discard.len();
         }
+        left.extend(keep.iter().map(describe));
+        kept.extend(keep);
     }
     bar.finish_and_clear();
     for message in &kept {
@@ -85,13 +87,13 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
     eprintln!("jobs moved to the render queue: {moved}; messages discarded: {discarded}");
-    if no_jobs.is_empty() {
+    if left.is_empty() {
         return Ok(());
     }
     Err(Refused(format!(
-        "messages that are no jobs, and were left: {}; --discard deletes them\n  {}",
-        no_jobs.len(),
-        no_jobs.join("\n  ")
+        "messages that cannot be read as jobs, and were left: {}; --discard deletes those that are none\n  {}",
+        left.len(),
+        left.join("\n  ")
     ))
     .into())
 }
