@@ -114,6 +114,15 @@ impl Rank {
     }
 }
 
+impl Rank {
+    /// Whether a result of this rank stays where one of `new` is to be published. A newer release may judge
+    /// the same body otherwise, as long as no file is left that its document does not know.
+    fn stands_before(&self, new: &Self) -> bool {
+        let same_body = (self.webhook_timestamp, &self.source_key) == (new.webhook_timestamp, &new.source_key);
+        self > new && !(same_body && new.class > 0)
+    }
+}
+
 /// The states with files are above those without, so that no file is left behind by a document that
 /// does not know it.
 fn class(state: &str) -> u8 {
@@ -176,7 +185,7 @@ impl Archive {
                 Ok(()) => return Ok(Stored::New),
                 Err(Conflict::Changed) => return Ok(Stored::AlreadyThere),
                 // Another writer was at it; S3 may now hold its object, or none.
-                Err(Conflict::Raced) => last = "other writers were always first".to_owned(),
+                Err(Conflict::Raced(reason)) => last = reason,
                 Err(Conflict::Failed(reason)) => return Err(error("store", key, reason)),
             }
         }
@@ -259,6 +268,7 @@ impl Archive {
         rank: &Rank,
     ) -> Result<Published, ArchiveError> {
         let sha256 = hex_sha256(bytes);
+        let mut last = "other renderers were always first".to_owned();
         for _ in 0..CONFLICT_ATTEMPTS {
             let there = self.published(key).await?;
             let put = self
@@ -269,17 +279,18 @@ impl Archive {
                 .metadata(CONTENT_SHA256, &sha256);
             let put = match there {
                 None => put.if_none_match("*"),
-                Some(there) if there.rank > *rank => return Ok(Published::Outranked),
+                Some(there) if there.rank.stands_before(rank) => return Ok(Published::Outranked),
                 Some(there) if there.rank == *rank && there.sha256 == sha256 => return Ok(Published::Unchanged),
                 Some(there) => put.if_match(there.etag),
             };
             match conditional(put).await {
                 Ok(()) => return Ok(Published::Written),
-                Err(Conflict::Changed | Conflict::Raced) => {}
+                Err(Conflict::Changed) => {}
+                Err(Conflict::Raced(reason)) => last = reason,
                 Err(Conflict::Failed(reason)) => return Err(error("publish", key, reason)),
             }
         }
-        Err(error("publish", key, "other renderers were always first"))
+        Err(error("publish", key, last))
     }
 
     async fn published(&self, key: &str) -> Result<Option<PublishedObject>, ArchiveError> {
@@ -326,7 +337,7 @@ enum Conflict {
     Changed,
     /// 409: another write came between; S3 may hold either object, or none. 404: the object that
     /// `If-Match` named was deleted.
-    Raced,
+    Raced(String),
     /// Anything else.
     Failed(String),
 }
@@ -337,7 +348,7 @@ async fn conditional(put: PutObjectFluentBuilder) -> Result<(), Conflict> {
         Ok(_) => Ok(()),
         Err(e) => Err(match e.raw_response().map(|response| response.status().as_u16()) {
             Some(412) => Conflict::Changed,
-            Some(409 | 404) => Conflict::Raced,
+            Some(409 | 404) => Conflict::Raced(aws::reason(&e)),
             _ => Conflict::Failed(aws::reason(&e)),
         }),
     }
@@ -392,5 +403,17 @@ mod tests {
         assert!(rank(State::Rendered, 2) > rank(State::Rendered, 1));
         assert!(rank(State::Failed, 2) > rank(State::Unsupported, 1));
         assert!(Rank::new(State::Rendered, 1, "b") > Rank::new(State::Rendered, 1, "a"));
+    }
+
+    #[test]
+    fn a_newer_release_may_judge_the_same_body_otherwise() {
+        let rank = |state, time| Rank::new(state, time, "k");
+        assert!(!rank(State::Rendered, 1).stands_before(&rank(State::Empty, 1)));
+        assert!(rank(State::Rendered, 1).stands_before(&rank(State::Empty, 2)));
+        assert!(
+            rank(State::Rendered, 1).stands_before(&rank(State::Invalid, 1)),
+            "its files would be left"
+        );
+        assert!(!rank(State::Rendered, 1).stands_before(&rank(State::Rendered, 1)));
     }
 }

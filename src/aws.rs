@@ -18,27 +18,48 @@ pub struct Patience {
     pub attempt: Duration,
 }
 
+/// The receiver's: its three calls in a row, each with three tries, end within
+/// [`crate::receiver::DEADLINE`] unless most of them are slow.
+pub const RECEIVER: Patience = Patience {
+    operation: Duration::from_secs(4),
+    attempt: Duration::from_millis(1500),
+};
+/// The renderer's: nobody waits for it.
+pub const RENDERER: Patience = Patience {
+    operation: Duration::from_secs(15),
+    attempt: Duration::from_secs(5),
+};
+
+impl Patience {
+    /// The SDK's time-outs.
+    pub fn timeouts(self) -> TimeoutConfig {
+        TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(1))
+            .operation_attempt_timeout(self.attempt)
+            .operation_timeout(self.operation)
+            .build()
+    }
+}
+
+/// Three tries for each call. The SDK's usual first delay, of up to a second, would leave the receiver
+/// no time for the third.
+pub fn retries() -> RetryConfig {
+    RetryConfig::standard()
+        .with_max_attempts(3)
+        .with_initial_backoff(Duration::from_millis(250))
+}
+
 /// The configuration from the environment (region, credentials, and an endpoint in
 /// `AWS_ENDPOINT_URL` for a local stack), with three tries for each call.
 pub async fn config(patience: Patience) -> SdkConfig {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(1))
-        .operation_attempt_timeout(patience.attempt)
-        .operation_timeout(patience.operation)
-        .build();
     aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(
             Builder::new()
                 .tls_provider(Provider::Rustls(CryptoMode::Ring))
                 .build_https(),
         )
-        .timeout_config(timeouts)
-        // The usual first delay, of up to a second, would leave no time for a third try.
-        .retry_config(
-            RetryConfig::standard()
-                .with_max_attempts(3)
-                .with_initial_backoff(Duration::from_millis(250)),
-        )
+        .timeout_config(patience.timeouts())
+        .retry_config(retries())
         .load()
         .await
 }

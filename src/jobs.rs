@@ -100,8 +100,11 @@ pub fn read(message: &str) -> Result<Vec<Job>, NotAJob> {
     let Some(version) = value["version"].as_u64() else {
         return Err(NotAJob::Unknown);
     };
-    if version != u64::from(VERSION) {
+    if version > u64::from(VERSION) {
         return Err(NotAJob::Version(version));
+    }
+    if version == 0 {
+        return Err(NotAJob::BadJob("there is no version 0".to_owned()));
     }
     let job: Job = serde_json::from_value(value).map_err(|e| NotAJob::BadJob(e.to_string()))?;
     if archive::task_of_raw_key(&job.key).as_ref() != Some(&job.task_id) {
@@ -253,23 +256,19 @@ impl Queue {
             .map_err(|e| error("release a message", aws::reason(&e)))
     }
 
-    /// About how many messages can be received.
+    /// About how many messages can be received, and how many are hidden from receivers for now.
     ///
     /// # Errors
     /// If SQS did not answer, or did not allow it.
-    pub async fn length(&self) -> Result<u64, QueueError> {
-        let name = QueueAttributeName::ApproximateNumberOfMessages;
-        let get = self
-            .sqs
-            .get_queue_attributes()
-            .queue_url(&self.url)
-            .attribute_names(name.clone());
-        let attributes = get
-            .send()
-            .await
-            .map_err(|e| error("count messages", aws::reason(&e)))?
-            .attributes;
-        Ok(attributes.and_then(|all| all.get(&name)?.parse().ok()).unwrap_or(0))
+    pub async fn length(&self) -> Result<(u64, u64), QueueError> {
+        let visible = QueueAttributeName::ApproximateNumberOfMessages;
+        let hidden = QueueAttributeName::ApproximateNumberOfMessagesNotVisible;
+        let get = self.sqs.get_queue_attributes().queue_url(&self.url);
+        let get = get.attribute_names(visible.clone()).attribute_names(hidden.clone());
+        let answer = get.send().await.map_err(|e| error("count messages", aws::reason(&e)))?;
+        let attributes = answer.attributes.unwrap_or_default();
+        let count = |name| attributes.get(name).and_then(|count| count.parse().ok()).unwrap_or(0);
+        Ok((count(&visible), count(&hidden)))
     }
 }
 

@@ -17,6 +17,9 @@ use crate::{aws, provider::signature::Key};
 pub const REREAD_AFTER: Duration = Duration::from_secs(300);
 /// How often a wrong signature may cause another reading.
 pub const FORCED_REREAD_AFTER: Duration = Duration::from_secs(10);
+/// For how long nothing is asked after a reading that failed: callbacks that need the answer have a
+/// 503 at once, and a stranger cannot keep an ailing Secrets Manager busy.
+pub const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How long keys are used while Secrets Manager does not answer: a stolen key that was rotated out
 /// must not live on for as long as an outage lasts.
 pub const KEEP_AT_MOST: Duration = Duration::from_secs(3600);
@@ -34,6 +37,7 @@ struct Memory {
     keys: Arc<[Key]>,
     read_at: Option<Instant>,
     forced_at: Option<Instant>,
+    failed_at: Option<Instant>,
 }
 
 /// Secrets Manager did not say what the key is. Worth another try.
@@ -64,8 +68,8 @@ impl KeyRing {
         if age.is_some_and(|age| age < REREAD_AFTER) {
             return Ok(memory.keys.clone());
         }
-        match self.read().await {
-            Ok(keys) => memory.learn(keys),
+        match self.learn(&mut memory).await {
+            Ok(()) => {}
             Err(error) if age.is_some_and(|age| age < KEEP_AT_MOST) => {
                 tracing::warn!(%error, "still using the keys read before")
             }
@@ -87,11 +91,37 @@ impl KeyRing {
         {
             return Ok(None);
         }
-        let keys = self.read().await?;
+        self.learn(&mut memory).await?;
         // Not before: after a reading that failed, the next callback must not be taken for a forged one.
         memory.forced_at = Some(Instant::now());
-        memory.learn(keys);
         Ok(Some(memory.keys.clone()))
+    }
+
+    async fn learn(&self, memory: &mut Memory) -> Result<(), KeysUnavailable> {
+        if memory
+            .failed_at
+            .is_some_and(|failed_at| failed_at.elapsed() < ASK_AGAIN_AFTER)
+        {
+            return Err(KeysUnavailable {
+                stage: "AWSCURRENT",
+                reason: "it failed a moment ago".to_owned(),
+            });
+        }
+        match self.read().await {
+            Ok(keys) => {
+                *memory = Memory {
+                    keys,
+                    read_at: Some(Instant::now()),
+                    failed_at: None,
+                    ..*memory
+                };
+                Ok(())
+            }
+            Err(error) => {
+                memory.failed_at = Some(Instant::now());
+                Err(error)
+            }
+        }
     }
 
     async fn read(&self) -> Result<Arc<[Key]>, KeysUnavailable> {
@@ -118,12 +148,5 @@ impl KeyRing {
                 reason: aws::reason(&e),
             }),
         }
-    }
-}
-
-impl Memory {
-    fn learn(&mut self, keys: Arc<[Key]>) {
-        self.keys = keys;
-        self.read_at = Some(Instant::now());
     }
 }

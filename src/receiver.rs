@@ -24,7 +24,7 @@ use crate::{
     keys::{KeyRing, KeysUnavailable},
     provider::{
         self, NotJson,
-        signature::{Claim, Rejection, SIGNATURE_HEADER, TIMESTAMP_HEADER},
+        signature::{Claim, Key, Rejection, SIGNATURE_HEADER, TIMESTAMP_HEADER},
         task_ids::find_task_ids,
     },
     telemetry::{self, Unit},
@@ -185,16 +185,16 @@ impl Receiver {
     }
 
     async fn verify(&self, claim: &Claim, ids: &[Cow<'_, str>]) -> Result<(), Refusal> {
-        let signed = |keys: &[_]| ids.iter().any(|id| claim.is_signed_by(keys, id));
+        let signed = |keys: &[Key]| ids.iter().any(|id| claim.is_signed_by(keys, id));
         let keys = self.keys.keys().await.map_err(Unavailable::from)?;
         if signed(&keys) {
             return Ok(());
         }
         // The key may have been rotated since it was read.
-        let reread = self.keys.reread().await.map_err(Unavailable::from)?.unwrap_or(keys);
-        if signed(&reread) {
+        let reread = self.keys.reread().await.map_err(Unavailable::from)?;
+        if reread.as_deref().is_some_and(signed) {
             Ok(())
-        } else if reread.is_empty() {
+        } else if reread.unwrap_or(keys).is_empty() {
             Err(Rejection::NoKey.into())
         } else {
             Err(Rejection::WrongSignature.into())

@@ -9,7 +9,7 @@ use tracing::Instrument as _;
 
 use crate::{
     archive::{Archive, ArchiveError, Loaded, MAX_OBJECT_BYTES, Published, Rank, since_epoch},
-    jobs::{self, Job, NotAJob, Queue, QueueError},
+    jobs::{self, Job, Queue, QueueError},
     midi::tempo::TempoChoice,
     rendering::{SongSummary, Source, State, render, unread},
     telemetry::{self, Unit},
@@ -26,7 +26,8 @@ pub struct Renderer {
     pub tempo: TempoChoice,
 }
 
-/// Why a message goes back to the queue.
+/// Why a job goes back to the queue. So does a message that is no job, now or ever: the queue moves it
+/// to the dead-letter queue, whose alarm calls a person. To delete it here would be silence.
 #[derive(Debug, Error)]
 pub enum Failed {
     /// S3 failed. The queue brings the message again, and after the last time to the dead-letter queue.
@@ -35,10 +36,6 @@ pub enum Failed {
     /// SQS failed to take the announcement: as above.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// The message cannot be understood, now or ever. It goes back all the same: the queue moves it
-    /// to the dead-letter queue, whose alarm calls a person. To delete it here would be silence.
-    #[error(transparent)]
-    NotAJob(#[from] NotAJob),
     /// The job names a bucket that is not ours: as above.
     #[error("the job names the bucket {0}, which is not the one of this renderer")]
     OtherBucket(String),
@@ -55,12 +52,8 @@ impl Renderer {
             }
             let id = message.message_id.unwrap_or_default();
             let span = tracing::info_span!("message", messageId = id);
-            let outcome = self
-                .message(message.body.as_deref().unwrap_or_default())
-                .instrument(span.clone())
-                .await;
-            if let Err(error) = outcome {
-                span.in_scope(|| tracing::error!(%error, "not rendered; the message goes back to the queue"));
+            let body = message.body.as_deref().unwrap_or_default();
+            if !self.message(body).instrument(span).await {
                 let mut failure = BatchItemFailure::default();
                 failure.item_identifier = id;
                 response.batch_item_failures.push(failure);
@@ -69,13 +62,24 @@ impl Renderer {
         response
     }
 
-    async fn message(&self, body: &str) -> Result<(), Failed> {
+    /// Whether all that the message asks for is done.
+    async fn message(&self, body: &str) -> bool {
+        let jobs = match jobs::read(body) {
+            Ok(jobs) => jobs,
+            Err(error) => {
+                tracing::error!(%error, "no job; the message goes back to the queue");
+                return false;
+            }
+        };
         // One that fails does not keep the others of its message waiting.
-        let mut outcome = Ok(());
-        for job in jobs::read(body)? {
-            outcome = outcome.and(self.job(&job).await);
+        let mut done = true;
+        for job in jobs {
+            if let Err(error) = self.job(&job).await {
+                tracing::error!(taskId = %job.task_id, key = job.key, %error, "not rendered; the message goes back to the queue");
+                done = false;
+            }
         }
-        outcome
+        done
     }
 
     async fn job(&self, job: &Job) -> Result<(), Failed> {

@@ -16,7 +16,7 @@ from tests.stack.local import ROOT, sign
 RECEIVER = ROOT / "target" / "lambda" / "receiver" / "bootstrap"
 KEY = "test-key"
 # For how long a service does not answer, in seconds from the first request to it.
-LATE, SILENT = 3.0, 3600.0
+LATE, SILENT = 2.5, 3600.0
 
 
 class Server(http.server.ThreadingHTTPServer):

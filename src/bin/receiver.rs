@@ -1,11 +1,11 @@
 //! The receiver Lambda: settings, clients, run.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use lambda_http::{Error, Request, service_fn};
 use midihook::{
     archive::Archive,
-    aws::{self, Patience},
+    aws,
     jobs::Queue,
     keys::KeyRing,
     receiver::Receiver,
@@ -17,11 +17,7 @@ use midihook::{
 async fn main() -> Result<(), Error> {
     telemetry::init();
     let settings = ReceiverSettings::read(environment)?;
-    let config = aws::config(Patience {
-        operation: Duration::from_secs(4),
-        attempt: Duration::from_millis(1500),
-    })
-    .await;
+    let config = aws::config(aws::RECEIVER).await;
     let receiver = Receiver {
         keys: KeyRing::new(aws_sdk_secretsmanager::Client::new(&config), settings.key_secret_id),
         archive: Archive::new(aws::s3(&config), settings.bucket),

@@ -1,12 +1,12 @@
 //! The renderer Lambda: settings, clients, run.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use aws_lambda_events::event::sqs::SqsEvent;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use midihook::{
     archive::Archive,
-    aws::{self, Patience},
+    aws,
     jobs::Queue,
     renderer::Renderer,
     settings::{RendererSettings, environment},
@@ -17,11 +17,7 @@ use midihook::{
 async fn main() -> Result<(), Error> {
     telemetry::init();
     let settings = RendererSettings::read(environment)?;
-    let config = aws::config(Patience {
-        operation: Duration::from_secs(15),
-        attempt: Duration::from_secs(5),
-    })
-    .await;
+    let config = aws::config(aws::RENDERER).await;
     let renderer = &Renderer {
         archive: Archive::new(aws::s3(&config), settings.bucket),
         results: Queue::new(aws_sdk_sqs::Client::new(&config), settings.results_queue_url),

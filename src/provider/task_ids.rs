@@ -9,9 +9,13 @@ use std::borrow::Cow;
 use memchr::memchr2;
 
 use super::without_bom;
+use crate::TaskId;
 
 /// More than this many different ids in one body are not told apart: it is malformed long before.
 const MAX_DISTINCT_IDS: usize = 4;
+
+/// The most bytes of an id that is fit to be a key: each of its characters may be an escape of six.
+const MAX_ESCAPED_ID: usize = 6 * TaskId::MAX_LENGTH;
 
 /// The different task ids in a body, in the order in which they stand there.
 ///
@@ -89,6 +93,10 @@ enum Name {
 
 impl Name {
     fn of(text: &[u8]) -> Self {
+        // Each of seven letters may be an escape of six.
+        if text.len() > 7 * 6 {
+            return Self::Other;
+        }
         match decoded(text).as_ref() {
             "taskId" | "task_id" => Self::TaskId,
             "data" => Self::Data,
@@ -97,9 +105,12 @@ impl Name {
     }
 }
 
-/// What a string between its quotes says. One that JSON does not allow is taken as it stands: it
-/// is an id that nobody signs, and not the same as none.
+/// What a string between its quotes says. One that JSON does not allow, or that is longer than any
+/// id, is taken as it stands: it is an id that nobody signs, and not the same as none.
 fn decoded(text: &[u8]) -> Cow<'_, str> {
+    if text.len() > MAX_ESCAPED_ID {
+        return std::str::from_utf8(text).map_or(Cow::Borrowed("\u{fffd}"), Cow::Borrowed);
+    }
     if !text.contains(&b'\\') {
         return String::from_utf8_lossy(text);
     }

@@ -81,10 +81,13 @@ fn nothing_is_lost_and_nothing_circulates_whatever_fails() {
     });
     let totals = totals.into_inner().unwrap();
     println!("{totals:#?}");
-    assert!(
-        totals.accepted > 0 && totals.dead > 0 && totals.crashes() > 0,
-        "the faults are real"
-    );
+    // One schedule alone, played again, may have few faults or none.
+    if count >= 100 {
+        assert!(
+            totals.accepted > 0 && totals.dead > 0 && totals.crashes() > 0,
+            "the faults are real"
+        );
+    }
 }
 
 #[test]
@@ -362,7 +365,7 @@ impl World {
         let idle = self.idle.borrow_mut().pop();
         let (process, receiver) = idle.unwrap_or_else(|| {
             let process = self.aws.process();
-            let config = process.config();
+            let config = process.config(aws::RECEIVER);
             let receiver = Receiver {
                 keys: KeyRing::new(aws_sdk_secretsmanager::Client::new(&config), "secret".to_owned()),
                 archive: Archive::new(aws::s3(&config), BUCKET.to_owned()),
@@ -475,7 +478,7 @@ impl World {
 
     fn renderer(&self) -> (Aws, Renderer) {
         let process = self.aws.process();
-        let config = process.config();
+        let config = process.config(aws::RENDERER);
         let renderer = Renderer {
             archive: Archive::new(aws::s3(&config), BUCKET.to_owned()),
             results: Queue::new(aws_sdk_sqs::Client::new(&config), RESULTS_URL.to_owned()),
@@ -587,9 +590,9 @@ impl World {
             );
         }
 
-        // Nothing circulates: each message was delivered five times at most, and poison is not silent.
-        let messages = state.messages.iter().filter(|(queue, _)| queue == QUEUE_URL).count() + poison;
-        assert!(self.deliveries.get() <= u64::from(MAX_RECEIVES) * 2 * messages as u64);
+        // Nothing circulates: only receivers send jobs, once in each of the SDK's tries; and poison is not silent.
+        let jobs = state.messages.iter().filter(|(queue, _)| queue == QUEUE_URL).count();
+        assert!(jobs as u64 <= 3 * self.requests.get());
         let dead = self.dead.borrow();
         assert!((0..poison).all(|number| dead.contains(&format!("poison {number}"))));
     }

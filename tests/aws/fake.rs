@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_smithy_runtime_api::{
     client::{
@@ -21,6 +21,7 @@ use aws_smithy_runtime_api::{
     http::StatusCode,
 };
 use aws_smithy_types::body::SdkBody;
+use midihook::aws::{Patience, retries};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
@@ -189,8 +190,8 @@ impl Aws {
             .clone()
     }
 
-    /// A configuration like that of the Lambdas, with this account at its other end.
-    pub fn config(&self) -> SdkConfig {
+    /// The configuration of a Lambda, with this account at its other end.
+    pub fn config(&self, patience: Patience) -> SdkConfig {
         let connector = SharedHttpConnector::new(self.clone());
         // Clients of one region share what they have left of retries; no two accounts of the tests may.
         let region = format!("test-{}", REGIONS.fetch_add(1, Ordering::Relaxed));
@@ -202,17 +203,8 @@ impl Aws {
             .sleep_impl(aws_smithy_async::rt::sleep::SharedAsyncSleep::new(
                 aws_smithy_async::rt::sleep::TokioSleep::new(),
             ))
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .operation_attempt_timeout(Duration::from_millis(1500))
-                    .operation_timeout(Duration::from_secs(4))
-                    .build(),
-            )
-            .retry_config(
-                RetryConfig::standard()
-                    .with_max_attempts(3)
-                    .with_initial_backoff(Duration::from_millis(1)),
-            )
+            .timeout_config(patience.timeouts())
+            .retry_config(retries())
             .http_client(http_client_fn(move |_, _| connector.clone()))
             .build()
     }

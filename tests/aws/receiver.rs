@@ -7,7 +7,7 @@ use midihook::{
     archive::{Archive, raw_key},
     aws,
     jobs::Queue,
-    keys::KeyRing,
+    keys::{ASK_AGAIN_AFTER, KeyRing},
     provider::signature::Key,
     receiver::{MAX_BODY_BYTES, Receiver},
 };
@@ -21,7 +21,7 @@ const NOW: u64 = 1_795_478_400;
 const TASK: &str = "5c79c0ffeebe8e";
 
 fn receiver(aws: &Aws) -> Receiver {
-    let config = aws.config();
+    let config = aws.config(aws::RECEIVER);
     Receiver {
         keys: KeyRing::new(aws_sdk_secretsmanager::Client::new(&config), "secret".to_owned()),
         archive: Archive::new(aws::s3(&config), BUCKET.to_owned()),
@@ -304,7 +304,7 @@ async fn a_rotated_key_is_seen_by_the_first_callback_that_needs_it_and_a_strange
     assert_eq!(readings(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn when_aws_fails_the_provider_is_asked_to_call_again() {
     for what in [
         "GetSecretValue AWSCURRENT",
@@ -321,6 +321,7 @@ async fn when_aws_fails_the_provider_is_asked_to_call_again() {
             "{what}"
         );
         assert_eq!(aws.state().messages.len(), 0, "{what}");
+        tokio::time::sleep(ASK_AGAIN_AFTER).await;
         assert_eq!(
             answer(&receiver, &event("request-success")).await,
             accepted(TASK),
@@ -364,4 +365,23 @@ async fn when_aws_hangs_there_is_an_answer_within_ten_seconds() {
             began.elapsed()
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_secrets_manager_fails_a_stranger_cannot_keep_it_busy() {
+    let aws = Aws::with_key(KEY);
+    let receiver = receiver(&aws);
+    assert_eq!(answer(&receiver, &event("request-success")).await, accepted(TASK));
+    aws.fail("GetSecretValue", vec![Fault::Status(503); 1000]);
+    let (before, began) = (aws.calls().len(), tokio::time::Instant::now());
+    for _ in 0..100 {
+        assert_eq!(answer(&receiver, &event("request-bad-signature")).await, unavailable());
+    }
+    assert!(aws.calls().len() - before <= 6, "one reading: two stages, three tries");
+    assert!(began.elapsed() < ASK_AGAIN_AFTER + Duration::from_secs(1));
+    assert_eq!(
+        answer(&receiver, &event("request-success")).await,
+        accepted(TASK),
+        "the keys that are known"
+    );
 }

@@ -19,9 +19,9 @@ const TASK: &str = "5c79c0ffeebe8e";
 async fn failures(aws: &Aws, event: Value) -> Vec<String> {
     let event: SqsEvent = serde_json::from_value(event).unwrap();
     let renderer = Renderer {
-        archive: Archive::new(aws::s3(&aws.config()), BUCKET.to_owned()),
+        archive: Archive::new(aws::s3(&aws.config(aws::RENDERER)), BUCKET.to_owned()),
         results: Queue::new(
-            aws_sdk_sqs::Client::new(&aws.config()),
+            aws_sdk_sqs::Client::new(&aws.config(aws::RENDERER)),
             "http://aws.test/000000000000/results".to_owned(),
         ),
         tempo: TempoChoice::Auto,

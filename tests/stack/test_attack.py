@@ -274,6 +274,9 @@ def test_afterwards_nothing_is_queued_and_nothing_secret_is_logged(stack, tried)
     after = uuid.uuid4().hex
     assert stack.post(Request(stack).with_id(after).body, after).status_code == 200
     stack.result(after)
+    # A job that cannot be rendered would be tried again for half an hour.
+    wait_for("the queue to drain", lambda: stack.queued() == 0, seconds=10)
+    assert stack.queued("RenderDeadLetterQueueUrl") == 0
     # A job of a refused request would have become a result before that one.
     results = {key.split("/")[1].removesuffix(".json") for key in stack.keys("midi/") if key.endswith(".json")}
     assert not [request.id for request, expected in tried if expected != ACCEPTED and request.id in results]

@@ -79,22 +79,24 @@ def test_dead_letters_are_brought_back_and_poison_is_left_until_told_otherwise(s
     for task_id, key in zip(songs, keys, strict=True):
         job = {"version": 1, "taskId": task_id, "bucket": stack.bucket, "key": key}
         sqs.send_message(QueueUrl=dead, MessageBody=json.dumps(job))
-    for message in ("poison", '{"version": 2}'):
+    elsewhere = json.dumps({"version": 1, "taskId": "t", "bucket": "elsewhere", "key": "raw/t/a.json"})
+    for message in ("poison", '{"version": 2}', elsewhere):
         sqs.send_message(QueueUrl=dead, MessageBody=message)
 
     for _ in range(2):
         dry = operate("redrive", "--dry-run")
         assert dry.returncode == 0, dry.stderr
         assert all(key.encode() in dry.stdout for key in keys) and b"the message is not JSON" in dry.stdout
-        assert stack.queued("RenderDeadLetterQueueUrl") == 4
+        assert stack.queued("RenderDeadLetterQueueUrl") == 5
 
     done = operate("redrive")
     assert done.returncode == 3 and b"jobs moved to the render queue: 2;" in done.stderr and b"--discard" in done.stderr
     assert {stack.result(task_id)["state"] for task_id in songs} == {"rendered"}
-    assert stack.queued("RenderDeadLetterQueueUrl") == 2
+    assert b"another bucket, elsewhere" in done.stderr
+    assert stack.queued("RenderDeadLetterQueueUrl") == 3
 
     discarded = operate("redrive", "--discard")
-    assert discarded.returncode == 3 and b"messages discarded: 1" in discarded.stderr
+    assert discarded.returncode == 3 and b"messages discarded: 2" in discarded.stderr
     assert b"upgrade the renderer" in discarded.stderr, "a newer midihook's job is one all the same"
     assert stack.queued("RenderDeadLetterQueueUrl") == 1
     sqs.purge_queue(QueueUrl=dead)

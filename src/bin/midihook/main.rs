@@ -2,6 +2,7 @@
 
 mod input;
 mod operate;
+mod output;
 mod redrive;
 mod render;
 mod replay;

@@ -19,7 +19,7 @@ macro_rules! help {
             "\n\nThe stack's output CommandLine is a line for your shell that sets the names of its resources:\n",
             "  aws cloudformation describe-stacks --stack-name midihook --output text \\\n",
             "    --query \"Stacks[0].Outputs[?OutputKey=='CommandLine'].OutputValue\"\n",
-            "Credentials are read as the AWS command line reads them, except from SSO and processes. For those, first:\n",
+            "Credentials are read as the AWS command line reads them, but not from SSO, a login or a process. For those, first:\n",
             "  eval \"$(aws configure export-credentials --format env)\""
         )
     };

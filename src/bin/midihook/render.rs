@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -10,7 +9,7 @@ use anyhow::Context as _;
 use midihook::midi::tempo::TempoChoice;
 use midihook::rendering::{Document, SongSummary, State, render};
 
-use crate::{Refused, input};
+use crate::{Refused, input, output::print};
 
 /// Write the MIDI file of a saved callback or record-info answer
 #[derive(clap::Args)]
@@ -79,16 +78,6 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         eprintln!("note: {warning}");
     }
     Ok(())
-}
-
-/// Writes to standard output; that its reader has seen enough (`| head -1`) is no failure.
-fn print(bytes: &[u8]) -> anyhow::Result<()> {
-    match io::stdout().write_all(bytes) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context("cannot write to standard output")
-        }
-        _ => Ok(()),
-    }
 }
 
 fn no_song(document: &Document) -> String {

@@ -14,7 +14,7 @@ use midihook::{
     jobs::{BATCH, Job},
 };
 
-use crate::{Refused, operate};
+use crate::{Refused, operate, output::print};
 
 /// Render archived callbacks again
 ///
@@ -102,7 +102,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     }
     if args.dry_run {
         for (_, key) in &bodies {
-            println!("{key}");
+            print(format!("{key}\n").as_bytes())?;
         }
         eprintln!("callbacks to render again: {}; none was queued", bodies.len());
         return Ok(());
@@ -126,6 +126,5 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         bar.inc(batch.len() as u64);
     }
     bar.finish_and_clear();
-    println!("jobs queued: {}; their results come into midi/", bodies.len());
-    Ok(())
+    print(format!("jobs queued: {}; their results come into midi/\n", bodies.len()).as_bytes())
 }

@@ -6,10 +6,10 @@ use std::{collections::BTreeSet, fmt};
 use libfuzzer_sys::fuzz_target;
 use midihook::provider::task_ids::find_task_ids;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 /// The members of an object in their order, those of the same name too.
-struct Members(Vec<(String, Value)>);
+struct Members(Vec<(String, Box<RawValue>)>);
 
 impl<'de> Deserialize<'de> for Members {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -38,22 +38,27 @@ impl<'de> Deserialize<'de> for Members {
 fn ids(body: &[u8]) -> Option<BTreeSet<String>> {
     let Members(top) = serde_json::from_slice(body).ok()?;
     let (mut ids, mut whole) = (BTreeSet::new(), true);
-    let mut look = |name: &str, value: &Value| match value {
-        Value::String(text) if matches!(name, "taskId" | "task_id") && !text.is_empty() => drop(ids.insert(text.clone())),
-        // One too large for serde_json keeps its digits in the scan, and loses them here.
-        Value::Number(number) if matches!(name, "taskId" | "task_id") => {
-            whole &= number.is_u64() || number.is_i64();
-            if number.is_u64() {
-                ids.insert(number.to_string());
-            }
+    let mut look = |name: &str, value: &RawValue| {
+        if !matches!(name, "taskId" | "task_id") {
+            return;
         }
-        _ => {}
+        match serde_json::from_str(value.get()) {
+            Ok(Value::String(text)) if !text.is_empty() => drop(ids.insert(text)),
+            // One too large for serde_json keeps its digits in the scan, and loses them here.
+            Ok(Value::Number(number)) => {
+                whole &= number.is_u64() || number.is_i64();
+                ids.extend(number.is_u64().then(|| number.to_string()));
+            }
+            Ok(_) => {}
+            // Half a surrogate pair, or deeper than serde_json reads.
+            Err(_) => whole = false,
+        }
     };
     for (name, value) in &top {
-        match value {
-            // A repeated name within data is lost in a Value: such a body is not compared.
-            Value::Object(data) if name == "data" => data.iter().for_each(|(name, value)| look(name, value)),
-            _ => look(name, value),
+        look(name, value);
+        if name == "data" && value.get().starts_with('{') {
+            let Members(data) = serde_json::from_str(value.get()).ok()?;
+            data.iter().for_each(|(name, value)| look(name, value));
         }
     }
     whole.then_some(ids)
@@ -63,12 +68,9 @@ fuzz_target!(|body: &[u8]| {
     let found = find_task_ids(body);
     let set: BTreeSet<String> = found.iter().map(|id| id.clone().into_owned()).collect();
     assert!(set.len() == found.len() && found.len() <= 4 && !set.contains(""));
-    let repeated = |name: &[u8]| body.windows(name.len()).filter(|window| *window == name).count() > 1;
     if let Some(expected) = ids(body)
         && expected.len() < 4
-        && !repeated(b"taskId")
-        && !repeated(b"task_id")
-        && !body.contains(&b'\\')
+        && expected.iter().all(|id| id.len() < 128)
     {
         assert_eq!(set, expected);
     }

@@ -1,0 +1,15 @@
+//! Standard output.
+
+use std::io::{self, Write as _};
+
+use anyhow::Context as _;
+
+/// Writes to standard output; that its reader has seen enough (`| head -1`) is no failure.
+pub fn print(bytes: &[u8]) -> anyhow::Result<()> {
+    match io::stdout().write_all(bytes) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        _ => Ok(()),
+    }
+}
