@@ -40,7 +40,7 @@ build: $(VENV)/.ready ## Build the Lambdas in release mode, for SAM
 	@sam build --parameter-overrides Architecture=$(ARCH) >.aws-sam/build.log 2>&1 || { cat .aws-sam/build.log; exit 1; }
 
 ##@ Check
-.PHONY: test test-oracles chaos fuzz lint fmt
+.PHONY: test test-oracles chaos fuzz lint audit fmt
 
 test: lint build ## Everything: lint, unit, property, replayed-HTTP, doc and deployed-stack tests
 	cargo test
@@ -52,7 +52,7 @@ test-oracles: $(VENV)/.ready ## Play the files with fluidsynth, read them with m
 chaos: ## 10,000 schedules of faults in memory; CHAOS_SCHEDULES=…, CHAOS_SEED=…
 	CHAOS_SCHEDULES=$${CHAOS_SCHEDULES:-10000} cargo test --profile chaos --test aws chaos::nothing -- --nocapture
 
-fuzz: ## Fuzz each reader of a stranger's bytes for FUZZ_SECONDS (60); needs cargo-fuzz and a C++ compiler
+fuzz: $(VENV)/.ready ## Fuzz each reader of a stranger's bytes for FUZZ_SECONDS (60); needs a C++ compiler
 	for target in task_ids signature callback render; do mkdir -p tests/fuzz/corpus/$$target; \
 	    RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz $$target tests/fuzz/corpus/$$target events -- \
 	        -max_total_time=$${FUZZ_SECONDS:-60} -timeout=20 -dict=tests/fuzz/json.dict || exit 1; \
@@ -63,7 +63,10 @@ lint: $(VENV)/.ready ## Formatting, clippy, docs, the template, the dependency t
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 	sam validate --lint
-	tests/dependencies.sh
+	cargo deny --locked check licenses bans sources
+
+audit: $(VENV)/.ready ## Known weaknesses of the dependencies; fetches the advisory database
+	cargo deny --locked check advisories
 
 fmt: ## Format the sources
 	cargo fmt

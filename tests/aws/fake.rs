@@ -34,6 +34,10 @@ pub const QUEUE_URL: &str = "http://aws.test/000000000000/midihook-RenderQueue";
 pub enum Fault {
     /// This status with an error body, and no effect.
     Status(u16),
+    /// The service's own way of saying "not so fast", and no effect.
+    Throttled,
+    /// Of what is read only the first half comes.
+    CutOff,
     /// No connection, and no effect.
     Refused,
     /// No answer, ever, and no effect.
@@ -68,8 +72,9 @@ impl Chaos {
         let fault = match self.rng.u8(0..12) {
             0 => Fault::Status(500),
             1 => Fault::Status(503),
-            2 => Fault::Status(429),
+            2 => Fault::Throttled,
             3 if call.what.starts_with("PUT") => Fault::Status(409),
+            3 if call.what.starts_with("GET ") => Fault::CutOff,
             3 | 4 => Fault::Refused,
             5 => Fault::Hang,
             6 => Fault::HangAfter,
@@ -221,8 +226,13 @@ impl HttpConnector for Aws {
             let unreachable = |why: &str| Err(ConnectorError::io(why.into()));
             match fault {
                 None => return Ok(effect()),
-                Some(Fault::Status(status)) => {
-                    return Ok(response(status, b"<Error><Code>Injected</Code></Error>".to_vec()));
+                Some(Fault::Status(status)) => return Ok(call.error(status, "Injected")),
+                Some(Fault::Throttled) => return Ok(call.throttled()),
+                Some(Fault::CutOff) => {
+                    let mut answer = effect();
+                    let whole = answer.body().bytes().expect("no streaming bodies");
+                    *answer.body_mut() = SdkBody::from(&whole[..whole.len() / 2]);
+                    return Ok(answer);
                 }
                 Some(Fault::Refused) => return unreachable("connection refused"),
                 Some(Fault::AnswerLost) => {
@@ -271,6 +281,28 @@ impl Call {
         };
         Self { what, headers, body }
     }
+
+    fn is_of_s3(&self) -> bool {
+        !self.headers.contains_key("x-amz-target")
+    }
+
+    /// An error as the service writes it: S3 in XML, the others in JSON.
+    fn error(&self, status: u16, code: &str) -> HttpResponse {
+        let body = match self.is_of_s3() {
+            true => format!("<Error><Code>{code}</Code></Error>"),
+            false => json!({ "__type": code }).to_string(),
+        };
+        response(status, body.into())
+    }
+
+    /// From the error pages of the three API references.
+    fn throttled(&self) -> HttpResponse {
+        match self.what.split(' ').next() {
+            Some("GetSecretValue") => self.error(400, "ThrottlingException"),
+            Some("SendMessage") => self.error(400, "RequestThrottled"),
+            _ => self.error(503, "SlowDown"),
+        }
+    }
 }
 
 impl State {
@@ -295,7 +327,7 @@ impl State {
         match call.what.split_once(' ').unwrap_or((&call.what, "")) {
             ("GetSecretValue", stage) => match self.keys.get(stage) {
                 Some(key) => response(200, json!({"SecretString": key}).to_string().into()),
-                None => response(400, json!({"__type": "ResourceNotFoundException"}).to_string().into()),
+                None => call.error(400, "ResourceNotFoundException"),
             },
             ("SendMessage", _) => {
                 let body: Value = serde_json::from_slice(&call.body).expect("JSON");
@@ -326,7 +358,7 @@ impl State {
                     response
                 }
                 None if method == "HEAD" => response(404, Vec::new()),
-                None => response(404, b"<Error><Code>NoSuchKey</Code></Error>".to_vec()),
+                None => call.error(404, "NoSuchKey"),
             },
             _ => panic!("the fake knows no {}", call.what),
         }
@@ -335,14 +367,12 @@ impl State {
     fn conditional_put(&mut self, key: &str, call: &Call) -> HttpResponse {
         let there = self.objects.get(key);
         if call.headers.get("if-none-match").is_some_and(|any| any == "*") && there.is_some() {
-            return response(412, b"<Error><Code>PreconditionFailed</Code></Error>".to_vec());
+            return call.error(412, "PreconditionFailed");
         }
         if let Some(etag) = call.headers.get("if-match") {
             match there {
-                None => return response(404, b"<Error><Code>NoSuchKey</Code></Error>".to_vec()),
-                Some(there) if there.etag != *etag => {
-                    return response(412, b"<Error><Code>PreconditionFailed</Code></Error>".to_vec());
-                }
+                None => return call.error(404, "NoSuchKey"),
+                Some(there) if there.etag != *etag => return call.error(412, "PreconditionFailed"),
                 Some(_) => {}
             }
         }

@@ -334,7 +334,12 @@ async fn when_aws_fails_the_provider_is_asked_to_call_again() {
 #[tokio::test]
 async fn a_passing_fault_is_overcome_within_the_answer() {
     for what in ["GetSecretValue", "PUT", "SendMessage"] {
-        for fault in [Fault::Status(500), Fault::Status(503), Fault::AnswerLost] {
+        for fault in [
+            Fault::Status(500),
+            Fault::Status(503),
+            Fault::Throttled,
+            Fault::AnswerLost,
+        ] {
             let aws = Aws::with_key(KEY);
             aws.fail(what, [fault]);
             assert_eq!(

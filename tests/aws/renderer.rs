@@ -228,6 +228,17 @@ async fn while_s3_fails_the_message_comes_back_and_then_succeeds() {
 }
 
 #[tokio::test]
+async fn a_body_of_which_only_a_part_came_is_not_judged() {
+    let aws = Aws::default();
+    let job = archive(&aws, "t", &song(60), 1);
+    aws.fail("GET", [Fault::CutOff]);
+    assert_eq!(failures(&aws, batch(std::slice::from_ref(&job))).await, ["m1"]);
+    assert_eq!(aws.keys().len(), 1, "no result that calls it invalid");
+    assert_eq!(failures(&aws, batch(&[job])).await, [""; 0]);
+    assert_eq!(document(&aws, "t")["state"], "rendered");
+}
+
+#[tokio::test]
 async fn a_write_that_met_another_is_decided_anew() {
     let aws = Aws::default();
     let job = archive(&aws, "t", &song(60), 1);
