@@ -4,12 +4,18 @@
 //! signed with the old one are on their way. What was read is kept for [`REREAD_AFTER`], and read
 //! again at once when a signature fails, at most every [`FORCED_REREAD_AFTER`]: a rotation is seen
 //! by the first callback that needs it, and a stranger cannot make us ask without end.
+//!
+//! Ages are told by the clock of the wall, `now`: the other one stands still while Lambda has the
+//! process frozen, and keys read before a night of silence would be young in the morning.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use aws_sdk_secretsmanager::{Client, error::SdkError};
 use thiserror::Error;
-use tokio::{sync::Mutex, time::Instant};
+use tokio::sync::Mutex;
 
 use crate::{aws, provider::signature::Key};
 
@@ -35,9 +41,9 @@ pub struct KeyRing {
 #[derive(Debug, Default)]
 struct Memory {
     keys: Arc<[Key]>,
-    read_at: Option<Instant>,
-    forced_at: Option<Instant>,
-    failed_at: Option<Instant>,
+    read_at: Option<SystemTime>,
+    forced_at: Option<SystemTime>,
+    failed_at: Option<SystemTime>,
 }
 
 /// Secrets Manager did not say what the key is. Worth another try.
@@ -62,15 +68,14 @@ impl KeyRing {
     ///
     /// # Errors
     /// If they were never read, or not for [`KEEP_AT_MOST`], and cannot be read now.
-    pub async fn keys(&self) -> Result<Arc<[Key]>, KeysUnavailable> {
+    pub async fn keys(&self, now: SystemTime) -> Result<Arc<[Key]>, KeysUnavailable> {
         let mut memory = self.memory.lock().await;
-        let age = memory.read_at.map(|read_at| read_at.elapsed());
-        if age.is_some_and(|age| age < REREAD_AFTER) {
+        if is_within(REREAD_AFTER, memory.read_at, now) {
             return Ok(memory.keys.clone());
         }
-        match self.learn(&mut memory).await {
+        match self.learn(&mut memory, now).await {
             Ok(()) => {}
-            Err(error) if age.is_some_and(|age| age < KEEP_AT_MOST) => {
+            Err(error) if is_within(KEEP_AT_MOST, memory.read_at, now) => {
                 tracing::warn!(%error, "still using the keys read before")
             }
             Err(error) => return Err(error),
@@ -79,29 +84,23 @@ impl KeyRing {
     }
 
     /// The keys read anew, because a signature failed with those of [`KeyRing::keys`]; `None` if
-    /// that was done a moment ago.
+    /// that was done a moment ago, or those were read for this very request.
     ///
     /// # Errors
     /// If they cannot be read now.
-    pub async fn reread(&self) -> Result<Option<Arc<[Key]>>, KeysUnavailable> {
+    pub async fn reread(&self, now: SystemTime) -> Result<Option<Arc<[Key]>>, KeysUnavailable> {
         let mut memory = self.memory.lock().await;
-        if memory
-            .forced_at
-            .is_some_and(|forced_at| forced_at.elapsed() < FORCED_REREAD_AFTER)
-        {
+        if memory.read_at == Some(now) || is_within(FORCED_REREAD_AFTER, memory.forced_at, now) {
             return Ok(None);
         }
-        self.learn(&mut memory).await?;
+        self.learn(&mut memory, now).await?;
         // Not before: after a reading that failed, the next callback must not be taken for a forged one.
-        memory.forced_at = Some(Instant::now());
+        memory.forced_at = Some(now);
         Ok(Some(memory.keys.clone()))
     }
 
-    async fn learn(&self, memory: &mut Memory) -> Result<(), KeysUnavailable> {
-        if memory
-            .failed_at
-            .is_some_and(|failed_at| failed_at.elapsed() < ASK_AGAIN_AFTER)
-        {
+    async fn learn(&self, memory: &mut Memory, now: SystemTime) -> Result<(), KeysUnavailable> {
+        if is_within(ASK_AGAIN_AFTER, memory.failed_at, now) {
             return Err(KeysUnavailable {
                 stage: "AWSCURRENT",
                 reason: "it failed a moment ago".to_owned(),
@@ -111,14 +110,14 @@ impl KeyRing {
             Ok(keys) => {
                 *memory = Memory {
                     keys,
-                    read_at: Some(Instant::now()),
+                    read_at: Some(now),
                     failed_at: None,
                     ..*memory
                 };
                 Ok(())
             }
             Err(error) => {
-                memory.failed_at = Some(Instant::now());
+                memory.failed_at = Some(now);
                 Err(error)
             }
         }
@@ -149,4 +148,10 @@ impl KeyRing {
             }),
         }
     }
+}
+
+/// Whether less than `span` has passed since a moment. Not if the clock was set back: better to ask once more.
+fn is_within(span: Duration, moment: Option<SystemTime>, now: SystemTime) -> bool {
+    let age = moment.and_then(|moment| now.duration_since(moment).ok());
+    age.is_some_and(|age| age < span)
 }

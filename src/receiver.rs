@@ -6,12 +6,14 @@
 
 use std::{
     borrow::Cow,
+    sync::OnceLock,
     time::{Duration, SystemTime},
 };
 
 use lambda_http::{
-    Body, Request, Response,
+    Request, Response,
     http::{HeaderMap, StatusCode, header},
+    request::LambdaRequest,
 };
 use serde_json::json;
 use thiserror::Error;
@@ -33,7 +35,8 @@ use crate::{
 /// The longest answer, in seconds: the provider gives up after 15, and a cold start comes on top.
 pub const DEADLINE: Duration = Duration::from_secs(9);
 
-/// The largest body, in bytes: Lambda's limit for a request, whatever the gateway lets through.
+/// The largest body, in bytes: Lambda's limit for an event, in which the body is one part. On AWS the
+/// gateway answers 413 to what is over it, and nothing larger comes here; elsewhere this is the limit.
 pub const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
 
 /// The receiver, with all it needs.
@@ -125,7 +128,9 @@ impl Receiver {
     /// Answers a request, within [`DEADLINE`]; `now` is the receiver's clock.
     pub async fn handle(&self, request: &Request, now: SystemTime) -> Response<String> {
         let began = Instant::now();
-        let accepted = timeout(DEADLINE, self.accept(request.headers(), request.body(), now));
+        // Known once the signature is, and said also of a callback that is then not accepted.
+        let signed = OnceLock::new();
+        let accepted = timeout(DEADLINE, self.accept(request, now, &signed));
         let outcome = accepted.await.unwrap_or_else(|_| Err(Unavailable::Deadline.into()));
         let ack_time = ("AckTime", Unit::Milliseconds, began.elapsed().as_secs_f64() * 1e3);
         match outcome {
@@ -141,13 +146,13 @@ impl Receiver {
                     _ => "RejectedCallbacks",
                 };
                 telemetry::emit(&[(count, Unit::Count, 1.0), ack_time], &[("reason", refusal.name())]);
-                refuse(&refusal)
+                refuse(&refusal, signed.get())
             }
         }
     }
 
-    async fn accept(&self, headers: &HeaderMap, body: &Body, now: SystemTime) -> Result<Accepted, Refusal> {
-        let body: &[u8] = body.as_ref();
+    async fn accept(&self, request: &Request, now: SystemTime, signed: &OnceLock<TaskId>) -> Result<Accepted, Refusal> {
+        let (headers, body): (_, &[u8]) = (request.headers(), request.body().as_ref());
         if body.len() > MAX_BODY_BYTES {
             return Err(Refusal::TooLarge(body.len()));
         }
@@ -161,13 +166,17 @@ impl Receiver {
         if ids.is_empty() {
             return Err(Malformed::NoTaskId.into());
         }
-        self.verify(&claim, &ids).await?;
+        let id = self.verify(&claim, &ids, now).await?;
 
         // From here on the sender holds the key, and may know what is wrong.
-        let [id] = ids.as_slice() else {
+        let task_id = id.parse::<TaskId>().map_err(Malformed::from);
+        if let Ok(task_id) = &task_id {
+            signed.get_or_init(|| task_id.clone());
+        }
+        if ids.len() > 1 {
             return Err(Malformed::ConflictingTaskIds.into());
-        };
-        let task_id: TaskId = id.parse().map_err(Malformed::from)?;
+        }
+        let task_id = task_id?;
         provider::check_json(body).map_err(Malformed::from)?;
 
         let key = archive::raw_key(&task_id, body);
@@ -184,22 +193,34 @@ impl Receiver {
         Ok(Accepted { task_id, duplicate })
     }
 
-    async fn verify(&self, claim: &Claim, ids: &[Cow<'_, str>]) -> Result<(), Refusal> {
-        let signed = |keys: &[Key]| ids.iter().any(|id| claim.is_signed_by(keys, id));
-        let keys = self.keys.keys().await.map_err(Unavailable::from)?;
-        if signed(&keys) {
-            return Ok(());
+    /// The first of the ids that one of the keys signed.
+    async fn verify<'a>(&self, claim: &Claim, ids: &'a [Cow<'a, str>], now: SystemTime) -> Result<&'a str, Refusal> {
+        let signed = |keys: &[Key]| ids.iter().map(AsRef::as_ref).find(|id| claim.is_signed_by(keys, id));
+        let keys = self.keys.keys(now).await.map_err(Unavailable::from)?;
+        if let Some(id) = signed(&keys) {
+            return Ok(id);
         }
         // The key may have been rotated since it was read.
-        let reread = self.keys.reread().await.map_err(Unavailable::from)?;
-        if reread.as_deref().is_some_and(signed) {
-            Ok(())
-        } else if reread.unwrap_or(keys).is_empty() {
-            Err(Rejection::NoKey.into())
-        } else {
-            Err(Rejection::WrongSignature.into())
+        let reread = self.keys.reread(now).await.map_err(Unavailable::from)?;
+        if let Some(id) = reread.as_deref().and_then(signed) {
+            return Ok(id);
         }
+        Err(match reread.unwrap_or(keys).is_empty() {
+            true => Rejection::NoKey.into(),
+            false => Rejection::WrongSignature.into(),
+        })
     }
+}
+
+/// An event without what lambda_http would make a URL of: it panics where a stranger's query, host or
+/// protocol makes none. Nothing here reads the URL; the gateway did.
+pub fn without_url(mut event: LambdaRequest) -> LambdaRequest {
+    if let LambdaRequest::ApiGatewayV2(request) = &mut event {
+        request.raw_query_string = None;
+        request.headers.remove(header::HOST);
+        request.headers.remove("x-forwarded-proto");
+    }
+    event
 }
 
 /// A header's text, if it is there once: of two, nobody knows which was signed.
@@ -209,40 +230,29 @@ fn sole<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     values.next().is_none().then_some(value)
 }
 
-/// The answer to a refused request, and the line that the operator reads.
-fn refuse(refusal: &Refusal) -> Response<String> {
+/// The answer to a refused request, and the line that the operator reads. Its task is known only if it
+/// was signed.
+fn refuse(refusal: &Refusal, task_id: Option<&TaskId>) -> Response<String> {
+    let (task_id, reason) = (task_id.map(TaskId::as_str), refusal.name());
     match refusal {
-        Refusal::Unauthorized(rejection) => {
-            if *rejection == Rejection::NoKey {
-                tracing::error!(
-                    "EVERY callback is refused: the secret in KEY_SECRET_ID is missing or empty. \
-                     Put the provider's webhookHmacKey there (aws secretsmanager put-secret-value)."
-                );
-            } else {
-                tracing::warn!(reason = %rejection, "refused");
-            }
-            answer(StatusCode::UNAUTHORIZED, &json!({"error": "unauthorized"}))
+        Refusal::Unavailable(error) => {
+            tracing::error!(taskId = task_id, reason, %error, "not accepted; the provider is asked to call again");
         }
-        Refusal::Malformed(malformed) => {
-            tracing::warn!(reason = %malformed, "refused");
-            let words = match malformed {
-                Malformed::NoTaskId => "malformed".to_owned(),
-                signed => signed.to_string(),
-            };
-            answer(StatusCode::BAD_REQUEST, &json!({"error": words}))
-        }
-        Refusal::TooLarge(_) => {
-            tracing::warn!(reason = %refusal, "refused");
-            answer(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                &json!({"error": "the body is too large"}),
-            )
-        }
-        Refusal::Unavailable(unavailable) => {
-            tracing::error!(error = %unavailable, "not accepted; the provider is asked to call again");
-            answer(StatusCode::SERVICE_UNAVAILABLE, &json!({"error": "try again"}))
-        }
+        Refusal::Unauthorized(Rejection::NoKey) => tracing::error!(
+            reason,
+            "EVERY callback is refused: the secret in KEY_SECRET_ID is missing or empty. \
+             Put the provider's webhookHmacKey there (aws secretsmanager put-secret-value)."
+        ),
+        _ => tracing::warn!(taskId = task_id, reason, error = %refusal, "refused"),
     }
+    let (status, words) = match refusal {
+        Refusal::Unauthorized(_) => (StatusCode::UNAUTHORIZED, "unauthorized".to_owned()),
+        Refusal::Malformed(Malformed::NoTaskId) => (StatusCode::BAD_REQUEST, "malformed".to_owned()),
+        Refusal::Malformed(signed) => (StatusCode::BAD_REQUEST, signed.to_string()),
+        Refusal::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large".to_owned()),
+        Refusal::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "try again".to_owned()),
+    };
+    answer(status, &json!({ "error": words }))
 }
 
 fn answer(status: StatusCode, body: &serde_json::Value) -> Response<String> {

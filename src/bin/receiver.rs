@@ -2,13 +2,13 @@
 
 use std::time::SystemTime;
 
-use lambda_http::{Error, Request, service_fn};
+use lambda_http::{Adapter, Error, LambdaEvent, Request, lambda_runtime, service_fn, tower::ServiceExt as _};
 use midihook::{
     archive::Archive,
     aws,
     jobs::Queue,
     keys::KeyRing,
-    receiver::Receiver,
+    receiver::{Receiver, without_url},
     settings::{ReceiverSettings, environment},
     telemetry,
 };
@@ -25,8 +25,12 @@ async fn main() -> Result<(), Error> {
         tolerance: settings.tolerance,
     };
     let receiver = &receiver;
-    lambda_http::run(service_fn(async |request: Request| {
-        Ok::<_, Error>(receiver.handle(&request, SystemTime::now()).await)
-    }))
-    .await
+    let answer =
+        service_fn(async |request: Request| Ok::<_, Error>(receiver.handle(&request, SystemTime::now()).await));
+    // `lambda_http::run`, with one step before it.
+    let service = Adapter::from(answer).map_request(|event: LambdaEvent<_>| LambdaEvent {
+        payload: without_url(event.payload),
+        context: event.context,
+    });
+    lambda_runtime::run(service).await
 }

@@ -374,6 +374,7 @@ impl World {
             };
             (process, receiver)
         });
+        let clock = SystemTime::UNIX_EPOCH + Duration::from_secs(EPOCH) + self.began.elapsed();
         let now = EPOCH + self.began.elapsed().as_secs();
         // The provider signs with its newest key.
         let rotated = self.aws.state().keys["AWSCURRENT"] == NEW_KEY;
@@ -388,7 +389,7 @@ impl World {
         let status = tokio::select! {
             biased;
             () = process.killed() => return None,
-            status = verdict(&receiver, &request, SystemTime::UNIX_EPOCH + Duration::from_secs(now)) => status,
+            status = verdict(&receiver, &request, clock) => status,
         };
         assert!(
             began.elapsed() < Duration::from_secs(10),

@@ -7,9 +7,9 @@ use midihook::{
     archive::{Archive, raw_key},
     aws,
     jobs::Queue,
-    keys::{ASK_AGAIN_AFTER, KeyRing},
+    keys::{ASK_AGAIN_AFTER, KeyRing, REREAD_AFTER},
     provider::signature::Key,
-    receiver::{MAX_BODY_BYTES, Receiver},
+    receiver::{MAX_BODY_BYTES, Receiver, without_url},
 };
 use serde_json::{Value, json};
 
@@ -36,7 +36,12 @@ pub async fn verdict(receiver: &Receiver, request: &Request, now: SystemTime) ->
 }
 
 async fn answer(receiver: &Receiver, request: &Request) -> (u16, Value) {
-    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
+    answer_after(Duration::ZERO, receiver, request).await
+}
+
+/// The answer at a later time than the sample events were signed.
+async fn answer_after(later: Duration, receiver: &Receiver, request: &Request) -> (u16, Value) {
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW) + later;
     let response = receiver.handle(request, now).await;
     (
         response.status().as_u16(),
@@ -116,6 +121,27 @@ async fn a_base64_encoded_body_is_stored_as_the_provider_sent_it() {
     assert_eq!(answer(&receiver(&aws), &event("request-base64")).await, accepted(TASK));
     let body = std::fs::read("events/callback-success.json").unwrap();
     assert_eq!(aws.body(&raw_key(&TASK.parse().unwrap(), &body)), body);
+}
+
+#[tokio::test]
+async fn what_a_stranger_says_of_the_url_does_not_matter() {
+    let json = std::fs::read_to_string("events/request-success.json").unwrap();
+    let odd = |spoil: &dyn Fn(&mut Value)| {
+        let mut event: Value = serde_json::from_str(&json).unwrap();
+        spoil(&mut event);
+        without_url(serde_json::from_value(event).unwrap()).into()
+    };
+    let requests: [Request; 5] = [
+        odd(&|event| event["rawQueryString"] = "x=<\"".into()),
+        odd(&|event| event["rawQueryString"] = " ".into()),
+        odd(&|event| event["headers"]["x-forwarded-proto"] = "1".into()),
+        odd(&|event| event["headers"]["x-forwarded-proto"] = "https,http".into()),
+        odd(&|event| event["headers"]["host"] = "x:99999".into()),
+    ];
+    for request in requests {
+        let aws = Aws::with_key(KEY);
+        assert_eq!(answer(&receiver(&aws), &request).await, accepted(TASK));
+    }
 }
 
 #[tokio::test]
@@ -290,18 +316,63 @@ async fn a_rotated_key_is_seen_by_the_first_callback_that_needs_it_and_a_strange
 
     aws.state().keys.insert("AWSCURRENT", KEY.to_owned());
     aws.state().keys.insert("AWSPREVIOUS", "old".to_owned());
-    assert_eq!(answer(&receiver, &event("request-success")).await, accepted(TASK));
+    let later = Duration::from_secs(1);
     assert_eq!(
-        answer(&receiver, &old).await,
+        answer_after(later, &receiver, &event("request-success")).await,
+        accepted(TASK)
+    );
+    assert_eq!(
+        answer_after(later, &receiver, &old).await,
         accepted("t"),
         "callbacks on their way when the key was rotated"
     );
     assert_eq!(readings(), 2);
 
-    for _ in 0..100 {
-        assert_eq!(answer(&receiver, &event("request-bad-signature")).await, unauthorized());
+    for millis in 0..100 {
+        let later = later + Duration::from_millis(millis * 90);
+        assert_eq!(
+            answer_after(later, &receiver, &event("request-bad-signature")).await,
+            unauthorized()
+        );
     }
     assert_eq!(readings(), 2);
+}
+
+#[tokio::test]
+async fn a_stranger_at_a_cold_start_causes_one_reading() {
+    let aws = Aws::with_key(KEY);
+    assert_eq!(
+        answer(&receiver(&aws), &event("request-bad-signature")).await,
+        unauthorized()
+    );
+    assert_eq!(aws.calls(), ["GetSecretValue AWSCURRENT", "GetSecretValue AWSPREVIOUS"]);
+}
+
+#[tokio::test]
+async fn keys_age_while_the_process_is_frozen() {
+    let aws = Aws::with_key("stolen");
+    let receiver = receiver(&aws);
+    let signed_at = |seconds: u64| {
+        let now = (NOW + seconds).to_string();
+        let signature = Key::new("stolen").unwrap().sign("t", &now);
+        request(br#"{"taskId":"t"}"#.to_vec(), &now, &signature)
+    };
+    assert_eq!(answer(&receiver, &signed_at(0)).await, accepted("t"));
+    aws.state().keys.insert("AWSCURRENT", KEY.to_owned());
+    // Here no time passes but on the clock.
+    let night = REREAD_AFTER.as_secs();
+    for (seconds, expected) in [(night - 1, accepted("t")), (night, unauthorized())] {
+        let later = Duration::from_secs(seconds);
+        assert_eq!(
+            answer_after(later, &receiver, &signed_at(seconds)).await,
+            expected,
+            "{seconds}"
+        );
+    }
+    // A clock that was set back makes nothing young.
+    let before = aws.calls().len();
+    assert_eq!(answer(&receiver, &event("request-success")).await, accepted(TASK));
+    assert!(aws.calls()[before].starts_with("GetSecretValue"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -321,9 +392,8 @@ async fn when_aws_fails_the_provider_is_asked_to_call_again() {
             "{what}"
         );
         assert_eq!(aws.state().messages.len(), 0, "{what}");
-        tokio::time::sleep(ASK_AGAIN_AFTER).await;
         assert_eq!(
-            answer(&receiver, &event("request-success")).await,
+            answer_after(ASK_AGAIN_AFTER, &receiver, &event("request-success")).await,
             accepted(TASK),
             "{what}: the provider's retry"
         );
@@ -379,11 +449,13 @@ async fn while_secrets_manager_fails_a_stranger_cannot_keep_it_busy() {
     assert_eq!(answer(&receiver, &event("request-success")).await, accepted(TASK));
     aws.fail("GetSecretValue", vec![Fault::Status(503); 1000]);
     let (before, began) = (aws.calls().len(), tokio::time::Instant::now());
-    for _ in 0..100 {
-        assert_eq!(answer(&receiver, &event("request-bad-signature")).await, unavailable());
+    for millis in 1..100 {
+        let later = Duration::from_millis(millis);
+        let stranger = event("request-bad-signature");
+        assert_eq!(answer_after(later, &receiver, &stranger).await, unavailable());
     }
     assert!(aws.calls().len() - before <= 6, "one reading: two stages, three tries");
-    assert!(began.elapsed() < ASK_AGAIN_AFTER + Duration::from_secs(1));
+    assert!(began.elapsed() < Duration::from_secs(2), "and no other is waited for");
     assert_eq!(
         answer(&receiver, &event("request-success")).await,
         accepted(TASK),

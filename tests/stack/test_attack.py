@@ -234,6 +234,9 @@ CASES = {
     "no content type": (ACCEPTED, lambda r: r.replaced(headers=[])),
     "another content type": (ACCEPTED, lambda r: r.replaced(headers=[("content-type", "application/octet-stream")])),
     "a query": (ACCEPTED, lambda r: r.replaced(path=r.path + "?x=1&y=../..")),
+    "a query that is none": (ACCEPTED, lambda r: r.replaced(path=r.path + '?<x>="|^')),
+    "a protocol that is none": (ACCEPTED, lambda r: r.replaced(headers=[("x-forwarded-proto", "1")])),
+    "two protocols": (ACCEPTED, lambda r: r.replaced(headers=[("x-forwarded-proto", "https,http")])),
     "headers of proxies": (ACCEPTED, lambda r: r.replaced(headers=[("x-forwarded-for", "127.0.0.1"), ("x-http-method-override", "DELETE")])),
     "5.9 MB": (ACCEPTED, lambda r: r.with_id(r.id, x="y" * 5_900_000)),
 }
