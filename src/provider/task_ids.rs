@@ -11,17 +11,22 @@ use memchr::memchr2;
 use super::without_bom;
 use crate::TaskId;
 
-/// More than this many different ids in one body are not told apart: it is malformed long before.
-const MAX_DISTINCT_IDS: usize = 4;
+/// As often a body may name its task. There are four places for an id; a body that repeats them without
+/// end is made to be expensive, and has no id.
+const MAX_IDS: usize = 16;
 
 /// The most bytes of an id that is fit to be a key: each of its characters may be an escape of six.
 const MAX_ESCAPED_ID: usize = 6 * TaskId::MAX_LENGTH;
+
+/// The most bytes of an id that is worth a signature's verification.
+const MAX_ID: usize = 16 * 1024;
 
 /// The different task ids in a body, in the order in which they stand there.
 ///
 /// Looks where the provider's pages put one: `data.taskId`, `data.task_id`, `taskId` and
 /// `task_id`. Null and empty ids count as absent. More than one id means that the body contradicts
-/// itself; at most four are returned. Of a body that is not JSON, what looks like its ids.
+/// itself. None is returned of a body that names its task more than 16 times. Of a body that is not JSON,
+/// what looks like its ids.
 ///
 /// ```
 /// use midihook::provider::task_ids::find_task_ids;
@@ -30,9 +35,9 @@ const MAX_ESCAPED_ID: usize = 6 * TaskId::MAX_LENGTH;
 /// assert_eq!(ids, ["5c79"]);
 /// ```
 pub fn find_task_ids(body: &[u8]) -> Vec<Cow<'_, str>> {
-    let mut ids = Vec::new();
+    let mut ids = Ids::default();
     let mut place = Place::Outside;
-    // The name of the member whose value comes next.
+    // The name of the member that was last begun.
     let mut member = None;
     // How many brackets are open that hold no id.
     let mut passed_over = 0_usize;
@@ -58,21 +63,36 @@ pub fn find_task_ids(body: &[u8]) -> Vec<Cow<'_, str>> {
             Token::Comma => member = None,
             Token::Text(text) if place != Place::Outside => match member {
                 None => member = Some(Name::of(text)),
-                Some(Name::TaskId) => found(&mut ids, decoded(text)),
+                Some(Name::TaskId) => ids.found(text),
                 Some(_) => {}
             },
             Token::Other(text) if member == Some(Name::TaskId) && text.iter().all(u8::is_ascii_digit) => {
-                found(&mut ids, String::from_utf8_lossy(text));
+                ids.found(text);
             }
             _ => {}
         }
+        if ids.seen > MAX_IDS {
+            return Vec::new();
+        }
     }
-    ids
+    ids.distinct
 }
 
-fn found<'a>(ids: &mut Vec<Cow<'a, str>>, id: Cow<'a, str>) {
-    if !id.is_empty() && !ids.contains(&id) && ids.len() < MAX_DISTINCT_IDS {
-        ids.push(id);
+/// The ids that were found.
+#[derive(Default)]
+struct Ids<'a> {
+    distinct: Vec<Cow<'a, str>>,
+    /// How many there were, equal ones too.
+    seen: usize,
+}
+
+impl<'a> Ids<'a> {
+    fn found(&mut self, text: &'a [u8]) {
+        self.seen += 1;
+        let id = decoded(text);
+        if !id.is_empty() && !self.distinct.contains(&id) {
+            self.distinct.push(id);
+        }
     }
 }
 
@@ -93,23 +113,46 @@ enum Name {
 
 impl Name {
     fn of(text: &[u8]) -> Self {
-        // Each of seven letters may be an escape of six.
-        if text.len() > 7 * 6 {
-            return Self::Other;
-        }
-        match decoded(text).as_ref() {
-            "taskId" | "task_id" => Self::TaskId,
-            "data" => Self::Data,
-            _ => Self::Other,
+        if says(text, "taskId") || says(text, "task_id") {
+            Self::TaskId
+        } else if says(text, "data") {
+            Self::Data
+        } else {
+            Self::Other
         }
     }
+}
+
+/// Whether a string between its quotes says `name`, whose letters may be escaped. To undo the escapes of
+/// each name in a body would cost more than all the rest of the scan.
+fn says(mut text: &[u8], name: &str) -> bool {
+    for letter in name.bytes() {
+        text = match text {
+            [b'\\', b'u', b'0', b'0', high, low, rest @ ..]
+                if hex(*high) == Some(letter >> 4) && hex(*low) == Some(letter & 15) =>
+            {
+                rest
+            }
+            [first, rest @ ..] if *first == letter => rest,
+            _ => return false,
+        };
+    }
+    text.is_empty()
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| value.try_into().ok())
 }
 
 /// What a string between its quotes says. One that JSON does not allow, or that is longer than any
 /// id, is taken as it stands: it is an id that nobody signs, and not the same as none.
 fn decoded(text: &[u8]) -> Cow<'_, str> {
+    const NOBODY: Cow<'_, str> = Cow::Borrowed("\u{fffd}");
+    if text.len() > MAX_ID {
+        return NOBODY;
+    }
     if text.len() > MAX_ESCAPED_ID {
-        return std::str::from_utf8(text).map_or(Cow::Borrowed("\u{fffd}"), Cow::Borrowed);
+        return std::str::from_utf8(text).map_or(NOBODY, Cow::Borrowed);
     }
     if !text.contains(&b'\\') {
         return String::from_utf8_lossy(text);
@@ -204,6 +247,8 @@ mod tests {
             "\u{feff}{\"taskId\":\"a\"}",
             r#"{"taskId":"","data":{"taskId":null,"task_id":"a"}}"#,
             r#"{"task\u0049d":"a"}"#,
+            r#"{"\u0074\u0061\u0073\u006b\u005F\u0069\u0064":"a"}"#,
+            r#"{"d\u0061ta":{"taskI\u0064":"a"},"taskId\u0000":"b","\u00":"b","task\\u0049d":"b","\u0174askId":"b"}"#,
             r#"{"task_id":"\u0061"}"#,
             r#"{"x":"}{\"taskId\":\"b\"","y":"\\","z":[[{}],"]"],"taskId":"a"}"#,
             r#"{"data":{"instruments":[{"name":"data"}]},"taskId":"a"}"#,
@@ -220,9 +265,25 @@ mod tests {
         assert_eq!(ids(r#"{"taskId":"a","taskId":"b"}"#), ["a", "b"]);
         assert_eq!(ids(r#"{"taskId":"a","task_id":"\ud800"}"#), ["a", "\\ud800"]);
         assert_eq!(
-            ids(r#"{"taskId":1,"task_id":2,"data":{"taskId":3,"task_id":4},"taskId":5}"#).len(),
-            4
+            ids(r#"{"taskId":1,"task_id":2,"data":{"taskId":3,"task_id":4},"taskId":5}"#),
+            ["1", "2", "3", "4", "5"]
         );
+    }
+
+    #[test]
+    fn a_body_that_names_its_task_without_end_has_none() {
+        let body = |times| format!(r#"{{"x":1{}}}"#, r#","taskId":"a""#.repeat(times));
+        assert_eq!(ids(&body(MAX_IDS)), ["a"]);
+        assert_eq!(ids(&body(MAX_IDS + 1)), [""; 0]);
+        let without_names = format!(r#"{{"taskId":{}"#, r#""a" "#.repeat(MAX_IDS + 1));
+        assert_eq!(ids(&without_names), [""; 0]);
+    }
+
+    #[test]
+    fn an_id_longer_than_any_is_nobodys() {
+        for (letters, expected) in [(MAX_ID, "x".repeat(MAX_ID)), (MAX_ID + 1, "\u{fffd}".to_owned())] {
+            assert_eq!(ids(&format!(r#"{{"taskId":"{}"}}"#, "x".repeat(letters))), [expected]);
+        }
     }
 
     #[test]
