@@ -227,7 +227,8 @@ impl Archive {
     }
 
     /// The bodies of a task, or of all, that were stored within `when`, in the order of their keys. All
-    /// are listed to find those of a time: a thousand a request.
+    /// are listed to find those of a time, a thousand a request; `listed` is told after each how many
+    /// there were so far.
     ///
     /// # Errors
     /// If S3 did not answer, or did not allow it.
@@ -235,13 +236,16 @@ impl Archive {
         &self,
         task_id: Option<&TaskId>,
         when: impl RangeBounds<SystemTime>,
+        mut listed: impl FnMut(u64),
     ) -> Result<Vec<(TaskId, String)>, ArchiveError> {
         let prefix = task_id.map_or_else(|| RAW.to_owned(), |task_id| format!("{RAW}{task_id}/"));
         let list = self.s3.list_objects_v2().bucket(&self.bucket).prefix(&prefix);
         let mut pages = list.into_paginator().send();
-        let mut bodies = Vec::new();
+        let (mut bodies, mut objects) = (Vec::new(), 0);
         while let Some(page) = pages.next().await {
             let page = page.map_err(|e| error("list", &prefix, aws::reason(&e)))?;
+            objects += page.contents().len() as u64;
+            listed(objects);
             for object in page.contents() {
                 let stored = object.last_modified().and_then(|time| SystemTime::try_from(*time).ok());
                 if let (Some(key), Some(stored)) = (object.key(), stored)

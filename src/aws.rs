@@ -80,6 +80,10 @@ pub fn reason<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &Sdk
     if let Some(code) = error.code() {
         return format!("{code}: {}", error.message().unwrap_or("(no message)"));
     }
+    // The answer to a HEAD has no body, and so no code.
+    if let SdkError::ServiceError(error) = error {
+        return format!("HTTP {}", error.raw().status());
+    }
     let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

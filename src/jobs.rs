@@ -6,7 +6,10 @@ use std::{borrow::Cow, time::Duration};
 
 use aws_sdk_sqs::{
     Client,
-    types::{BatchResultErrorEntry, DeleteMessageBatchRequestEntry, QueueAttributeName, SendMessageBatchRequestEntry},
+    types::{
+        BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
+        QueueAttributeName, SendMessageBatchRequestEntry,
+    },
 };
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
@@ -242,33 +245,37 @@ impl Queue {
         all_done(&deleted.failed).map_err(error)
     }
 
-    /// Lets others receive a message again at once.
+    /// Lets others receive up to [`BATCH`] messages again at once.
     ///
     /// # Errors
-    /// If SQS did not answer, or did not allow it.
-    pub async fn release(&self, message: &Received) -> Result<(), QueueError> {
-        let change = self.sqs.change_message_visibility().queue_url(&self.url);
-        let change = change.receipt_handle(&message.receipt).visibility_timeout(0);
-        change
-            .send()
-            .await
-            .map(drop)
-            .map_err(|e| error("release a message", aws::reason(&e)))
+    /// If SQS did not confirm that it does so for all of them.
+    pub async fn release(&self, messages: &[Received]) -> Result<(), QueueError> {
+        let error = |reason: String| error(&format!("release {} messages", messages.len()), reason);
+        let mut batch = self.sqs.change_message_visibility_batch().queue_url(&self.url);
+        for (id, message) in messages.iter().enumerate() {
+            let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(id.to_string());
+            let entry = entry.receipt_handle(&message.receipt).visibility_timeout(0).build();
+            batch = batch.entries(entry.map_err(|e| error(e.to_string()))?);
+        }
+        let released = batch.send().await.map_err(|e| error(aws::reason(&e)))?;
+        all_done(&released.failed).map_err(error)
     }
 
-    /// About how many messages can be received, and how many are hidden from receivers for now.
+    /// About how many messages there are, those hidden from receivers for now included.
     ///
     /// # Errors
     /// If SQS did not answer, or did not allow it.
-    pub async fn length(&self) -> Result<(u64, u64), QueueError> {
-        let visible = QueueAttributeName::ApproximateNumberOfMessages;
-        let hidden = QueueAttributeName::ApproximateNumberOfMessagesNotVisible;
+    pub async fn length(&self) -> Result<u64, QueueError> {
+        let counts = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+        ];
         let get = self.sqs.get_queue_attributes().queue_url(&self.url);
-        let get = get.attribute_names(visible.clone()).attribute_names(hidden.clone());
+        let get = get.set_attribute_names(Some(counts.to_vec()));
         let answer = get.send().await.map_err(|e| error("count messages", aws::reason(&e)))?;
         let attributes = answer.attributes.unwrap_or_default();
-        let count = |name| attributes.get(name).and_then(|count| count.parse().ok()).unwrap_or(0);
-        Ok((count(&visible), count(&hidden)))
+        let count = |name| attributes.get(name)?.parse::<u64>().ok();
+        Ok(counts.iter().filter_map(count).sum())
     }
 }
 

@@ -13,17 +13,21 @@ pub const NAMESPACE: &str = "midihook";
 /// Starts JSON logs, from the level that Lambda's own setting `AWS_LAMBDA_LOG_LEVEL` names (INFO
 /// without one). Each line has the request id, from the runtime's span.
 pub fn init() {
-    let level = std::env::var("AWS_LAMBDA_LOG_LEVEL")
-        .ok()
-        .and_then(|level| level.parse().ok())
-        .unwrap_or(LevelFilter::INFO);
+    let setting = std::env::var("AWS_LAMBDA_LOG_LEVEL").ok();
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
-        .with_max_level(level)
+        .with_max_level(level(setting.as_deref()))
         .with_target(false)
         .with_current_span(false)
         .init();
+}
+
+/// Never below INFO: there the Lambda runtime logs each event whole, with its signature and its body, and the
+/// SDK its requests.
+fn level(setting: Option<&str>) -> LevelFilter {
+    let asked = setting.and_then(|level| level.parse().ok());
+    asked.unwrap_or(LevelFilter::INFO).min(LevelFilter::INFO)
 }
 
 /// What a metric's number counts.
@@ -73,6 +77,20 @@ fn line(metrics: &[(&str, Unit, f64)], words: &[(&str, &str)], function: &str, n
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_level_is_below_info() {
+        for (setting, expected) in [
+            (None, LevelFilter::INFO),
+            (Some("TRACE"), LevelFilter::INFO),
+            (Some("DEBUG"), LevelFilter::INFO),
+            (Some("FATAL"), LevelFilter::INFO),
+            (Some("WARN"), LevelFilter::WARN),
+            (Some("error"), LevelFilter::ERROR),
+        ] {
+            assert_eq!(level(setting), expected, "{setting:?}");
+        }
+    }
 
     #[test]
     fn a_line_has_the_embedded_metric_format() {

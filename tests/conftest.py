@@ -17,6 +17,7 @@ def midihook():
     def run(*arguments, **options):
         return subprocess.run([program, *arguments], capture_output=True, timeout=60, **options)
 
+    run.program = program
     return run
 
 

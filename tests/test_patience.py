@@ -2,7 +2,6 @@
 
 The binary runs as on Lambda, against a runtime API of one event, and against AWS endpoints that delay or hang."""
 
-import http.server
 import json
 import os
 import subprocess
@@ -11,56 +10,13 @@ import time
 
 import pytest
 
+from tests.servers import Server
 from tests.stack.local import ROOT, sign
 
 RECEIVER = ROOT / "target" / "lambda" / "receiver" / "bootstrap"
 KEY = "test-key"
 # For how long a service does not answer, in seconds from the first request to it.
 LATE, SILENT = 2.5, 3600.0
-
-
-class Server(http.server.ThreadingHTTPServer):
-    """An HTTP server whose answers are made by a function of the handler."""
-
-    daemon_threads = True
-
-    def __init__(self, answer):
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def handle_any(self):
-                length = int(self.headers.get("content-length", 0))
-                chunked = "chunked" in self.headers.get("transfer-encoding", "")
-                self.body = self.dechunked() if chunked else self.rfile.read(length)
-                headers, body = answer(self)
-                self.send_response(200)
-                for name, value in {**headers, "content-length": len(body)}.items():
-                    self.send_header(name, str(value))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def dechunked(self):
-                chunks = []
-                while size := int(self.rfile.readline(), 16):
-                    chunks.append(self.rfile.read(size))
-                    self.rfile.readline()
-                self.rfile.readline()
-                return b"".join(chunks)
-
-            do_GET = do_POST = do_PUT = handle_any
-
-            def log_message(self, *_):
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    def handle_error(self, *_):
-        pass  # the receiver gave up
-
-    @property
-    def address(self):
-        return f"127.0.0.1:{self.server_address[1]}"
 
 
 def service(silence, body=b""):
@@ -71,7 +27,7 @@ def service(silence, body=b""):
         first.append(time.monotonic())
         if time.monotonic() - first[0] < silence:
             time.sleep(SILENT)
-        return {"content-type": "application/x-amz-json-1.1"}, body
+        return 200, {"content-type": "application/x-amz-json-1.1"}, body
 
     return Server(answer)
 
@@ -108,11 +64,11 @@ def test_there_is_an_answer_within_ten_seconds(secrets, s3, sqs, status):
                 time.sleep(SILENT)
             served.append(time.monotonic())
             deadline = str(int(time.time() * 1000) + 12_000)
-            return {"lambda-runtime-aws-request-id": "1", "lambda-runtime-deadline-ms": deadline}, request("t")
+            return 200, {"lambda-runtime-aws-request-id": "1", "lambda-runtime-deadline-ms": deadline}, request("t")
         result["seconds"] = time.monotonic() - served[0]
         result["answer"] = json.loads(handler.body)
         answered.set()
-        return {}, b""
+        return 200, {}, b""
 
     servers = [
         Server(runtime),

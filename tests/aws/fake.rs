@@ -282,15 +282,14 @@ impl Call {
         Self { what, headers, body }
     }
 
-    fn is_of_s3(&self) -> bool {
-        !self.headers.contains_key("x-amz-target")
-    }
-
-    /// An error as the service writes it: S3 in XML, the others in JSON.
+    /// An error as the service writes it: S3 in XML, the others in JSON, and none about a HEAD.
     fn error(&self, status: u16, code: &str) -> HttpResponse {
-        let body = match self.is_of_s3() {
-            true => format!("<Error><Code>{code}</Code></Error>"),
-            false => json!({ "__type": code }).to_string(),
+        let body = if self.what.starts_with("HEAD ") {
+            String::new()
+        } else if self.headers.contains_key("x-amz-target") {
+            json!({ "__type": code }).to_string()
+        } else {
+            format!("<Error><Code>{code}</Code></Error>")
         };
         response(status, body.into())
     }

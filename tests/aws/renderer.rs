@@ -4,11 +4,12 @@ use std::time::SystemTime;
 
 use aws_lambda_events::event::sqs::SqsEvent;
 use midihook::{
-    archive::{Archive, MAX_OBJECT_BYTES, raw_key},
+    archive::{Archive, MAX_OBJECT_BYTES, Rank, raw_key},
     aws,
     jobs::{Job, Queue},
     midi::tempo::TempoChoice,
     renderer::Renderer,
+    rendering::State,
 };
 use serde_json::{Value, json};
 
@@ -236,6 +237,21 @@ async fn a_body_of_which_only_a_part_came_is_not_judged() {
     assert_eq!(aws.keys().len(), 1, "no result that calls it invalid");
     assert_eq!(failures(&aws, batch(&[job])).await, [""; 0]);
     assert_eq!(document(&aws, "t")["state"], "rendered");
+}
+
+#[tokio::test]
+async fn an_answer_without_a_body_is_named_too() {
+    let aws = Aws::default();
+    aws.fail("HEAD", [Fault::Status(403)]);
+    let archive = Archive::new(aws::s3(&aws.config(aws::RENDERER)), BUCKET.to_owned());
+    let rank = Rank::new(State::Rendered, 1, "raw/t/a.json");
+    let published = archive
+        .publish("midi/t.mid", b"", "audio/midi", State::Rendered, &rank)
+        .await;
+    assert_eq!(
+        published.unwrap_err().to_string(),
+        "S3 could not look at midi/t.mid: HTTP 403"
+    );
 }
 
 #[tokio::test]

@@ -56,3 +56,11 @@ pub fn progress(length: u64, doing: &'static str) -> ProgressBar {
     );
     bar
 }
+
+/// A growing number on the terminal, of what has no end that is known.
+pub fn counter(doing: String) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} {human_pos} callbacks {elapsed}");
+    ProgressBar::no_length()
+        .with_message(doing)
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
+}

@@ -1,9 +1,10 @@
 //! `midihook redrive`: the dead-letter queue, emptied back into the render queue.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context as _, anyhow};
-use midihook::jobs::{self, NotAJob, Queue, Received};
+use indicatif::ProgressBar;
+use midihook::jobs::{self, BATCH, NotAJob, Queue, Received};
 
 use crate::{Refused, operate, output::print};
 
@@ -39,6 +40,10 @@ const EXAMPLES: &str = operate::help!(
 /// For how long a message that was looked at is hidden from others, unless it is released before.
 const HIDDEN: Duration = Duration::from_secs(5 * 60);
 
+/// After as many receives in a row with nothing that was not seen before, all was seen: what is left in a
+/// long queue comes back while the rest is read.
+const NOTHING_NEW: u32 = 10;
+
 /// What is to be done with a message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
@@ -47,93 +52,139 @@ enum Fate {
     Leave,
 }
 
+/// What a run did, and what it holds.
+#[derive(Default)]
+struct Run {
+    /// Different messages that were received.
+    seen: u64,
+    moved: usize,
+    discarded: usize,
+    /// Messages that were received and not deleted, by their ids.
+    held: BTreeMap<String, Received>,
+}
+
 pub async fn run(args: &Args) -> anyhow::Result<()> {
     let config = operate::config().await;
     let dead = operate::queue(&config, &args.dead_letter_queue_url);
     let render = operate::queue(&config, &args.render_queue_url);
 
-    let (visible, _) = dead.length().await?;
-    let bar = operate::progress(visible, if args.dry_run { "reading" } else { "moving" });
-    let say = |done: &str, messages: &[Received]| {
-        let lines = messages
-            .iter()
-            .map(|message| format!("{done}{}\n", describe(&args.bucket, message)));
-        bar.suspend(|| print(lines.collect::<String>().as_bytes()))
-    };
-    let (mut moved, mut discarded, mut left) = (0, 0, Vec::<Received>::new());
-    loop {
-        let messages = dead.receive(HIDDEN).await?;
-        if messages.is_empty() {
-            break;
-        }
-        bar.inc(messages.len() as u64);
-        let (mut jobs, mut others) = (Vec::new(), Vec::new());
-        for message in messages {
-            match fate(args, &message) {
-                Fate::Move => jobs.push(message),
-                Fate::Discard => others.push(message),
-                // In a long run what was left is received again.
-                Fate::Leave if left.iter().any(|seen| seen.id == message.id) => {}
-                Fate::Leave => left.push(message),
-            }
-        }
-        if !jobs.is_empty() {
-            let bodies: Vec<String> = jobs.iter().map(|message| message.body.clone()).collect();
-            if let Err(error) = render.send_batch(&bodies).await {
-                // To be found at once by the next run.
-                release(&dead, jobs.iter().chain(&others).chain(&left)).await;
-                return Err(error).with_context(|| format!("{moved} jobs were moved before; run this again"));
-            }
-            dead.delete(&jobs)
-                .await
-                .with_context(|| format!("{} jobs were moved; run this again", moved + jobs.len()))?;
-            say("moved ", &jobs)?;
-            moved += jobs.len();
-        }
-        if !others.is_empty() {
-            dead.delete(&others).await?;
-            say("discarded ", &others)?;
-            discarded += others.len();
-        }
-    }
+    // Before this run hides and deletes some itself: SQS needs a minute to count anew.
+    let counted = dead.length().await?;
+    let bar = operate::progress(counted, if args.dry_run { "reading" } else { "moving" });
+    let mut run = Run::default();
+    let outcome = run.empty(args, &dead, &render, &bar).await;
     bar.finish_and_clear();
-    let (_, hidden) = dead.length().await?;
-    release(&dead, &left).await;
+    run.release(&dead).await;
+
+    let Run {
+        seen,
+        moved,
+        discarded,
+        held,
+    } = run;
+    outcome.with_context(|| format!("jobs moved before that: {moved}; run this again"))?;
     if args.dry_run {
-        say("", &left)?;
-        eprintln!("messages in the dead-letter queue: {}; none was moved", left.len());
-        return Ok(());
+        eprintln!("messages in the dead-letter queue: {}; none was moved", held.len());
+    } else {
+        eprintln!("jobs moved to the render queue: {moved}; messages discarded: {discarded}");
     }
-    eprintln!("jobs moved to the render queue: {moved}; messages discarded: {discarded}");
-    if hidden > left.len() as u64 {
-        let hidden = hidden - left.len() as u64;
+    let all = seen >= counted;
+    if !all {
         let minutes = HIDDEN.as_secs() / 60;
-        return Err(anyhow!(
-            "somebody else, or a run that was interrupted, is reading {hidden} more messages: run this again in {minutes} minutes"
-        ));
+        eprintln!(
+            "SQS counted {counted} messages and gave {seen}. Somebody else is reading the others, or a run that was \
+             interrupted was: they come back within {minutes} minutes"
+        );
     }
-    if left.is_empty() {
-        return Ok(());
+    match (args.dry_run, held.is_empty()) {
+        (false, false) => Err(Refused(left(&args.bucket, &held)).into()),
+        (false, true) if !all => Err(anyhow!("not all messages could be read: run this again")),
+        _ => Ok(()),
     }
-    let lines: Vec<String> = left.iter().map(|message| describe(&args.bucket, message)).collect();
-    Err(Refused(format!(
-        "messages that this stack cannot render, and were left: {}; --discard deletes them, except for a newer midihook's\n  {}",
-        left.len(),
-        lines.join("\n  ")
-    ))
-    .into())
 }
 
-/// Lets messages be received again at once. A courtesy: they come back by themselves.
-async fn release(queue: &Queue, messages: impl IntoIterator<Item = &Received>) {
-    for message in messages {
-        let _ = queue.release(message).await;
+impl Run {
+    /// Reads the dead-letter queue to its end.
+    async fn empty(&mut self, args: &Args, dead: &Queue, render: &Queue, bar: &ProgressBar) -> anyhow::Result<()> {
+        let say = |done: &str, messages: &[Received]| {
+            let lines = messages
+                .iter()
+                .map(|message| format!("{done}{}\n", describe(&args.bucket, message)));
+            bar.suspend(|| print(lines.collect::<String>().as_bytes()))
+        };
+        let mut nothing_new = 0;
+        while nothing_new < NOTHING_NEW {
+            let received = dead.receive(HIDDEN).await?;
+            if received.is_empty() {
+                break;
+            }
+            let mut new = Vec::new();
+            for message in received {
+                // The newest receipt is the one that counts.
+                if self.held.insert(message.id.clone(), message.clone()).is_none() {
+                    new.push(message);
+                }
+            }
+            nothing_new = if new.is_empty() { nothing_new + 1 } else { 0 };
+            self.seen += new.len() as u64;
+            bar.set_position(self.seen);
+            if args.dry_run {
+                say("", &new)?;
+                continue;
+            }
+            let of_fate = |fate_of_these| -> Vec<Received> {
+                let these = new.iter().filter(|message| fate(args, message) == fate_of_these);
+                these.cloned().collect()
+            };
+            let jobs = of_fate(Fate::Move);
+            if !jobs.is_empty() {
+                let bodies: Vec<String> = jobs.iter().map(|message| message.body.clone()).collect();
+                render.send_batch(&bodies).await?;
+                self.delete(dead, &jobs).await?;
+                self.moved += jobs.len();
+                say("moved ", &jobs)?;
+            }
+            let others = of_fate(Fate::Discard);
+            if !others.is_empty() {
+                self.delete(dead, &others).await?;
+                self.discarded += others.len();
+                say("discarded ", &others)?;
+            }
+        }
+        Ok(())
     }
+
+    async fn delete(&mut self, dead: &Queue, messages: &[Received]) -> anyhow::Result<()> {
+        dead.delete(messages).await?;
+        for message in messages {
+            self.held.remove(&message.id);
+        }
+        Ok(())
+    }
+
+    /// Lets all that is held be received again at once. A courtesy: it comes back by itself.
+    async fn release(&self, dead: &Queue) {
+        let held: Vec<Received> = self.held.values().cloned().collect();
+        for batch in held.chunks(BATCH) {
+            if dead.release(batch).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// What is said of messages that were left.
+fn left(bucket: &str, held: &BTreeMap<String, Received>) -> String {
+    let lines: Vec<String> = held.values().map(|message| describe(bucket, message)).collect();
+    format!(
+        "messages that this stack cannot render, and were left: {}; --discard deletes them, except for a newer midihook's\n  {}",
+        lines.len(),
+        lines.join("\n  ")
+    )
 }
 
 fn fate(args: &Args, message: &Received) -> Fate {
     match jobs::read(&message.body) {
-        _ if args.dry_run => Fate::Leave,
         Ok(jobs) if jobs.iter().all(|job| job.bucket == args.bucket) => Fate::Move,
         // A newer midihook's job is one all the same.
         Err(NotAJob::Version(_)) => Fate::Leave,

@@ -89,11 +89,12 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
 
     let mut bodies = Vec::new();
     if args.tasks.is_empty() {
-        eprintln!("looking through s3://{}/raw/", args.bucket);
-        bodies = archive.bodies(None, when).await?;
+        let bar = operate::counter(format!("looking through s3://{}/raw/:", args.bucket));
+        bodies = archive.bodies(None, when, |listed| bar.set_position(listed)).await?;
+        bar.finish_and_clear();
     } else {
         for task in &args.tasks {
-            let found = archive.bodies(Some(task), when.clone()).await?;
+            let found = archive.bodies(Some(task), when.clone(), |_| {}).await?;
             if found.is_empty() {
                 return Err(Refused(format!("no callback of task {task} is archived in {}", args.bucket)).into());
             }

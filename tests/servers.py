@@ -1,0 +1,52 @@
+"""HTTP servers that stand in for a service."""
+
+import http.server
+import threading
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """On the loopback interface. Its answers are made by a function of the handler, whose `body` is the request's:
+    a status, headers and a body; or None, to close the connection without an answer."""
+
+    daemon_threads = True
+
+    def __init__(self, answer):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_any(self):
+                length = int(self.headers.get("content-length", 0))
+                chunked = "chunked" in self.headers.get("transfer-encoding", "")
+                self.body = self.dechunked() if chunked else self.rfile.read(length)
+                if not (answered := answer(self)):
+                    self.close_connection = True
+                    return
+                status, headers, body = answered
+                self.send_response(status)
+                for name, value in {**headers, "content-length": len(body)}.items():
+                    self.send_header(name, str(value))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def dechunked(self):
+                chunks = []
+                while size := int(self.rfile.readline(), 16):
+                    chunks.append(self.rfile.read(size))
+                    self.rfile.readline()
+                self.rfile.readline()
+                return b"".join(chunks)
+
+            do_GET = do_POST = do_PUT = handle_any
+
+            def log_message(self, *_):
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def handle_error(self, *_):
+        pass  # the other side gave up
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.server_address[1]}"

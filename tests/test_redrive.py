@@ -1,0 +1,156 @@
+"""`midihook redrive` over an SQS that fails, is cut off, and does half of what it is asked, while the command is killed: no job
+is lost. REDRIVE_SEED says from which seed on; a failure names its seed."""
+
+import json
+import os
+import random
+import subprocess
+import threading
+
+import pytest
+
+from tests.servers import Server
+
+FIRST = int(os.environ.get("REDRIVE_SEED", 1))
+BUCKET = "bucket"
+
+
+class Sqs:
+    """Two queues, in memory. Of what is received and not deleted nothing comes back before `time_passes`."""
+
+    def __init__(self, rng, dead):
+        self.rng, self.dead, self.render = rng, dict(enumerate(dead)), []
+        self.hidden, self.receives, self.chance, self.hides = set(), 0, 0.0, True
+        self.lock, self.command = threading.Lock(), None
+        self.server = Server(self.answer)
+
+    @property
+    def environment(self):
+        url = f"http://{self.server.address}"
+        return {
+            "PATH": os.environ["PATH"],
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_ENDPOINT_URL": url,
+            "MIDIHOOK_BUCKET": BUCKET,
+            "MIDIHOOK_RENDER_QUEUE_URL": f"{url}/0/render",
+            "MIDIHOOK_DEAD_LETTER_QUEUE_URL": f"{url}/0/dead",
+        }
+
+    def redrive(self, program, *arguments):
+        """Runs the command; its exit code (negative if it was killed) and what it said."""
+        self.command = subprocess.Popen([program, "redrive", *arguments], env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        output, errors = self.command.communicate(timeout=60)
+        return self.command.returncode, output.decode(), errors.decode()
+
+    def time_passes(self):
+        self.hidden.clear()
+
+    def answer(self, handler):
+        operation = handler.headers["x-amz-target"].removeprefix("AmazonSQS.")
+        request = json.loads(handler.body)
+        with self.lock:
+            fault = self.rng.choice(["error", "throttled", "lost", "cut off", "killed", "killed after"]) if self.rng.random() < self.chance else None
+            if fault == "killed":
+                self.command.kill()
+            if fault == "error":
+                return self.json(500, {"__type": "InternalFailure"})
+            if fault == "throttled":
+                return self.json(400, {"__type": "RequestThrottled"})
+            if fault in ("lost", "killed"):
+                return None
+            answer = getattr(self, operation)(request)
+            if fault == "killed after":
+                self.command.kill()
+            return None if fault else self.json(200, answer)
+
+    def json(self, status, answer):
+        return status, {"content-type": "application/x-amz-json-1.0"}, json.dumps(answer).encode()
+
+    def GetQueueAttributes(self, _):
+        visible = len(self.dead) - len(self.hidden)
+        return {"Attributes": {"ApproximateNumberOfMessages": str(visible), "ApproximateNumberOfMessagesNotVisible": str(len(self.hidden))}}
+
+    def ReceiveMessage(self, request):
+        assert request["QueueUrl"].endswith("/dead")
+        visible = [number for number in self.dead if number not in self.hidden]
+        received = self.rng.sample(visible, min(len(visible), self.rng.randint(1, 10)))
+        self.receives += 1
+        if self.hides:
+            self.hidden |= set(received)
+        messages = [{"MessageId": f"m{number}", "ReceiptHandle": f"{number} {self.receives}", "Body": self.dead[number]} for number in received]
+        return {"Messages": messages} if messages else {}
+
+    def batch(self, request, act):
+        """Each entry, but now and then some are said to have failed, under the status 200."""
+        failed, done = [], []
+        for entry in request["Entries"]:
+            if self.rng.random() < self.chance:
+                failed.append({"Id": entry["Id"], "SenderFault": False, "Code": "InternalError"})
+            else:
+                act(entry)
+                done.append({"Id": entry["Id"], "MessageId": "m", "MD5OfMessageBody": ""})
+        return {"Successful": done, "Failed": failed}
+
+    def SendMessageBatch(self, request):
+        assert request["QueueUrl"].endswith("/render")
+        return self.batch(request, lambda entry: self.render.append(entry["MessageBody"]))
+
+    def DeleteMessageBatch(self, request):
+        def delete(entry):
+            number = int(entry["ReceiptHandle"].split()[0])
+            assert self.dead[number] in self.render or self.dead[number] == "poison", "deleted before it was queued"
+            del self.dead[number]
+            self.hidden.discard(number)
+
+        return self.batch(request, delete)
+
+    def ChangeMessageVisibilityBatch(self, request):
+        return self.batch(request, lambda entry: self.hidden.discard(int(entry["ReceiptHandle"].split()[0])))
+
+
+def job(number):
+    return json.dumps({"version": 1, "taskId": f"t{number}", "bucket": BUCKET, "key": f"raw/t{number}/a.json"})
+
+
+@pytest.fixture(scope="session")
+def program(midihook):
+    """The path of the command line."""
+    return midihook.program
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + 30))
+def test_no_job_is_lost_whatever_fails(program, seed):
+    rng = random.Random(seed)
+    sent, poison = [job(number) for number in range(rng.randint(1, 40))], ["poison"] * rng.randint(0, 3)
+    jobs, sqs = set(sent), Sqs(rng, sent + poison)
+    sqs.chance = rng.choice([0.05, 0.2, 0.4])
+    for _ in range(4):
+        code, _, errors = sqs.redrive(program)
+        assert jobs <= set(sqs.dead.values()) | set(sqs.render), f"seed {seed}: a job is lost"
+        assert code or not sqs.dead, f"seed {seed}: it says that all is done: {errors}"
+        sqs.time_passes()
+    sqs.chance = 0
+    code, _, errors = sqs.redrive(program)
+    assert (code, list(sqs.dead.values()), set(sqs.render)) == (3 if poison else 0, poison, jobs), f"seed {seed}: {errors}"
+
+
+def test_what_comes_back_while_the_rest_is_read_does_not_keep_it_for_ever(program):
+    poison = [f"poison {number}" for number in range(25)]
+    sqs = Sqs(random.Random(1), [*poison, job(1)])
+    sqs.hides = False
+    code, output, _ = sqs.redrive(program, "--dry-run")
+    assert (code, len(output.splitlines())) == (0, 26), "each once"
+    code, output, errors = sqs.redrive(program)
+    assert (code, sqs.render) == (3, [job(1)]) and "and were left: 25;" in errors
+
+
+def test_what_an_interrupted_run_hides_is_said(program):
+    sqs = Sqs(random.Random(1), [job(1), job(2)])
+    sqs.hidden = {0}
+    code, output, errors = sqs.redrive(program, "--dry-run")
+    assert (code, output) == (0, "raw/t2/a.json\n") and "counted 2 messages and gave 1" in errors
+    assert sqs.hidden == {0}, "what was looked at is there again at once"
+    code, _, errors = sqs.redrive(program)
+    assert (code, sqs.render) == (1, [job(2)]) and "run this again" in errors
