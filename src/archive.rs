@@ -2,7 +2,8 @@
 //!
 //! Both promises are kept by conditional writes. A body is put only if its key is free, so that a
 //! body once stored is never touched again. A result is put only over the very object that was
-//! seen, so that two renderers at once cannot undo each other.
+//! seen, so that two renderers at once cannot undo each other: its ETag tells, for no two bodies give
+//! the same bytes ([`crate::midi::smf`]).
 
 use std::{
     ops::RangeBounds,
@@ -18,7 +19,10 @@ use aws_sdk_s3::{
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::{TaskId, aws, rendering::State};
+use crate::{
+    TaskId, aws,
+    rendering::{State, hex},
+};
 
 /// The prefix of archived bodies.
 pub const RAW: &str = "raw/";
@@ -145,7 +149,7 @@ pub fn task_of_raw_key(key: &str) -> Option<TaskId> {
 }
 
 fn hex_sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bytes))
 }
 
 impl Archive {

@@ -84,13 +84,15 @@ impl KeyRing {
     }
 
     /// The keys read anew, because a signature failed with those of [`KeyRing::keys`]; `None` if
-    /// that was done a moment ago, or those were read for this very request.
+    /// that was done a moment ago.
     ///
     /// # Errors
     /// If they cannot be read now.
     pub async fn reread(&self, now: SystemTime) -> Result<Option<Arc<[Key]>>, KeysUnavailable> {
         let mut memory = self.memory.lock().await;
-        if memory.read_at == Some(now) || is_within(FORCED_REREAD_AFTER, memory.forced_at, now) {
+        // Also if those were read for this very request: a rotation between the two stages may have hidden
+        // the old key from the one reading.
+        if is_within(FORCED_REREAD_AFTER, memory.forced_at, now) {
             return Ok(None);
         }
         self.learn(&mut memory, now).await?;

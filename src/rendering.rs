@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::{
     TaskId,
@@ -285,14 +286,17 @@ pub fn render(task_id: &TaskId, source: Option<Source>, body: &[u8], tempo: Temp
         Ok(Callback::Song(parts)) => {
             let score = Score::new(&parts);
             let plan = Plan::new(&score, Tempo::choose(&score, tempo));
-            let file = smf::write(task_id.as_str(), &score, &plan);
+            let body_sha256: [u8; 32] = Sha256::digest(body).into();
+            let file = smf::write(task_id.as_str(), &body_sha256, &score, &plan);
             let song = SongSummary::new(&score, &plan, &file.resolved);
             let state = if song.notes == 0 { State::Empty } else { State::Rendered };
             let document = Document {
                 song: Some(song),
                 ..document(state, warnings(&score, &plan))
             };
-            let piano_roll = piano_roll::draw(task_id.as_str(), &score, &plan);
+            let mut piano_roll = piano_roll::draw(task_id.as_str(), &score, &plan);
+            // As in the MIDI file: no two bodies give the same bytes.
+            piano_roll += &format!("<!-- made of the body with the SHA-256 {} -->\n", hex(&body_sha256));
             Rendering {
                 document,
                 midi: Some(file.bytes),
@@ -361,6 +365,11 @@ impl SongSummary {
             .flat_map(|instrument| instrument.skipped.values())
             .sum()
     }
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn rounded(value: f64, per_unit: f64) -> f64 {

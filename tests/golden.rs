@@ -27,6 +27,9 @@ fn dump(midi: &[u8]) -> String {
                 TrackEventKind::Meta(MetaMessage::TimeSignature(beats, power, ..)) => {
                     format!("time signature {beats}/{}", 1 << power)
                 }
+                TrackEventKind::Meta(MetaMessage::SequencerSpecific(bytes)) => {
+                    format!("sequencer-specific, {} bytes from {:02x}", bytes.len(), bytes[0])
+                }
                 TrackEventKind::Meta(MetaMessage::MidiPort(port)) => format!("port {port}"),
                 TrackEventKind::Meta(MetaMessage::EndOfTrack) => "end of track".to_owned(),
                 TrackEventKind::Midi { channel, message } => {

@@ -2,6 +2,10 @@
 //!
 //! Standard MIDI File 1.0 (RP-001), format 1: a conductor track with the tempo and the time
 //! signature, then a track for each instrument.
+//!
+//! The conductor track also says of which body the file was made, in an event that players pass over.
+//! So no two bodies give the same bytes, and S3's ETag, a hash of the bytes, tells whose file it is that a
+//! conditional write is about to replace.
 
 use midly::{
     Format, Header, MetaMessage, MidiMessage, Smf, Timing, Track as Events, TrackEvent, TrackEventKind,
@@ -18,6 +22,9 @@ use crate::score::{Instrument, Note, Score};
 /// The release velocity of instruments that have none (MIDI 1.0).
 const RELEASE_VELOCITY: u8 = 64;
 
+/// The manufacturer's id of those who have none (MIDI 1.0, "Manufacturer SysEx ID Numbers": non-commercial).
+const NO_MANUFACTURER: u8 = 0x7d;
+
 /// A finished file, and what its tracks' notes lost to each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
@@ -29,8 +36,9 @@ pub struct File {
 
 /// Writes the score as planned. The same score and plan give the same bytes.
 ///
-/// `title` becomes the name of the conductor track, which is the name of the sequence.
-pub fn write(title: &str, score: &Score, plan: &Plan) -> File {
+/// `title` becomes the name of the conductor track, which is the name of the sequence; `body` is the
+/// SHA-256 of the body that the score was read from.
+pub fn write(title: &str, body: &[u8; 32], score: &Score, plan: &Plan) -> File {
     let mut spans: Vec<Vec<Span>> = score
         .instruments
         .iter()
@@ -44,7 +52,8 @@ pub fn write(title: &str, score: &Score, plan: &Plan) -> File {
         Format::Parallel,
         Timing::Metrical(u15::new(TICKS_PER_QUARTER)),
     ));
-    smf.tracks.push(conductor(title, plan));
+    let origin = [&[NO_MANUFACTURER], body.as_slice()].concat();
+    smf.tracks.push(conductor(title, &origin, plan));
     for ((instrument, track), notes) in score.instruments.iter().zip(&plan.tracks).zip(&spans) {
         smf.tracks.push(events(instrument, *track, notes, with_ports));
     }
@@ -67,12 +76,15 @@ fn span(note: &Note, plan: &Plan) -> Span {
     }
 }
 
-fn conductor<'a>(title: &'a str, plan: &Plan) -> Events<'a> {
+fn conductor<'a>(title: &'a str, origin: &'a [u8], plan: &Plan) -> Events<'a> {
     let tempo = |micros| MetaMessage::Tempo(u24::from_int_lossy(micros));
     // Quarters; a metronome click at each (24 MIDI clocks), 8 thirty-seconds to each.
     let time_signature = |beats| MetaMessage::TimeSignature(beats, 2, 24, 8);
 
-    let mut events: Events<'_> = vec![at_once(MetaMessage::TrackName(title.as_bytes()))];
+    let mut events: Events<'_> = vec![
+        at_once(MetaMessage::TrackName(title.as_bytes())),
+        at_once(MetaMessage::SequencerSpecific(origin)),
+    ];
     let mut bars_begin = 0;
     if let Some(lead_in) = plan.tempo.lead_in() {
         events.extend([
@@ -178,7 +190,7 @@ mod tests {
     }
 
     fn file(score: &Score) -> Vec<u8> {
-        write("song", score, &Plan::new(score, Tempo::DEFAULT)).bytes
+        write("song", &[0; 32], score, &Plan::new(score, Tempo::DEFAULT)).bytes
     }
 
     #[test]

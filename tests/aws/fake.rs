@@ -385,7 +385,8 @@ impl State {
     }
 
     fn write(&mut self, key: &str, body: Vec<u8>, headers: BTreeMap<String, String>) {
-        let etag = format!("\"{:x}-{}\"", Sha256::digest(&body)[0], self.written.len());
+        // Of the bytes alone, as S3's MD5 is: what is written twice has the same.
+        let etag = format!("\"{}\"", hex_sha256(&body));
         let object = Object { body, headers, etag };
         self.written.push((key.to_owned(), object.clone()));
         self.objects.insert(key.to_owned(), object);
@@ -394,4 +395,8 @@ impl State {
 
 fn response(status: u16, body: Vec<u8>) -> HttpResponse {
     HttpResponse::new(StatusCode::try_from(status).expect("a status"), SdkBody::from(body))
+}
+
+pub fn hex_sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -338,14 +338,21 @@ async fn a_rotated_key_is_seen_by_the_first_callback_that_needs_it_and_a_strange
     assert_eq!(readings(), 2);
 }
 
-#[tokio::test]
-async fn a_stranger_at_a_cold_start_causes_one_reading() {
+#[tokio::test(start_paused = true)]
+async fn a_rotation_between_the_readings_of_the_two_keys_hides_none() {
     let aws = Aws::with_key(KEY);
-    assert_eq!(
-        answer(&receiver(&aws), &event("request-bad-signature")).await,
-        unauthorized()
-    );
-    assert_eq!(aws.calls(), ["GetSecretValue AWSCURRENT", "GetSecretValue AWSPREVIOUS"]);
+    // The old key was not AWSPREVIOUS yet, and is not AWSCURRENT any more.
+    aws.fail("GetSecretValue AWSCURRENT", [Fault::Status(503)]);
+    let receiver = receiver(&aws);
+    let request = event("request-success");
+    let rotation = async {
+        tokio::time::sleep(Duration::from_micros(1)).await;
+        assert_eq!(aws.calls(), ["GetSecretValue AWSCURRENT", "GetSecretValue AWSPREVIOUS"]);
+        aws.state().keys.insert("AWSCURRENT", "new".to_owned());
+        aws.state().keys.insert("AWSPREVIOUS", KEY.to_owned());
+    };
+    let (answered, ()) = tokio::join!(answer(&receiver, &request), rotation);
+    assert_eq!(answered, accepted(TASK));
 }
 
 #[tokio::test]
