@@ -143,10 +143,48 @@ def test_poison_ends_in_the_dead_letter_queue(stack):
     sqs.purge_queue(QueueUrl=stack.outputs["RenderDeadLetterQueueUrl"])
 
 
-def test_the_dashboard_is_one(stack):
-    body = stack.client("cloudwatch").get_dashboard(DashboardName="midihook")["DashboardBody"]
+def watched(widget):
+    """The metrics of midihook's own that a widget shows. In it a dot stands for the word above, and three for all that are left out."""
+    names, above = set(), [""] * 4
+    for metric in widget["properties"].get("metrics", []):
+        words = [word for word in metric if isinstance(word, str)]
+        if words[0] == "...":
+            words = above[: len(above) - len(words) + 1] + words[1:]
+        above = [previous if word == "." else word for word, previous in zip(words, above, strict=True)]
+        names |= {above[1]} if above[0] == "midihook" else set()
+    return names
+
+
+def test_alarms_and_dashboard_watch_what_is_emitted(stack, task_id):
+    assert stack.post(song(task_id), task_id).status_code == 200
+    assert stack.post(song(task_id), task_id, key="wrong").status_code == 401
+    stack.result(task_id)
+    wait_for("the log", lambda: any("RenderTime" in line and task_id in line for line in stack.logs()))
+    emitted = set()
+    for line in (json.loads(line) for line in stack.logs() if "_aws" in line):
+        [directive] = line["_aws"]["CloudWatchMetrics"]
+        assert (directive["Namespace"], directive["Dimensions"]) == ("midihook", [["FunctionName"]])
+        emitted |= {(metric["Name"], line["FunctionName"]) for metric in directive["Metrics"]}
+
+    cloudwatch = stack.client("cloudwatch")
+    alarms = cloudwatch.describe_alarms()["MetricAlarms"]
+    for alarm in (alarm for alarm in alarms if alarm["Namespace"] == "midihook"):
+        [dimension] = alarm["Dimensions"]
+        assert dimension["Name"] == "FunctionName" and (alarm["MetricName"], dimension["Value"]) in emitted
+    body = cloudwatch.get_dashboard(DashboardName="midihook-us-east-1")["DashboardBody"]
     assert "${" not in body
-    assert len(json.loads(body)["widgets"]) == 10
+    shown = set().union(*map(watched, json.loads(body)["widgets"]))
+    # No answer was a 503.
+    assert shown - {name for name, _ in emitted} == {"UnavailableAnswers"}
+    assert len(shown) == 10
+
+
+def test_the_runbook_has_a_section_for_each_alarm(stack):
+    resources = stack.client("cloudformation").describe_stack_resources(StackName="midihook")["StackResources"]
+    alarms = {resource["LogicalResourceId"] for resource in resources if resource["ResourceType"] == "AWS::CloudWatch::Alarm"}
+    runbook, readme = ((ROOT / path).read_text() for path in ("docs/runbook.md", "README.md"))
+    assert alarms and alarms == {line.removeprefix("## ") for line in runbook.splitlines() if line.startswith("## ") and line.endswith("Alarm")}
+    assert all(f"| {alarm} |" in readme for alarm in alarms)
 
 
 def test_the_bucket_is_encrypted_versioned_private_and_tls_only(stack):
