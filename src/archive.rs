@@ -27,8 +27,8 @@ use crate::{
 /// The prefix of archived bodies.
 pub const RAW: &str = "raw/";
 
-/// The largest object that is read, in bytes: no callback is as large, and the renderer's memory
-/// must hold it several times.
+/// The largest object that is read, in bytes: no callback is as large. Notes take three times their bytes
+/// of the renderer's memory; a body made to be large (`[0,0,…]`) takes forty times.
 pub const MAX_OBJECT_BYTES: u64 = 32 * 1024 * 1024;
 
 const RECEIVED_AT: &str = "received-at";

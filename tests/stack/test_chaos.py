@@ -1,6 +1,7 @@
 """The deployed template, while its functions' processes are killed: nothing that was answered 200 is lost.
 
-CHAOS_DEPLOYED says how many schedules there are, CHAOS_SEED from which seed on; a failure names its seed.
+CHAOS_DEPLOYED says how many schedules there are, CHAOS_SEED from which seed on. A failure names its task, and so its seed: what is
+sent is then the same again, the moments of the kills are not.
 """
 
 import concurrent.futures

@@ -1,4 +1,4 @@
-//! Any bytes: the reader answers, and what it calls a song can be sent as text again.
+//! Any bytes: the reader answers, within the bounds it promises, and calls nothing broken that is JSON.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
