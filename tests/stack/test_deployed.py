@@ -310,3 +310,17 @@ def test_logs_and_metrics_tell_what_happened_to_a_task(stack, task_id):
     for line in (line for line in logged if "_aws" not in line):
         assert line["level"] == "INFO" and line["taskId"] == task_id
         assert line["spans"][0]["requestId"]
+
+
+def test_a_signed_callback_that_is_refused_is_named_in_the_log_and_a_strangers_is_not(stack, task_id):
+    cut_off = song(task_id)[:-3]
+    assert stack.post(cut_off, task_id).status_code == 400
+    assert stack.post(cut_off, task_id, key="wrong").status_code == 401
+
+    def refused():
+        lines = [json.loads(line) for line in stack.logs() if '"refused"' in line]
+        return [line for line in lines if line.get("taskId") == task_id]
+
+    [line] = wait_for("the log", refused)
+    assert (line["level"], line["reason"]) == ("WARN", "Malformed") and line["error"].startswith("the body is not JSON (line 1")
+    assert line["spans"][0]["requestId"]
