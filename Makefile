@@ -57,7 +57,7 @@ fuzz: $(VENV)/.ready ## Fuzz each reader of a stranger's bytes for FUZZ_SECONDS 
 	    echo "==> Fuzzing $$target for $${FUZZ_SECONDS:-60} s"; \
 	    RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz $$target tests/fuzz/corpus/$$target events -- \
 	        -max_total_time=$${FUZZ_SECONDS:-60} -timeout=20 -dict=tests/fuzz/json.dict || exit 1; \
-	    RUSTC_BOOTSTRAP=1 cargo fuzz cmin --fuzz-dir tests/fuzz $$target >/dev/null 2>&1 || exit 1; \
+	    RUSTC_BOOTSTRAP=1 cargo fuzz cmin --fuzz-dir tests/fuzz $$target >tests/fuzz/cmin.log 2>&1 || { cat tests/fuzz/cmin.log; exit 1; }; \
 	done
 
 lint: $(VENV)/.ready ## Formatting, clippy, docs, the template, the dependency tree

@@ -32,6 +32,12 @@ fn main() {
             "ids without end",
             format!(r#"{{{}"taskId":"a"}}"#, filled(r#""taskId":"\n","#)),
         ),
+        (
+            "one string of escapes",
+            format!(r#"{{"x":"{}","taskId":"a"}}"#, filled(r"\n")),
+        ),
+        ("empty strings", format!(r#"{{"x":{}"taskId":"a"}}"#, filled(r#""""#))),
+        ("an id of digits", format!(r#"{{"taskId":{}}}"#, filled("1"))),
         ("one id", format!(r#"{{"taskId":"{}"}}"#, filled("x"))),
     ];
     for (name, body) in &bodies {

@@ -3,7 +3,8 @@
 //! Both promises are kept by conditional writes. A body is put only if its key is free, so that a
 //! body once stored is never touched again. A result is put only over the very object that was
 //! seen, so that two renderers at once cannot undo each other: its ETag tells, for no two bodies give
-//! the same bytes ([`crate::midi::smf`]).
+//! the same bytes ([`crate::midi::smf`]). Two keys that hold one body, as only a person makes them, are
+//! the same song.
 
 use std::{
     ops::RangeBounds,
@@ -27,8 +28,7 @@ use crate::{
 /// The prefix of archived bodies.
 pub const RAW: &str = "raw/";
 
-/// The largest object that is read, in bytes: no callback is as large. Notes take three times their bytes
-/// of the renderer's memory; a body made to be large (`[0,0,…]`) takes forty times.
+/// The largest object that is read, in bytes: no callback is as large.
 pub const MAX_OBJECT_BYTES: u64 = 32 * 1024 * 1024;
 
 const RECEIVED_AT: &str = "received-at";

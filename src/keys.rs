@@ -15,7 +15,7 @@ use std::{
 
 use aws_sdk_secretsmanager::{Client, error::SdkError};
 use thiserror::Error;
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::Instant};
 
 use crate::{aws, provider::signature::Key};
 
@@ -108,6 +108,7 @@ impl KeyRing {
                 reason: "it failed a moment ago".to_owned(),
             });
         }
+        let began = Instant::now();
         match self.read().await {
             Ok(keys) => {
                 *memory = Memory {
@@ -119,7 +120,7 @@ impl KeyRing {
                 Ok(())
             }
             Err(error) => {
-                memory.failed_at = Some(now);
+                memory.failed_at = Some(now + began.elapsed());
                 Err(error)
             }
         }

@@ -1,6 +1,7 @@
 """HTTP servers that stand in for a service."""
 
 import http.server
+import sys
 import threading
 
 
@@ -41,11 +42,14 @@ class Server(http.server.ThreadingHTTPServer):
             def log_message(self, *_):
                 pass
 
+        self.errors = []
         super().__init__(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def handle_error(self, *_):
-        pass  # the other side gave up
+        # That the other side gave up is no error of ours.
+        if not isinstance(error := sys.exc_info()[1], OSError):
+            self.errors.append(error)
 
     @property
     def address(self):

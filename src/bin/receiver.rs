@@ -16,7 +16,7 @@ use midihook::{
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init();
-    let settings = ReceiverSettings::read(environment)?;
+    let settings = ReceiverSettings::read(environment).inspect_err(|error| tracing::error!(%error, "cannot start"))?;
     let config = aws::config(aws::RECEIVER).await;
     let receiver = Receiver {
         keys: KeyRing::new(aws_sdk_secretsmanager::Client::new(&config), settings.key_secret_id),

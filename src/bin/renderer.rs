@@ -16,7 +16,7 @@ use midihook::{
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init();
-    let settings = RendererSettings::read(environment)?;
+    let settings = RendererSettings::read(environment).inspect_err(|error| tracing::error!(%error, "cannot start"))?;
     let config = aws::config(aws::RENDERER).await;
     let renderer = &Renderer {
         archive: Archive::new(aws::s3(&config), settings.bucket),

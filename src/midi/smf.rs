@@ -34,7 +34,7 @@ pub struct File {
     pub resolved: Vec<Resolved>,
 }
 
-/// Writes the score as planned. The same score and plan give the same bytes.
+/// Writes the score as planned. The same arguments give the same bytes.
 ///
 /// `title` becomes the name of the conductor track, which is the name of the sequence; `body` is the
 /// SHA-256 of the body that the score was read from.

@@ -13,7 +13,7 @@ use crate::TaskId;
 
 /// As often a body may name its task. There are four places for an id; a body that repeats them without
 /// end is made to be expensive, and has no id.
-const MAX_IDS: usize = 16;
+const MAX_IDS: usize = 8;
 
 /// The most bytes of an id that is fit to be a key: each of its characters may be an escape of six.
 const MAX_ESCAPED_ID: usize = 6 * TaskId::MAX_LENGTH;
@@ -25,7 +25,7 @@ const MAX_ID: usize = 16 * 1024;
 ///
 /// Looks where the provider's pages put one: `data.taskId`, `data.task_id`, `taskId` and
 /// `task_id`. Null and empty ids count as absent. More than one id means that the body contradicts
-/// itself. None is returned of a body that names its task more than 16 times. Of a body that is not JSON,
+/// itself. None is returned of a body that names its task more than 8 times. Of a body that is not JSON,
 /// what looks like its ids.
 ///
 /// ```
@@ -129,7 +129,7 @@ fn says(mut text: &[u8], name: &str) -> bool {
     for letter in name.bytes() {
         text = match text {
             [b'\\', b'u', b'0', b'0', high, low, rest @ ..]
-                if hex(*high) == Some(letter >> 4) && hex(*low) == Some(letter & 15) =>
+                if hex_value(*high) == Some(letter >> 4) && hex_value(*low) == Some(letter & 15) =>
             {
                 rest
             }
@@ -140,7 +140,7 @@ fn says(mut text: &[u8], name: &str) -> bool {
     text.is_empty()
 }
 
-fn hex(digit: u8) -> Option<u8> {
+fn hex_value(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|value| value.try_into().ok())
 }
 
@@ -151,14 +151,13 @@ fn decoded(text: &[u8]) -> Cow<'_, str> {
     if text.len() > MAX_ID {
         return NOBODY;
     }
-    if text.len() > MAX_ESCAPED_ID {
-        return std::str::from_utf8(text).map_or(NOBODY, Cow::Borrowed);
+    if text.contains(&b'\\') && text.len() <= MAX_ESCAPED_ID {
+        let quoted = [b"\"", text, b"\""].concat();
+        if let Ok(id) = serde_json::from_slice(&quoted) {
+            return Cow::Owned(id);
+        }
     }
-    if !text.contains(&b'\\') {
-        return String::from_utf8_lossy(text);
-    }
-    let quoted = [b"\"", text, b"\""].concat();
-    serde_json::from_slice(&quoted).map_or_else(|_| String::from_utf8_lossy(text), Cow::Owned)
+    std::str::from_utf8(text).map_or(NOBODY, Cow::Borrowed)
 }
 
 enum Token<'a> {

@@ -174,8 +174,8 @@ def test_alarms_and_dashboard_watch_what_is_emitted(stack, task_id):
     body = cloudwatch.get_dashboard(DashboardName="midihook-us-east-1")["DashboardBody"]
     assert "${" not in body
     shown = set().union(*map(watched, json.loads(body)["widgets"]))
-    # No answer was a 503.
-    assert shown - {name for name, _ in emitted} == {"UnavailableAnswers"}
+    # Unless an answer was a 503.
+    assert shown - {name for name, _ in emitted} <= {"UnavailableAnswers"}
     assert len(shown) == 10
 
 
@@ -314,8 +314,8 @@ def test_logs_and_metrics_tell_what_happened_to_a_task(stack, task_id):
 
 def test_a_signed_callback_that_is_refused_is_named_in_the_log_and_a_strangers_is_not(stack, task_id):
     cut_off = song(task_id)[:-3]
-    assert stack.post(cut_off, task_id).status_code == 400
     assert stack.post(cut_off, task_id, key="wrong").status_code == 401
+    assert stack.post(cut_off, task_id).status_code == 400
 
     def refused():
         lines = [json.loads(line) for line in stack.logs() if '"refused"' in line]

@@ -31,7 +31,7 @@ enum Command {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  a file or the network failed, or the server could not take the callback now: try again
+  1  a file, the network or AWS failed: try again, once what it names is mended
   2  the command line is wrong
   3  the input, or the server's answer to it, says no: trying again does not help";
 

@@ -4,6 +4,7 @@ use std::{future::Future, time::Duration};
 
 use anyhow::Context as _;
 use aws_config::SdkConfig;
+use clap::builder::NonEmptyStringValueParser;
 use indicatif::{ProgressBar, ProgressStyle};
 use midihook::{
     aws::{self, Patience},
@@ -29,7 +30,20 @@ pub(crate) use help;
 /// Runs a command that waits for AWS.
 pub fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("cannot start")?.block_on(command)
+    let outcome = runtime.context("cannot start")?.block_on(command);
+    outcome.map_err(|error| {
+        // The SDK's own words are of cargo features.
+        if format!("{error:#}").contains("credentials") {
+            error.context("there are no AWS credentials that can be read here; --help says how those of SSO can")
+        } else {
+            error
+        }
+    })
+}
+
+/// For the name of a resource: an empty one would be AWS's to refuse, in words that help nobody.
+pub fn name() -> NonEmptyStringValueParser {
+    NonEmptyStringValueParser::new()
 }
 
 /// The configuration from the environment.

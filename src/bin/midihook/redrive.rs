@@ -22,13 +22,13 @@ pub struct Args {
     #[arg(long, conflicts_with = "dry_run")]
     discard: bool,
     /// The stack's bucket
-    #[arg(long, env = "MIDIHOOK_BUCKET")]
+    #[arg(long, env = "MIDIHOOK_BUCKET", value_parser = operate::name())]
     bucket: String,
     /// The stack's dead-letter queue
-    #[arg(long, value_name = "URL", env = "MIDIHOOK_DEAD_LETTER_QUEUE_URL")]
+    #[arg(long, value_name = "URL", env = "MIDIHOOK_DEAD_LETTER_QUEUE_URL", value_parser = operate::name())]
     dead_letter_queue_url: String,
     /// The stack's render queue
-    #[arg(long, value_name = "URL", env = "MIDIHOOK_RENDER_QUEUE_URL")]
+    #[arg(long, value_name = "URL", env = "MIDIHOOK_RENDER_QUEUE_URL", value_parser = operate::name())]
     render_queue_url: String,
 }
 
@@ -64,6 +64,12 @@ struct Run {
 }
 
 pub async fn run(args: &Args) -> anyhow::Result<()> {
+    if args.dead_letter_queue_url == args.render_queue_url {
+        return Err(Refused(
+            "the dead-letter queue and the render queue are one: its jobs would go round for ever".to_owned(),
+        )
+        .into());
+    }
     let config = operate::config().await;
     let dead = operate::queue(&config, &args.dead_letter_queue_url);
     let render = operate::queue(&config, &args.render_queue_url);
@@ -82,7 +88,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         discarded,
         held,
     } = run;
-    outcome.with_context(|| format!("jobs moved before that: {moved}; run this again"))?;
+    outcome.with_context(|| format!("stopped after {moved} jobs were moved; to run this again does no harm"))?;
     if args.dry_run {
         eprintln!("messages in the dead-letter queue: {}; none was moved", held.len());
     } else {
@@ -92,8 +98,8 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     if !all {
         let minutes = HIDDEN.as_secs() / 60;
         eprintln!(
-            "SQS counted {counted} messages and gave {seen}. Somebody else is reading the others, or a run that was \
-             interrupted was: they come back within {minutes} minutes"
+            "SQS counted {counted} messages and gave {seen}. Its count may be a minute old; or somebody else has the others, \
+             or a run that was interrupted: those come back within {minutes} minutes"
         );
     }
     match (args.dry_run, held.is_empty()) {

@@ -36,10 +36,10 @@ pub struct Args {
     #[arg(long)]
     dry_run: bool,
     /// The stack's bucket
-    #[arg(long, env = "MIDIHOOK_BUCKET")]
+    #[arg(long, env = "MIDIHOOK_BUCKET", value_parser = operate::name())]
     bucket: String,
     /// The stack's render queue
-    #[arg(long, value_name = "URL", env = "MIDIHOOK_RENDER_QUEUE_URL")]
+    #[arg(long, value_name = "URL", env = "MIDIHOOK_RENDER_QUEUE_URL", value_parser = operate::name())]
     render_queue_url: String,
 }
 
@@ -87,11 +87,18 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
             .until
             .map_or_else(|| SystemTime::now() + Duration::from_secs(86_400), |When(until)| until);
 
+    if when.is_empty() {
+        return Err(Refused("--since is not before --until".to_owned()).into());
+    }
     let mut bodies = Vec::new();
     if args.tasks.is_empty() {
         let bar = operate::counter(format!("looking through s3://{}/raw/:", args.bucket));
         bodies = archive.bodies(None, when, |listed| bar.set_position(listed)).await?;
         bar.finish_and_clear();
+        if bodies.is_empty() {
+            eprintln!("no callback was archived in that time");
+            return Ok(());
+        }
     } else {
         for task in &args.tasks {
             let found = archive.bodies(Some(task), when.clone(), |_| {}).await?;

@@ -74,7 +74,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             Ok(())
         }
         401 => Err(Refused(format!(
-            "{status}: {answer}\nThe key is not the one that was deployed, or this machine's clock is off."
+            "{status}: {answer}\nThe key is not one of the two in force, or this machine's clock is off."
         ))
         .into()),
         400..500 => Err(Refused(format!("{status}: {answer}")).into()),

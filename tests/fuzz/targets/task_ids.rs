@@ -34,7 +34,7 @@ impl<'de> Deserialize<'de> for Members {
 }
 
 /// As often a body may name its task.
-const MAX_IDS: usize = 16;
+const MAX_IDS: usize = 8;
 
 /// How often a body names its task, and its ids, by the book; `None` of one that is no JSON object, or has
 /// numbers for ids that are not whole.
