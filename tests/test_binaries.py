@@ -1,5 +1,6 @@
 """What is deployed runs where it is deployed."""
 
+import json
 import re
 import subprocess
 
@@ -17,3 +18,12 @@ def test_no_newer_glibc_is_needed(function):
     versions = subprocess.run(["readelf", "--version-info", bootstrap], capture_output=True, text=True, check=True).stdout
     needed = {tuple(map(int, version.split("."))) for version in re.findall(r"GLIBC_([0-9.]+)", versions)}
     assert needed and max(needed) <= NEWEST_GLIBC
+
+
+@pytest.mark.parametrize("function", ["ReceiverFunction", "RendererFunction"])
+def test_a_function_without_its_settings_says_which_it_misses(function):
+    bootstrap = ROOT / ".aws-sam" / "build" / function / "bootstrap"
+    done = subprocess.run([bootstrap], env={}, capture_output=True, text=True, timeout=10)
+    line = json.loads(done.stdout)
+    assert done.returncode == 1 and (line["level"], line["message"]) == ("ERROR", "cannot start")
+    assert "is not set: deploy with template.yaml" in line["error"]
