@@ -179,7 +179,10 @@ struct Tokens<'a> {
 impl<'a> Tokens<'a> {
     fn next(&mut self) -> Option<Token<'a>> {
         let rest = self.body.get(self.at..)?;
-        let start = self.at + rest.iter().position(|byte| !b" \t\n\r:".contains(byte))?;
+        let start = self.at
+            + rest
+                .iter()
+                .position(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b':'))?;
         self.at = start + 1;
         Some(match self.body[start] {
             bracket @ (b'{' | b'[') => Token::Open(bracket),
@@ -188,7 +191,12 @@ impl<'a> Tokens<'a> {
             b'"' => Token::Text(self.text()),
             _ => {
                 let rest = &self.body[start..];
-                let end = rest.iter().position(|byte| b" \t\n\r:,{}[]\"".contains(byte));
+                let end = rest.iter().position(|byte| {
+                    matches!(
+                        byte,
+                        b' ' | b'\t' | b'\n' | b'\r' | b':' | b',' | b'{' | b'}' | b'[' | b']' | b'"'
+                    )
+                });
                 self.at = start + end.unwrap_or(rest.len());
                 Token::Other(&self.body[start..self.at])
             }
@@ -199,7 +207,9 @@ impl<'a> Tokens<'a> {
     fn next_bracket(&mut self) -> Option<Token<'a>> {
         loop {
             let rest = self.body.get(self.at..)?;
-            self.at += 1 + rest.iter().position(|byte| b"{[]}\"".contains(byte))?;
+            self.at += 1 + rest
+                .iter()
+                .position(|byte| matches!(byte, b'{' | b'[' | b']' | b'}' | b'"'))?;
             match self.body[self.at - 1] {
                 b'"' => drop(self.text()),
                 bracket @ (b'{' | b'[') => return Some(Token::Open(bracket)),
