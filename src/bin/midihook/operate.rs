@@ -17,11 +17,12 @@ macro_rules! help {
         concat!(
             "Examples:\n",
             $examples,
-            "\n\nThe stack's output CommandLine is a line for your shell that sets the names of its resources:\n",
-            "  aws cloudformation describe-stacks --stack-name midihook --output text \\\n",
-            "    --query \"Stacks[0].Outputs[?OutputKey=='CommandLine'].OutputValue\"\n",
+            "\n\nThe names of the stack's resources, for your shell:\n",
+            "  eval \"$(aws cloudformation describe-stacks --stack-name midihook --output text \\\n",
+            "    --query \"Stacks[0].Outputs[?OutputKey=='CommandLine'].OutputValue\")\"\n",
             "Credentials are read as the AWS command line reads them, but not from SSO, a login or a process. For those, first:\n",
-            "  eval \"$(aws configure export-credentials --format env)\""
+            "  eval \"$(aws configure export-credentials --format env)\"\n",
+            "Exit codes: as midihook --help lists them."
         )
     };
 }
