@@ -223,7 +223,7 @@ fn send_signs_and_posts_the_file_byte_for_byte() {
 #[test]
 fn sends_exit_code_tells_no_from_not_now() {
     for (status, code, words) in [
-        ("401 Unauthorized", 3, "The key is not the one"),
+        ("401 Unauthorized", 3, "The key is not one of the two in force"),
         ("400 Bad Request", 3, "400"),
         ("503 Service Unavailable", 1, "try again"),
     ] {
@@ -251,4 +251,44 @@ fn sends_exit_code_tells_no_from_not_now() {
         Some(3),
         "no task id to sign"
     );
+}
+
+#[test]
+fn a_command_on_a_stack_says_what_it_misses_before_it_does_anything() {
+    let said = |arguments: &[&str], environment: &[(&str, &str)]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_midihook"))
+            .args(arguments)
+            .env_clear()
+            .envs([("AWS_EC2_METADATA_DISABLED", "true"), ("AWS_REGION", "us-east-1")])
+            .envs([
+                ("MIDIHOOK_BUCKET", "bucket"),
+                ("MIDIHOOK_RENDER_QUEUE_URL", "http://127.0.0.1:1/render"),
+            ])
+            .envs(environment.iter().copied())
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let one_queue = ["redrive", "--dead-letter-queue-url", "http://127.0.0.1:1/render"];
+    for (arguments, environment, code, words) in [
+        (&["replay", "t"][..], &[("MIDIHOOK_BUCKET", "")][..], 2, "--bucket"),
+        (&["redrive"], &[], 2, "--dead-letter-queue-url"),
+        (&one_queue, &[], 3, "are one"),
+        (
+            &["replay", "--since", "1d", "--until", "2d"],
+            &[],
+            3,
+            "--since is not before --until",
+        ),
+        (
+            &["replay", "t"],
+            &[],
+            1,
+            "no AWS credentials that can be read here; --help says",
+        ),
+    ] {
+        let (got, err) = said(arguments, environment);
+        assert_eq!(got, Some(code), "{err}");
+        assert!(err.contains(words), "{err}");
+    }
 }
