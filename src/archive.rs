@@ -116,9 +116,7 @@ impl Rank {
             source_key: source_key.to_owned(),
         }
     }
-}
 
-impl Rank {
     /// Whether a result of this rank stays where one of `new` is to be published. A newer release may judge
     /// the same body otherwise, as long as no file is left that its document does not know.
     fn stands_before(&self, new: &Self) -> bool {

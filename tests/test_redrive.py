@@ -40,7 +40,8 @@ class Sqs:
 
     def redrive(self, program, *arguments):
         """Runs the command; its exit code (negative if it was killed) and what it said."""
-        self.command = subprocess.Popen([program, "redrive", *arguments], env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        with self.lock:  # a fault that kills must know whom
+            self.command = subprocess.Popen([program, "redrive", *arguments], env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         output, errors = self.command.communicate(timeout=60)
         assert self.server.errors == []
         return self.command.returncode, output.decode(), errors.decode()

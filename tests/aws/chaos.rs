@@ -17,7 +17,7 @@ use std::{
 use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use midihook::{
     TaskId,
-    archive::{Archive, Rank, raw_key, task_of_raw_key},
+    archive::{Archive, Rank, raw_key, since_epoch, task_of_raw_key},
     aws,
     jobs::{self, Queue},
     keys::{FORCED_REREAD_AFTER, KeyRing},
@@ -385,7 +385,7 @@ impl World {
             (process, receiver)
         });
         let clock = SystemTime::UNIX_EPOCH + Duration::from_secs(EPOCH) + self.began.elapsed();
-        let now = EPOCH + self.began.elapsed().as_secs();
+        let now = since_epoch(clock).as_secs();
         // The provider signs with its newest key.
         let rotated = self.aws.state().keys["AWSCURRENT"] == NEW_KEY;
         let key = match (callback.genuine, rotated) {

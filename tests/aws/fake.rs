@@ -356,7 +356,6 @@ impl State {
                         .insert("last-modified", "Tue, 24 Nov 2026 00:00:00 GMT");
                     response
                 }
-                None if method == "HEAD" => response(404, Vec::new()),
                 None => call.error(404, "NoSuchKey"),
             },
             _ => panic!("the fake knows no {}", call.what),
