@@ -34,7 +34,7 @@ deploy: build ## Deploy to AWS; the first time asks for what it needs, and keeps
 
 build: $(VENV)/.ready ## Build the Lambdas in release mode, for SAM
 	@echo "==> Building the Lambdas for $(ARCH) (the first time takes some minutes)"
-	cargo lambda build --locked --release --target $(TARGET).$(GLIBC) $(LAMBDAS:%=--bin %)
+	cargo lambda build --locked --release --target $(TARGET).$(GLIBC) --package midihook $(LAMBDAS:%=--bin %)
 	@echo "==> Packaging them for SAM"
 	@mkdir -p .aws-sam
 	@sam build --parameter-overrides Architecture=$(ARCH) >.aws-sam/build.log 2>&1 || { cat .aws-sam/build.log; exit 1; }
@@ -43,36 +43,36 @@ build: $(VENV)/.ready ## Build the Lambdas in release mode, for SAM
 .PHONY: test test-oracles chaos fuzz lint audit fmt
 
 test: lint build ## Everything: lint, unit, property, replayed-HTTP, doc and deployed-stack tests
-	cargo test --locked
+	cargo test --locked --workspace
 	python -m pytest tests --ignore tests/oracles
 
 test-oracles: $(VENV)/.ready ## Play the files with fluidsynth, read them with midicsv (Debian packages)
 	python -m pytest tests/oracles
 
 chaos: ## 10,000 schedules of faults in memory; CHAOS_SCHEDULES=…, CHAOS_SEED=…
-	CHAOS_SCHEDULES=$${CHAOS_SCHEDULES:-10000} cargo test --locked --profile chaos --test aws chaos::nothing -- --nocapture
+	CHAOS_SCHEDULES=$${CHAOS_SCHEDULES:-10000} cargo test --locked --profile chaos --package midihook --test aws chaos::nothing -- --nocapture
 
 fuzz: $(VENV)/.ready ## Fuzz each reader of a stranger's bytes for FUZZ_SECONDS (60); needs a C++ compiler
-	@for target in task_ids signature callback render; do mkdir -p tests/fuzz/corpus/$$target; \
+	@for target in task_ids signature callback render; do mkdir -p crates/suno-midi/fuzz/corpus/$$target; \
 	    echo "==> Fuzzing $$target for $${FUZZ_SECONDS:-60} s"; \
-	    RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz $$target tests/fuzz/corpus/$$target events -- \
-	        -max_total_time=$${FUZZ_SECONDS:-60} -timeout=20 -dict=tests/fuzz/json.dict || exit 1; \
-	    RUSTC_BOOTSTRAP=1 cargo fuzz cmin --fuzz-dir tests/fuzz $$target >tests/fuzz/cmin.log 2>&1 || { cat tests/fuzz/cmin.log; exit 1; }; \
+	    RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir crates/suno-midi/fuzz $$target crates/suno-midi/fuzz/corpus/$$target events -- \
+	        -max_total_time=$${FUZZ_SECONDS:-60} -timeout=20 -dict=crates/suno-midi/fuzz/json.dict || exit 1; \
+	    RUSTC_BOOTSTRAP=1 cargo fuzz cmin --fuzz-dir crates/suno-midi/fuzz $$target >crates/suno-midi/fuzz/cmin.log 2>&1 || { cat crates/suno-midi/fuzz/cmin.log; exit 1; }; \
 	done
 
 lint: $(VENV)/.ready ## Formatting, clippy, docs, the template, the dependency tree
-	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 	sam validate --lint
 	cargo deny --locked check licenses bans sources
 
 audit: $(VENV)/.ready ## Known weaknesses of the dependencies; fetches the advisory database
 	cargo deny --locked check advisories
-	cargo deny --locked --manifest-path tests/fuzz/Cargo.toml check advisories
+	cargo deny --locked --manifest-path crates/suno-midi/fuzz/Cargo.toml check advisories
 
 fmt: ## Format the sources
-	cargo fmt
+	cargo fmt --all
 
 ##@ Other
 .PHONY: clean help
@@ -94,5 +94,5 @@ $(VENV)/.ready: $(REQUIREMENTS)
 build-ReceiverFunction: package-receiver
 build-RendererFunction: package-renderer
 package-%:
-	cargo lambda build --locked --quiet --release --target $(TARGET).$(GLIBC) --bin $*
+	cargo lambda build --locked --quiet --release --target $(TARGET).$(GLIBC) --package midihook --bin $*
 	cp target/lambda/$*/bootstrap "$(ARTIFACTS_DIR)/"

@@ -3,7 +3,7 @@
 //! Both promises are kept by conditional writes. A body is put only if its key is free, so that a
 //! body once stored is never touched again. A result is put only over the very object that was
 //! seen, so that two renderers at once cannot undo each other: its ETag tells, for no two bodies give
-//! the same bytes ([`crate::midi::smf`]). Two keys that hold one body, as only a person makes them, are
+//! the same bytes ([`suno_midi::midi::smf`]). Two keys that hold one body, as only a person makes them, are
 //! the same song.
 
 use std::{
@@ -20,10 +20,12 @@ use aws_sdk_s3::{
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::{
-    TaskId, aws,
+use suno_midi::{
+    TaskId,
     rendering::{State, hex},
 };
+
+use crate::aws;
 
 /// The prefix of archived bodies.
 pub const RAW: &str = "raw/";

@@ -16,7 +16,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::{TaskId, archive, aws};
+use suno_midi::TaskId;
+
+use crate::{archive, aws};
 
 /// The version of the job's form.
 const VERSION: u32 = 1;

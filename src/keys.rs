@@ -17,7 +17,9 @@ use aws_sdk_secretsmanager::{Client, error::SdkError};
 use thiserror::Error;
 use tokio::{sync::Mutex, time::Instant};
 
-use crate::{aws, provider::signature::Key};
+use suno_midi::provider::signature::Key;
+
+use crate::aws;
 
 /// How long keys are used before they are read again.
 pub const REREAD_AFTER: Duration = Duration::from_secs(300);

@@ -17,11 +17,7 @@
 //! # The house
 //!
 //! Arrows run one way. The pure rooms know no AWS type and no clock:
-//! - [`provider`] — what the provider sends and how it signs it
-//! - [`score`] — notes as sent → notes that can be played
-//! - [`midi`] — a score → the bytes of a file
-//! - [`piano_roll`] — a score → a picture of it
-//! - [`rendering`] — an archived body → the result document and the files
+//! `suno-midi`.
 //!
 //! At the edges, small structs over the SDK's clients:
 //! - [`archive`] — S3, by conditional writes
@@ -36,16 +32,13 @@
 pub mod archive;
 pub mod aws;
 pub mod jobs;
+#[cfg(feature = "functions")]
 pub mod keys;
-pub mod midi;
-pub mod piano_roll;
-pub mod provider;
+#[cfg(feature = "functions")]
 pub mod receiver;
+#[cfg(feature = "functions")]
 pub mod renderer;
-pub mod rendering;
-pub mod score;
+#[cfg(feature = "functions")]
 pub mod settings;
-mod task;
+#[cfg(feature = "functions")]
 pub mod telemetry;
-
-pub use task::{TaskId, UnfitTaskId};

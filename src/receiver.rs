@@ -20,16 +20,18 @@ use thiserror::Error;
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    TaskId, UnfitTaskId,
     archive::{self, Archive, ArchiveError, Stored, since_epoch},
     jobs::{Job, Queue, QueueError},
     keys::{KeyRing, KeysUnavailable},
+    telemetry::{self, Unit},
+};
+use suno_midi::{
+    TaskId, UnfitTaskId,
     provider::{
         self, NotJson,
         signature::{Claim, Key, Rejection, SIGNATURE_HEADER, TIMESTAMP_HEADER},
         task_ids::find_task_ids,
     },
-    telemetry::{self, Unit},
 };
 
 /// The longest answer, in seconds: the provider gives up after 15, and a cold start comes on top.

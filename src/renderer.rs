@@ -10,9 +10,11 @@ use tracing::Instrument as _;
 use crate::{
     archive::{Archive, ArchiveError, Loaded, MAX_OBJECT_BYTES, Published, Rank, since_epoch},
     jobs::{self, Job, Queue, QueueError},
+    telemetry::{self, Unit},
+};
+use suno_midi::{
     midi::tempo::TempoChoice,
     rendering::{SongSummary, Source, State, render, unread},
-    telemetry::{self, Unit},
 };
 
 /// The renderer, with all it needs.

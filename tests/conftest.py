@@ -11,7 +11,7 @@ from tests.stack.local import ROOT, LocalStack
 @pytest.fixture(scope="session")
 def midihook():
     """Runs the command line: midihook("render", …, input=bytes)."""
-    subprocess.run(["cargo", "build", "--quiet", "--bin", "midihook"], cwd=ROOT, check=True)
+    subprocess.run(["cargo", "build", "--quiet", "--package", "midihook-cli"], cwd=ROOT, check=True)
     program = ROOT / "target" / "debug" / "midihook"
 
     def run(*arguments, **options):

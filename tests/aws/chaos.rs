@@ -16,18 +16,20 @@ use std::{
 
 use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use midihook::{
-    TaskId,
     archive::{Archive, Rank, raw_key, since_epoch, task_of_raw_key},
     aws,
     jobs::{self, Queue},
     keys::{FORCED_REREAD_AFTER, KeyRing},
-    midi::tempo::TempoChoice,
-    provider::signature::Key,
     receiver::{DEADLINE, Receiver},
     renderer::Renderer,
-    rendering::{self, Source, State},
 };
 use serde_json::json;
+use suno_midi::{
+    TaskId,
+    midi::tempo::TempoChoice,
+    provider::signature::Key,
+    rendering::{self, Source, State},
+};
 use tokio::{
     task::LocalSet,
     time::{Instant, sleep, timeout},

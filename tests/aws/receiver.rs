@@ -8,10 +8,10 @@ use midihook::{
     aws,
     jobs::Queue,
     keys::{ASK_AGAIN_AFTER, KeyRing, REREAD_AFTER},
-    provider::signature::Key,
     receiver::{MAX_BODY_BYTES, Receiver, without_url},
 };
 use serde_json::{Value, json};
+use suno_midi::provider::signature::Key;
 
 use crate::fake::{Aws, BUCKET, Fault, QUEUE_URL};
 

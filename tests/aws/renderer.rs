@@ -7,11 +7,10 @@ use midihook::{
     archive::{Archive, MAX_OBJECT_BYTES, Rank, raw_key},
     aws,
     jobs::{Job, Queue},
-    midi::tempo::TempoChoice,
     renderer::Renderer,
-    rendering::State,
 };
 use serde_json::{Value, json};
+use suno_midi::{midi::tempo::TempoChoice, rendering::State};
 
 use crate::fake::{Aws, BUCKET, Fault};
 

@@ -29,7 +29,7 @@ const MAX_ID: usize = 16 * 1024;
 /// what looks like its ids.
 ///
 /// ```
-/// use midihook::provider::task_ids::find_task_ids;
+/// use suno_midi::provider::task_ids::find_task_ids;
 ///
 /// let ids = find_task_ids(br#"{"code": 200, "data": {"taskId": "5c79", "instruments": []}}"#);
 /// assert_eq!(ids, ["5c79"]);

@@ -5,8 +5,8 @@
 
 use std::{fmt::Write as _, fs, path::Path};
 
-use midihook::{midi::tempo::TempoChoice, rendering::render};
 use midly::{MetaMessage, MidiMessage, Smf, TrackEventKind};
+use suno_midi::{midi::tempo::TempoChoice, rendering::render};
 
 /// A file in words: ticks, and channels as musicians count them.
 fn dump(midi: &[u8]) -> String {
@@ -52,7 +52,7 @@ fn dump(midi: &[u8]) -> String {
 #[test]
 fn files_are_as_they_were_found_good() {
     let mut seen = 0;
-    for entry in fs::read_dir("tests/golden").unwrap() {
+    for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_none_or(|extension| extension != "json") {
             continue;

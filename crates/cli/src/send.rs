@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use midihook::provider::signature::{Key, SIGNATURE_HEADER, TIMESTAMP_HEADER};
+use suno_midi::provider::signature::{Key, SIGNATURE_HEADER, TIMESTAMP_HEADER};
 
 use crate::{Refused, input};
 

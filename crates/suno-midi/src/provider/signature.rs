@@ -45,7 +45,7 @@ impl Key {
     /// The signature of a task id and the text of a timestamp, as the provider would send it.
     ///
     /// ```
-    /// use midihook::provider::signature::Key;
+    /// use suno_midi::provider::signature::Key;
     ///
     /// let key = Key::new("secret").unwrap();
     /// assert_eq!(key.sign("abc123", "1700000000"), "Mp9xoGiB1TXNsdh3ZCkP1qFS5dnc7j11ljm0xy1j9UE=");

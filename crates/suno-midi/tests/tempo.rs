@@ -3,7 +3,7 @@
 //! `cargo test --test tempo -- --nocapture` prints the table of the README.
 #![allow(clippy::unwrap_used)]
 
-use midihook::{
+use suno_midi::{
     midi::beat::{self, Beat, MIN_CONFIDENCE},
     provider::callback::{Part, SentNote},
     score::Score,

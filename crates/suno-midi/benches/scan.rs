@@ -2,10 +2,10 @@
 
 use std::{hint::black_box, time::Instant};
 
-use midihook::provider::task_ids::find_task_ids;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use suno_midi::provider::task_ids::find_task_ids;
 
 const SIZE: usize = 5_900_000;
 

@@ -8,11 +8,11 @@ use std::{
 use anyhow::Context as _;
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use midihook::{
-    TaskId,
     archive::Archive,
     aws,
     jobs::{BATCH, Job},
 };
+use suno_midi::TaskId;
 
 use crate::{Refused, operate, output::print};
 

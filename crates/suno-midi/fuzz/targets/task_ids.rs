@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, fmt};
 
 use libfuzzer_sys::fuzz_target;
-use midihook::provider::task_ids::find_task_ids;
+use suno_midi::provider::task_ids::find_task_ids;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Value, value::RawValue};
 

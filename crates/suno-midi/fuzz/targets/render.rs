@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use libfuzzer_sys::fuzz_target;
-use midihook::{
+use suno_midi::{
     midi::tempo::TempoChoice,
     rendering::{State, render},
 };

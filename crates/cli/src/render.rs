@@ -6,8 +6,8 @@ use std::{
 };
 
 use anyhow::Context as _;
-use midihook::midi::tempo::TempoChoice;
-use midihook::rendering::{Document, SongSummary, State, render};
+use suno_midi::midi::tempo::TempoChoice;
+use suno_midi::rendering::{Document, SongSummary, State, render};
 
 use crate::{Refused, input, output::print};
 

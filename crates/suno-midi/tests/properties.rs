@@ -1,16 +1,16 @@
 //! Whatever is sent, there is a result; whatever is playable is in the file.
 #![allow(clippy::unwrap_used)]
 
-use midihook::{
+use midly::{MetaMessage, MidiMessage, Smf, TrackEventKind};
+use proptest::{collection::vec, prelude::*, test_runner::RngSeed};
+use serde_json::{Map, Value, json};
+use suno_midi::{
     TaskId,
     midi::tempo::TempoChoice,
     provider::{check_json, task_ids::find_task_ids},
     rendering::{Rendering, State, render},
     score::MAX_START_SECONDS,
 };
-use midly::{MetaMessage, MidiMessage, Smf, TrackEventKind};
-use proptest::{collection::vec, prelude::*, test_runner::RngSeed};
-use serde_json::{Map, Value, json};
 
 fn task() -> TaskId {
     "task".parse().unwrap()

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use midihook::{TaskId, provider::task_ids::find_task_ids};
+use suno_midi::{TaskId, provider::task_ids::find_task_ids};
 
 use crate::Refused;
 

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use midihook::{
+use suno_midi::{
     midi::channels::MAX_INSTRUMENTS,
     provider::callback::{self, Callback, Unreadable},
 };

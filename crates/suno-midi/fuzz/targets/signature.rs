@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use midihook::provider::signature::{Claim, Key};
+use suno_midi::provider::signature::{Claim, Key};
 
 const NOW: u64 = 1_795_478_400;
 const TOLERANCE: u64 = 300;

@@ -270,7 +270,7 @@ impl Document {
 /// Never fails: what cannot be rendered has a state that says so.
 ///
 /// ```
-/// use midihook::{midi::tempo::TempoChoice, rendering::{State, render}};
+/// use suno_midi::{midi::tempo::TempoChoice, rendering::{State, render}};
 ///
 /// let body = br#"{"code": 200, "data": {"instruments": [
 ///     {"name": "Drums", "notes": [{"pitch": 38, "start": 0.5, "end": "0.75", "velocity": 1}]}
@@ -278,7 +278,7 @@ impl Document {
 /// let rendering = render(&"5c79".parse()?, None, body, TempoChoice::Auto);
 /// assert_eq!(rendering.document.state, State::Rendered);
 /// assert!(rendering.midi.unwrap().starts_with(b"MThd"));
-/// # Ok::<(), midihook::UnfitTaskId>(())
+/// # Ok::<(), suno_midi::UnfitTaskId>(())
 /// ```
 pub fn render(task_id: &TaskId, source: Option<Source>, body: &[u8], tempo: TempoChoice) -> Rendering {
     let document = |state, warnings| Document::new(task_id, source, state, warnings);
@@ -368,7 +368,7 @@ impl SongSummary {
 }
 
 /// Bytes as hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

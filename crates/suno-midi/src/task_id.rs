@@ -11,7 +11,7 @@ use thiserror::Error;
 /// provider documents no alphabet; the ids seen are hex strings and UUIDs.
 ///
 /// ```
-/// use midihook::TaskId;
+/// use suno_midi::TaskId;
 ///
 /// assert!("5c79be8e".parse::<TaskId>().is_ok());
 /// assert!("../escape".parse::<TaskId>().is_err());

@@ -1,7 +1,7 @@
 //! What a stranger's request costs before it is believed: no memory that grows with the body.
 #![allow(clippy::unwrap_used)]
 
-use midihook::provider::task_ids::find_task_ids;
+use suno_midi::provider::task_ids::find_task_ids;
 
 #[global_allocator]
 static HEAP: dhat::Alloc = dhat::Alloc;

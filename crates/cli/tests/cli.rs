@@ -44,7 +44,12 @@ fn directory(test: &str) -> PathBuf {
 fn render_writes_the_song_and_says_what_is_in_it() {
     let song = directory("render").join("song.mid");
     let (code, out, err) = outcome(
-        &["render", "events/callback-success.json", "-o", song.to_str().unwrap()],
+        &[
+            "render",
+            "../../events/callback-success.json",
+            "-o",
+            song.to_str().unwrap(),
+        ],
         b"",
     );
     assert_eq!((code, err.as_str()), (Some(0), ""));
@@ -57,7 +62,7 @@ fn render_writes_the_song_and_says_what_is_in_it() {
 
 #[test]
 fn render_takes_a_record_info_answer_from_a_pipe_and_writes_to_one() {
-    let input = std::fs::read("events/record-info.json").unwrap();
+    let input = std::fs::read("../../events/record-info.json").unwrap();
     let output = midihook(&["render", "-", "-o", "-"], &input);
     assert_eq!(output.status.code(), Some(0));
     assert!(output.stdout.starts_with(b"MThd"));
@@ -66,7 +71,7 @@ fn render_takes_a_record_info_answer_from_a_pipe_and_writes_to_one() {
 #[test]
 fn render_names_the_file_after_the_task() {
     let directory = directory("names");
-    let sample = std::fs::canonicalize("events/callback-success.json").unwrap();
+    let sample = std::fs::canonicalize("../../events/callback-success.json").unwrap();
     let status = Command::new(env!("CARGO_BIN_EXE_midihook"))
         .arg("render")
         .arg(sample)
@@ -82,7 +87,7 @@ fn render_names_the_file_after_the_task() {
 fn render_says_why_there_is_no_song() {
     for (input, code, words) in [
         (
-            &include_bytes!("../events/callback-failure.json")[..],
+            &include_bytes!("../../../events/callback-failure.json")[..],
             3,
             "the provider reported a failure (code 500): Internal Error",
         ),
@@ -106,7 +111,7 @@ fn render_prints_the_result_document() {
     let (code, out, _) = outcome(
         &[
             "render",
-            "events/callback-success.json",
+            "../../events/callback-success.json",
             "--json",
             "-o",
             song.to_str().unwrap(),
@@ -115,7 +120,7 @@ fn render_prints_the_result_document() {
     );
     let document: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &document["state"]), (Some(0), &"rendered".into()));
-    let (code, out, _) = outcome(&["render", "events/callback-failure.json", "--json"], b"");
+    let (code, out, _) = outcome(&["render", "../../events/callback-failure.json", "--json"], b"");
     let document: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &document["failure"]["code"]), (Some(3), &500.into()));
 }
@@ -126,7 +131,7 @@ fn render_draws_the_song_and_takes_a_tempo() {
     let [song, picture] = ["song.mid", "song.svg"].map(|name| directory.join(name).to_str().unwrap().to_owned());
     let arguments = [
         "render",
-        "events/callback-success.json",
+        "../../events/callback-success.json",
         "-o",
         &song,
         "--svg",
@@ -141,7 +146,7 @@ fn render_draws_the_song_and_takes_a_tempo() {
         "{out}"
     );
     assert!(std::fs::read_to_string(picture).unwrap().starts_with("<svg"));
-    let (code, _, err) = outcome(&["render", "events/callback-success.json", "--bpm", "fast"], b"");
+    let (code, _, err) = outcome(&["render", "../../events/callback-success.json", "--bpm", "fast"], b"");
     assert_eq!(code, Some(2));
     assert!(
         err.contains("\"auto\", \"off\", or a number of beats per minute from 20 to 400"),
@@ -201,10 +206,13 @@ fn server(status: &'static str) -> (String, thread::JoinHandle<Asked>) {
 #[test]
 fn send_signs_and_posts_the_file_byte_for_byte() {
     let (url, asked) = server("200 OK");
-    let (code, out, err) = outcome(&["send", &url, "events/callback-success.json", "--key", "secret"], b"");
+    let (code, out, err) = outcome(
+        &["send", &url, "../../events/callback-success.json", "--key", "secret"],
+        b"",
+    );
     assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "200 OK  {}\n", ""));
     let (head, body) = asked.join().unwrap();
-    assert_eq!(body, std::fs::read("events/callback-success.json").unwrap());
+    assert_eq!(body, std::fs::read("../../events/callback-success.json").unwrap());
     let header = |name: &str| {
         head.iter()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
@@ -213,7 +221,7 @@ fn send_signs_and_posts_the_file_byte_for_byte() {
     };
     assert_eq!(head[0], "POST /callback HTTP/1.1");
     assert_eq!(header("content-type"), "application/json");
-    let key = midihook::provider::signature::Key::new("secret").unwrap();
+    let key = suno_midi::provider::signature::Key::new("secret").unwrap();
     assert_eq!(
         header("x-webhook-signature"),
         key.sign("5c79c0ffeebe8e", &header("x-webhook-timestamp"))
@@ -228,7 +236,10 @@ fn sends_exit_code_tells_no_from_not_now() {
         ("503 Service Unavailable", 1, "try again"),
     ] {
         let (url, asked) = server(status);
-        let (got, _, err) = outcome(&["send", &url, "events/callback-success.json", "--key", "secret"], b"");
+        let (got, _, err) = outcome(
+            &["send", &url, "../../events/callback-success.json", "--key", "secret"],
+            b"",
+        );
         assert_eq!(got, Some(code), "{err}");
         assert!(err.contains(words) && !err.contains("secret"), "{err}");
         asked.join().unwrap();
@@ -238,7 +249,7 @@ fn sends_exit_code_tells_no_from_not_now() {
         &[
             "send",
             &format!("http://{unused}/callback"),
-            "events/callback-success.json",
+            "../../events/callback-success.json",
             "--key",
             "k",
         ],

@@ -1,0 +1,11 @@
+//! Notes that KIE.ai's Suno API sends as JSON → Standard MIDI Files.
+#![cfg_attr(test, allow(clippy::panic))]
+
+pub mod midi;
+pub mod piano_roll;
+pub mod provider;
+pub mod rendering;
+pub mod score;
+mod task_id;
+
+pub use task_id::{TaskId, UnfitTaskId};
