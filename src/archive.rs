@@ -3,7 +3,7 @@
 //! Both promises are kept by conditional writes. A body is put only if its key is free, so that a
 //! body once stored is never touched again. A result is put only over the very object that was
 //! seen, so that two renderers at once cannot undo each other: its ETag tells, for no two bodies give
-//! the same bytes ([`suno_midi::midi::smf`]). Two keys that hold one body, as only a person makes them, are
+//! the same bytes ([`suno_midi::format::midi::smf`]). Two keys that hold one body, as only a person makes them, are
 //! the same song.
 
 use std::{
@@ -22,10 +22,10 @@ use thiserror::Error;
 
 use suno_midi::{
     TaskId,
-    rendering::{State, hex},
+    document::{State, hex},
 };
 
-use crate::aws;
+use crate::clients;
 
 /// The prefix of archived bodies.
 pub const RAW: &str = "raw/";
@@ -206,7 +206,7 @@ impl Archive {
             Err(SdkError::ServiceError(e)) if matches!(e.err(), GetObjectError::NoSuchKey(_)) => {
                 return Ok(Loaded::Gone);
             }
-            Err(e) => return Err(error("read", key, aws::reason(&e))),
+            Err(e) => return Err(error("read", key, clients::reason(&e))),
         };
         let bytes = object.content_length.and_then(|bytes| u64::try_from(bytes).ok());
         if let Some(bytes) = bytes.filter(|&bytes| bytes > MAX_OBJECT_BYTES) {
@@ -247,7 +247,7 @@ impl Archive {
         let mut pages = list.into_paginator().send();
         let (mut bodies, mut objects) = (Vec::new(), 0);
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|e| error("list", &prefix, aws::reason(&e)))?;
+            let page = page.map_err(|e| error("list", &prefix, clients::reason(&e)))?;
             objects += page.contents().len() as u64;
             listed(objects);
             for object in page.contents() {
@@ -319,7 +319,7 @@ impl Archive {
                 }))
             }
             Err(SdkError::ServiceError(e)) if e.err().is_not_found() => Ok(None),
-            Err(e) => Err(error("look at", key, aws::reason(&e))),
+            Err(e) => Err(error("look at", key, clients::reason(&e))),
         }
     }
 
@@ -356,8 +356,8 @@ async fn conditional(put: PutObjectFluentBuilder) -> Result<(), Conflict> {
         Ok(_) => Ok(()),
         Err(e) => Err(match e.raw_response().map(|response| response.status().as_u16()) {
             Some(412) => Conflict::Changed,
-            Some(409 | 404) => Conflict::Raced(aws::reason(&e)),
-            _ => Conflict::Failed(aws::reason(&e)),
+            Some(409 | 404) => Conflict::Raced(clients::reason(&e)),
+            _ => Conflict::Failed(clients::reason(&e)),
         }),
     }
 }

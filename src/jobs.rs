@@ -18,7 +18,7 @@ use thiserror::Error;
 
 use suno_midi::TaskId;
 
-use crate::{archive, aws};
+use crate::{archive, clients};
 
 /// The version of the job's form.
 const VERSION: u32 = 1;
@@ -183,7 +183,7 @@ impl Queue {
         };
         let body = serde_json::to_string(message).map_err(|e| error(e.to_string()))?;
         let send = self.sqs.send_message().queue_url(&self.url).message_body(body);
-        send.send().await.map(drop).map_err(|e| error(aws::reason(&e)))
+        send.send().await.map(drop).map_err(|e| error(clients::reason(&e)))
     }
 
     /// Queues up to [`BATCH`] messages as they are.
@@ -202,7 +202,7 @@ impl Queue {
                 .message_body(body);
             batch = batch.entries(entry.build().map_err(|e| error(e.to_string()))?);
         }
-        let sent = batch.send().await.map_err(|e| error(aws::reason(&e)))?;
+        let sent = batch.send().await.map_err(|e| error(clients::reason(&e)))?;
         all_done(&sent.failed).map_err(error)
     }
 
@@ -220,7 +220,7 @@ impl Queue {
         let hidden = i32::try_from(hidden.as_secs()).unwrap_or(i32::MAX);
         // A long poll: a short one asks only some of SQS's servers.
         let received = receive.visibility_timeout(hidden).wait_time_seconds(2).send().await;
-        let received = received.map_err(|e| error("receive messages", aws::reason(&e)))?;
+        let received = received.map_err(|e| error("receive messages", clients::reason(&e)))?;
         let messages = received.messages.unwrap_or_default().into_iter();
         Ok(messages
             .map(|message| Received {
@@ -243,7 +243,7 @@ impl Queue {
             let entry = entry.receipt_handle(&message.receipt).build();
             batch = batch.entries(entry.map_err(|e| error(e.to_string()))?);
         }
-        let deleted = batch.send().await.map_err(|e| error(aws::reason(&e)))?;
+        let deleted = batch.send().await.map_err(|e| error(clients::reason(&e)))?;
         all_done(&deleted.failed).map_err(error)
     }
 
@@ -259,7 +259,7 @@ impl Queue {
             let entry = entry.receipt_handle(&message.receipt).visibility_timeout(0).build();
             batch = batch.entries(entry.map_err(|e| error(e.to_string()))?);
         }
-        let released = batch.send().await.map_err(|e| error(aws::reason(&e)))?;
+        let released = batch.send().await.map_err(|e| error(clients::reason(&e)))?;
         all_done(&released.failed).map_err(error)
     }
 
@@ -274,7 +274,10 @@ impl Queue {
         ];
         let get = self.sqs.get_queue_attributes().queue_url(&self.url);
         let get = get.set_attribute_names(Some(counts.to_vec()));
-        let answer = get.send().await.map_err(|e| error("count messages", aws::reason(&e)))?;
+        let answer = get
+            .send()
+            .await
+            .map_err(|e| error("count messages", clients::reason(&e)))?;
         let attributes = answer.attributes.unwrap_or_default();
         let count = |name| attributes.get(name)?.parse::<u64>().ok();
         Ok(counts.iter().filter_map(count).sum())

@@ -22,7 +22,7 @@
 //! At the edges, small structs over the SDK's clients:
 //! - [`archive`] — S3, by conditional writes
 //! - [`jobs`] — SQS
-//! - [`keys`] — Secrets Manager
+//! - [`key_ring`] — Secrets Manager
 //!
 //! In between, one room for each Lambda: [`receiver`] and [`renderer`]. `src/bin` holds what starts
 //! them, and the command line `midihook`, which renders without AWS.
@@ -30,10 +30,10 @@
 #![cfg_attr(test, allow(clippy::panic))]
 
 pub mod archive;
-pub mod aws;
+pub mod clients;
 pub mod jobs;
 #[cfg(feature = "functions")]
-pub mod keys;
+pub mod key_ring;
 #[cfg(feature = "functions")]
 pub mod receiver;
 #[cfg(feature = "functions")]

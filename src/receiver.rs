@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout};
 use crate::{
     archive::{self, Archive, ArchiveError, Stored, since_epoch},
     jobs::{Job, Queue, QueueError},
-    keys::{KeyRing, KeysUnavailable},
+    key_ring::{KeyRing, KeysUnavailable},
     telemetry::{self, Unit},
 };
 use suno_midi::{

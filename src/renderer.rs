@@ -13,8 +13,8 @@ use crate::{
     telemetry::{self, Unit},
 };
 use suno_midi::{
-    midi::tempo::TempoChoice,
-    rendering::{SongSummary, Source, State, render, unread},
+    document::{SongSummary, Source, State, render, unread},
+    music::tempo::TempoChoice,
 };
 
 /// The renderer, with all it needs.

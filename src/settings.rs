@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use suno_midi::midi::tempo::TempoChoice;
+use suno_midi::music::tempo::TempoChoice;
 
 /// The variable with the secret's ARN.
 pub const KEY_SECRET_ID: &str = "KEY_SECRET_ID";

@@ -5,9 +5,9 @@ use std::time::SystemTime;
 use lambda_http::{Adapter, Error, LambdaEvent, Request, lambda_runtime, service_fn, tower::ServiceExt as _};
 use midihook::{
     archive::Archive,
-    aws,
+    clients,
     jobs::Queue,
-    keys::KeyRing,
+    key_ring::KeyRing,
     receiver::{Receiver, without_url},
     settings::{ReceiverSettings, environment},
     telemetry,
@@ -17,10 +17,10 @@ use midihook::{
 async fn main() -> Result<(), Error> {
     telemetry::init();
     let settings = ReceiverSettings::read(environment).inspect_err(|error| tracing::error!(%error, "cannot start"))?;
-    let config = aws::config(aws::RECEIVER).await;
+    let config = clients::config(clients::RECEIVER).await;
     let receiver = Receiver {
         keys: KeyRing::new(aws_sdk_secretsmanager::Client::new(&config), settings.key_secret_id),
-        archive: Archive::new(aws::s3(&config), settings.bucket),
+        archive: Archive::new(clients::s3(&config), settings.bucket),
         jobs: Queue::new(aws_sdk_sqs::Client::new(&config), settings.render_queue_url),
         tolerance: settings.tolerance,
     };

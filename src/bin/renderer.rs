@@ -6,7 +6,7 @@ use aws_lambda_events::event::sqs::SqsEvent;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use midihook::{
     archive::Archive,
-    aws,
+    clients,
     jobs::Queue,
     renderer::Renderer,
     settings::{RendererSettings, environment},
@@ -17,9 +17,9 @@ use midihook::{
 async fn main() -> Result<(), Error> {
     telemetry::init();
     let settings = RendererSettings::read(environment).inspect_err(|error| tracing::error!(%error, "cannot start"))?;
-    let config = aws::config(aws::RENDERER).await;
+    let config = clients::config(clients::RENDERER).await;
     let renderer = &Renderer {
-        archive: Archive::new(aws::s3(&config), settings.bucket),
+        archive: Archive::new(clients::s3(&config), settings.bucket),
         results: Queue::new(aws_sdk_sqs::Client::new(&config), settings.results_queue_url),
         tempo: settings.tempo,
     };

@@ -17,18 +17,18 @@ use std::{
 use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use midihook::{
     archive::{Archive, Rank, raw_key, since_epoch, task_of_raw_key},
-    aws,
+    clients,
     jobs::{self, Queue},
-    keys::{FORCED_REREAD_AFTER, KeyRing},
+    key_ring::{FORCED_REREAD_AFTER, KeyRing},
     receiver::{DEADLINE, Receiver},
     renderer::Renderer,
 };
 use serde_json::json;
 use suno_midi::{
     TaskId,
-    midi::tempo::TempoChoice,
+    document::{self, Source, State},
+    music::tempo::TempoChoice,
     provider::signature::Key,
-    rendering::{self, Source, State},
 };
 use tokio::{
     task::LocalSet,
@@ -377,10 +377,10 @@ impl World {
         let idle = self.idle.borrow_mut().pop();
         let (process, receiver) = idle.unwrap_or_else(|| {
             let process = self.aws.process();
-            let config = process.config(aws::RECEIVER);
+            let config = process.config(clients::RECEIVER);
             let receiver = Receiver {
                 keys: KeyRing::new(aws_sdk_secretsmanager::Client::new(&config), "secret".to_owned()),
-                archive: Archive::new(aws::s3(&config), BUCKET.to_owned()),
+                archive: Archive::new(clients::s3(&config), BUCKET.to_owned()),
                 jobs: Queue::new(aws_sdk_sqs::Client::new(&config), QUEUE_URL.to_owned()),
                 tolerance: Duration::from_secs(300),
             };
@@ -491,9 +491,9 @@ impl World {
 
     fn renderer(&self) -> (Aws, Renderer) {
         let process = self.aws.process();
-        let config = process.config(aws::RENDERER);
+        let config = process.config(clients::RENDERER);
         let renderer = Renderer {
-            archive: Archive::new(aws::s3(&config), BUCKET.to_owned()),
+            archive: Archive::new(clients::s3(&config), BUCKET.to_owned()),
             results: Queue::new(aws_sdk_sqs::Client::new(&config), RESULTS_URL.to_owned()),
             tempo: TempoChoice::Auto,
         };
@@ -555,7 +555,7 @@ impl World {
                     key: key.clone(),
                     webhook_timestamp,
                 };
-                let rendering = rendering::render(task, Some(source), &object.body, TempoChoice::Auto);
+                let rendering = document::render(task, Some(source), &object.body, TempoChoice::Auto);
                 (Rank::new(rendering.document.state, webhook_timestamp, key), rendering)
             });
             let (_, decides) = renderings.max_by_key(|(rank, _)| rank.clone()).unwrap();

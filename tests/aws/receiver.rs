@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 use lambda_http::{Body, Request};
 use midihook::{
     archive::{Archive, raw_key},
-    aws,
+    clients,
     jobs::Queue,
-    keys::{ASK_AGAIN_AFTER, KeyRing, REREAD_AFTER},
+    key_ring::{ASK_AGAIN_AFTER, KeyRing, REREAD_AFTER},
     receiver::{MAX_BODY_BYTES, Receiver, without_url},
 };
 use serde_json::{Value, json};
@@ -21,10 +21,10 @@ const NOW: u64 = 1_795_478_400;
 const TASK: &str = "5c79c0ffeebe8e";
 
 fn receiver(aws: &Aws) -> Receiver {
-    let config = aws.config(aws::RECEIVER);
+    let config = aws.config(clients::RECEIVER);
     Receiver {
         keys: KeyRing::new(aws_sdk_secretsmanager::Client::new(&config), "secret".to_owned()),
-        archive: Archive::new(aws::s3(&config), BUCKET.to_owned()),
+        archive: Archive::new(clients::s3(&config), BUCKET.to_owned()),
         jobs: Queue::new(aws_sdk_sqs::Client::new(&config), QUEUE_URL.to_owned()),
         tolerance: Duration::from_secs(300),
     }

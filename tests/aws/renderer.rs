@@ -5,12 +5,12 @@ use std::time::SystemTime;
 use aws_lambda_events::event::sqs::SqsEvent;
 use midihook::{
     archive::{Archive, MAX_OBJECT_BYTES, Rank, raw_key},
-    aws,
+    clients,
     jobs::{Job, Queue},
     renderer::Renderer,
 };
 use serde_json::{Value, json};
-use suno_midi::{midi::tempo::TempoChoice, rendering::State};
+use suno_midi::{document::State, music::tempo::TempoChoice};
 
 use crate::fake::{Aws, BUCKET, Fault};
 
@@ -19,9 +19,9 @@ const TASK: &str = "5c79c0ffeebe8e";
 async fn failures(aws: &Aws, event: Value) -> Vec<String> {
     let event: SqsEvent = serde_json::from_value(event).unwrap();
     let renderer = Renderer {
-        archive: Archive::new(aws::s3(&aws.config(aws::RENDERER)), BUCKET.to_owned()),
+        archive: Archive::new(clients::s3(&aws.config(clients::RENDERER)), BUCKET.to_owned()),
         results: Queue::new(
-            aws_sdk_sqs::Client::new(&aws.config(aws::RENDERER)),
+            aws_sdk_sqs::Client::new(&aws.config(clients::RENDERER)),
             "http://aws.test/000000000000/results".to_owned(),
         ),
         tempo: TempoChoice::Auto,
@@ -242,7 +242,7 @@ async fn a_body_of_which_only_a_part_came_is_not_judged() {
 async fn an_answer_without_a_body_is_named_too() {
     let aws = Aws::default();
     aws.fail("HEAD", [Fault::Status(403)]);
-    let archive = Archive::new(aws::s3(&aws.config(aws::RENDERER)), BUCKET.to_owned());
+    let archive = Archive::new(clients::s3(&aws.config(clients::RENDERER)), BUCKET.to_owned());
     let rank = Rank::new(State::Rendered, 1, "raw/t/a.json");
     let published = archive
         .publish("midi/t.mid", b"", "audio/midi", State::Rendered, &rank)

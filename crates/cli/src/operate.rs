@@ -7,7 +7,7 @@ use aws_config::SdkConfig;
 use clap::builder::NonEmptyStringValueParser;
 use indicatif::{ProgressBar, ProgressStyle};
 use midihook::{
-    aws::{self, Patience},
+    clients::{self, Patience},
     jobs::Queue,
 };
 
@@ -49,7 +49,7 @@ pub fn name() -> NonEmptyStringValueParser {
 
 /// The configuration from the environment.
 pub async fn config() -> SdkConfig {
-    aws::config(Patience {
+    clients::config(Patience {
         operation: Duration::from_secs(60),
         attempt: Duration::from_secs(20),
     })

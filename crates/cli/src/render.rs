@@ -6,8 +6,8 @@ use std::{
 };
 
 use anyhow::Context as _;
-use suno_midi::midi::tempo::TempoChoice;
-use suno_midi::rendering::{Document, SongSummary, State, render};
+use suno_midi::document::{Document, SongSummary, State, render};
+use suno_midi::music::tempo::TempoChoice;
 
 use crate::{Refused, input, output::print};
 

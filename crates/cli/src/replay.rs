@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use midihook::{
     archive::Archive,
-    aws,
+    clients,
     jobs::{BATCH, Job},
 };
 use suno_midi::TaskId;
@@ -81,7 +81,7 @@ impl FromStr for When {
 
 pub async fn run(args: &Args) -> anyhow::Result<()> {
     let config = operate::config().await;
-    let archive = Archive::new(aws::s3(&config), args.bucket.clone());
+    let archive = Archive::new(clients::s3(&config), args.bucket.clone());
     let when = args.since.map_or(SystemTime::UNIX_EPOCH, |When(since)| since)
         ..args
             .until

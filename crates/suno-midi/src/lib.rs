@@ -1,10 +1,10 @@
 //! Notes that KIE.ai's Suno API sends as JSON → Standard MIDI Files.
 #![cfg_attr(test, allow(clippy::panic))]
 
-pub mod midi;
-pub mod piano_roll;
+pub mod document;
+pub mod format;
+pub mod music;
 pub mod provider;
-pub mod rendering;
 pub mod score;
 mod task_id;
 

@@ -6,7 +6,7 @@
 use std::{fmt::Write as _, fs, path::Path};
 
 use midly::{MetaMessage, MidiMessage, Smf, TrackEventKind};
-use suno_midi::{midi::tempo::TempoChoice, rendering::render};
+use suno_midi::{document::render, music::tempo::TempoChoice};
 
 /// A file in words: ticks, and channels as musicians count them.
 fn dump(midi: &[u8]) -> String {

@@ -6,9 +6,9 @@ use proptest::{collection::vec, prelude::*, test_runner::RngSeed};
 use serde_json::{Map, Value, json};
 use suno_midi::{
     TaskId,
-    midi::tempo::TempoChoice,
+    document::{Rendering, State, render},
+    music::tempo::TempoChoice,
     provider::{check_json, task_ids::find_task_ids},
-    rendering::{Rendering, State, render},
     score::MAX_START_SECONDS,
 };
 

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use suno_midi::{
-    midi::beat::{self, Beat, MIN_CONFIDENCE},
+    music::beat::{self, Beat, MIN_CONFIDENCE},
     provider::callback::{Part, SentNote},
     score::Score,
 };

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use suno_midi::{
-    midi::channels::MAX_INSTRUMENTS,
+    format::midi::channels::MAX_INSTRUMENTS,
     provider::callback::{self, Callback, Unreadable},
 };
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use libfuzzer_sys::fuzz_target;
 use suno_midi::{
-    midi::tempo::TempoChoice,
-    rendering::{State, render},
+    music::tempo::TempoChoice,
+    document::{State, render},
 };
 use midly::{MidiMessage, Smf, TrackEventKind};
 

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use super::without_bom;
-use crate::midi::channels::MAX_INSTRUMENTS;
+use crate::format::midi::channels::MAX_INSTRUMENTS;
 
 /// What an archived body says.
 #[derive(Debug, Clone, PartialEq)]

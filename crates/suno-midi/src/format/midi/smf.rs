@@ -15,8 +15,8 @@ use midly::{
 use super::{
     Plan, Track,
     overlaps::{self, Resolved, Span},
-    tempo::TICKS_PER_QUARTER,
 };
+use crate::music::tempo::TICKS_PER_QUARTER;
 use crate::score::{Instrument, Note, Score};
 
 /// The release velocity of instruments that have none (MIDI 1.0).
@@ -163,7 +163,7 @@ fn at_once(message: MetaMessage<'_>) -> TrackEvent<'_> {
 mod tests {
     use super::*;
     use crate::{
-        midi::tempo::Tempo,
+        music::tempo::Tempo,
         provider::callback::{Part, SentNote},
     };
 

@@ -6,7 +6,7 @@
 //! MIDI port event (FF 21), as notation programs do. A reader that knows no ports still sees each
 //! instrument's own track with its own program and all of its notes.
 
-use super::instruments::Sound;
+use crate::music::instruments::Sound;
 
 /// The channel of drums in General MIDI, counted from 0: a musician's channel 10.
 pub const DRUMS: u8 = 9;

@@ -1,21 +1,22 @@
 //! Score → Standard MIDI File (pure).
 //!
 //! Each room decides one thing: [`instruments`] what an instrument's name sounds like,
-//! [`channels`] where it plays, [`beat`] and [`tempo`] how seconds become ticks, [`overlaps`] how notes of one pitch
+//! [`channels`] where it plays, `beat` and `tempo` how seconds become ticks, [`overlaps`] how notes of one pitch
 //! make way for each other; [`smf`] writes it down.
 //! The decisions are in a [`Plan`], so that the result document can report them.
 
-pub mod beat;
 pub mod channels;
-pub mod instruments;
 pub mod overlaps;
 pub mod smf;
-pub mod tempo;
 
-use crate::score::Score;
+use crate::{
+    music::{
+        instruments::{self, Sound},
+        tempo::Tempo,
+    },
+    score::Score,
+};
 use channels::Channel;
-use instruments::Sound;
-use tempo::Tempo;
 
 /// All that is decided about a file before it is written.
 #[derive(Debug, Clone, PartialEq)]

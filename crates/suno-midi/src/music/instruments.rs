@@ -44,7 +44,7 @@ impl Sound {
 /// nor does a number after the name.
 ///
 /// ```
-/// use suno_midi::midi::instruments::{Sound, recognise};
+/// use suno_midi::music::instruments::{Sound, recognise};
 ///
 /// assert_eq!(recognise("Electric Bass (finger)"), Some(Sound::Program(33)));
 /// assert_eq!(recognise("backing vocals 2"), Some(Sound::Program(52)));

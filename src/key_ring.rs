@@ -19,7 +19,7 @@ use tokio::{sync::Mutex, time::Instant};
 
 use suno_midi::provider::signature::Key;
 
-use crate::aws;
+use crate::clients;
 
 /// How long keys are used before they are read again.
 pub const REREAD_AFTER: Duration = Duration::from_secs(300);
@@ -149,7 +149,7 @@ impl KeyRing {
             Err(SdkError::ServiceError(e)) if e.err().is_resource_not_found_exception() => Ok(None),
             Err(e) => Err(KeysUnavailable {
                 stage,
-                reason: aws::reason(&e),
+                reason: clients::reason(&e),
             }),
         }
     }

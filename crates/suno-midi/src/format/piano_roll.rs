@@ -13,7 +13,8 @@ use svg::{
 };
 
 use crate::{
-    midi::{Plan, instruments::Sound},
+    format::midi::Plan,
+    music::instruments::Sound,
     score::{Instrument, Note, Score},
 };
 
@@ -398,7 +399,7 @@ fn round(pixels: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::{
-        midi::tempo::{Tempo, TempoChoice},
+        music::tempo::{Tempo, TempoChoice},
         provider::callback::{Part, SentNote},
     };
 

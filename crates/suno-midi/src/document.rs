@@ -10,14 +10,14 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     TaskId,
-    midi::{
-        Plan,
+    format::{
+        midi::{Plan, overlaps::Resolved, smf},
+        piano_roll,
+    },
+    music::{
         instruments::Sound,
-        overlaps::Resolved,
-        smf,
         tempo::{Tempo, TempoChoice},
     },
-    piano_roll,
     provider::callback::{self, Callback},
     score::{self, Repair, Score, Skip},
 };
@@ -270,7 +270,7 @@ impl Document {
 /// Never fails: what cannot be rendered has a state that says so.
 ///
 /// ```
-/// use suno_midi::{midi::tempo::TempoChoice, rendering::{State, render}};
+/// use suno_midi::{music::tempo::TempoChoice, document::{State, render}};
 ///
 /// let body = br#"{"code": 200, "data": {"instruments": [
 ///     {"name": "Drums", "notes": [{"pitch": 38, "start": 0.5, "end": "0.75", "velocity": 1}]}

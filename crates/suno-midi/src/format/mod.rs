@@ -1,0 +1,4 @@
+//! What is written.
+
+pub mod midi;
+pub mod piano_roll;
