@@ -1,24 +1,16 @@
-//! SQS: the render job, and every message that means the same.
+//! The render job, and every message that means the same.
 //!
-//! A message names a body in the archive; it never carries one (the claim check pattern).
+//! A message names a body in the bucket and never carries one (the claim check pattern).
 
-use std::{borrow::Cow, time::Duration};
+use std::borrow::Cow;
 
-use aws_sdk_sqs::{
-    Client,
-    types::{
-        BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
-        QueueAttributeName, SendMessageBatchRequestEntry,
-    },
-};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use suno_midi::TaskId;
 use thiserror::Error;
 
-use suno_midi::TaskId;
-
-use crate::{archive, clients};
+use crate::objects;
 
 /// The version of the job's form.
 const VERSION: u32 = 1;
@@ -33,32 +25,33 @@ pub struct Job {
     pub task_id: TaskId,
     /// The bucket of the body.
     pub bucket: String,
-    /// The key of the body, `raw/<taskId>/….json`.
-    pub key: String,
+    /// The name of the body, `raw/<taskId>/….json`.
+    #[serde(rename = "key")]
+    pub object: String,
 }
 
 impl Job {
     /// The job for a body.
-    pub fn new(task_id: TaskId, bucket: &str, key: String) -> Self {
+    pub fn new(task_id: TaskId, bucket: &str, object: String) -> Self {
         Self {
             version: VERSION,
             task_id,
             bucket: bucket.to_owned(),
-            key,
+            object,
         }
     }
 }
 
-/// A message that can never be a job, however often it is received.
+/// Why a message is not a job. Receiving it again does not help.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NotAJob {
     /// It is not JSON.
     #[error("the message is not JSON")]
     NotJson,
-    /// It is none of the messages that are understood.
+    /// It is no message that we understand.
     #[error("the message is neither a render job nor an S3 event")]
     Unknown,
-    /// It looks like a job, but a member is missing or wrong.
+    /// It looks like a job, but a member is missing or invalid.
     #[error("the message is not a valid render job: {0}")]
     BadJob(String),
     /// A job from a newer midihook.
@@ -66,18 +59,17 @@ pub enum NotAJob {
     Version(u64),
 }
 
-/// The jobs that a message asks for. None for S3's test event, for events that are not the creation
-/// of an object, and for objects that are not archived bodies.
+/// Reads the jobs that a message asks for: none if it is S3's test event, an event that created no object, or about an object
+/// that is no archived body.
 ///
-/// Understands [`Job`], an S3 event notification (straight or through an SNS topic) and an
-/// EventBridge "Object Created" event.
+/// Understands [`Job`], S3 event notifications (direct or through an SNS topic) and EventBridge's "Object Created" events.
 ///
 /// # Errors
 /// [`NotAJob`] for anything else.
 pub fn read(message: &str) -> Result<Vec<Job>, NotAJob> {
     let value: Value = serde_json::from_str(message).map_err(|_| NotAJob::NotJson)?;
     if let Some(records) = value["Records"].as_array() {
-        // Another service's records are a mistake in somebody's wiring, and must not vanish.
+        // Records of another service are a configuration mistake, and must not vanish silently.
         let of_s3 = |record: &Value| record["eventSource"] == "aws:s3";
         return match records.iter().all(of_s3) {
             true => Ok(records.iter().filter_map(from_s3_record).collect()),
@@ -89,13 +81,13 @@ pub fn read(message: &str) -> Result<Vec<Job>, NotAJob> {
     }
     if value["source"] == "aws.s3" && value["detail-type"].is_string() {
         let created = value["detail-type"] == "Object Created";
-        let (bucket, key) = (
+        let (bucket, object) = (
             &value["detail"]["bucket"]["name"],
             value["detail"]["object"]["key"].as_str(),
         );
-        return Ok(key
+        return Ok(object
             .filter(|_| created)
-            .and_then(|key| from_object(bucket, key.into()))
+            .and_then(|object| from_object(bucket, object.into()))
             .into_iter()
             .collect());
     }
@@ -112,8 +104,8 @@ pub fn read(message: &str) -> Result<Vec<Job>, NotAJob> {
         return Err(NotAJob::BadJob("there is no version 0".to_owned()));
     }
     let job: Job = serde_json::from_value(value).map_err(|e| NotAJob::BadJob(e.to_string()))?;
-    if archive::task_of_raw_key(&job.key).as_ref() != Some(&job.task_id) {
-        return Err(NotAJob::BadJob("key is not that of a body of taskId".to_owned()));
+    if objects::task_of_raw(&job.object).as_ref() != Some(&job.task_id) {
+        return Err(NotAJob::BadJob("key does not name a body of taskId".to_owned()));
     }
     Ok(vec![job])
 }
@@ -126,176 +118,16 @@ fn from_s3_record(record: &Value) -> Option<Job> {
     let s3 = &record["s3"];
     // "The object key name is URL encoded", with + for a space (S3 user guide, "Event message structure").
     let encoded = s3["object"]["key"].as_str()?.replace('+', " ");
-    let key = percent_decode_str(&encoded).decode_utf8().ok()?;
-    created.then(|| from_object(&s3["bucket"]["name"], key))?
+    let object = percent_decode_str(&encoded).decode_utf8().ok()?;
+    created.then(|| from_object(&s3["bucket"]["name"], object))?
 }
 
-fn from_object(bucket: &Value, key: Cow<'_, str>) -> Option<Job> {
+fn from_object(bucket: &Value, object: Cow<'_, str>) -> Option<Job> {
     Some(Job::new(
-        archive::task_of_raw_key(&key)?,
+        objects::task_of_raw(&object)?,
         bucket.as_str()?,
-        key.into_owned(),
+        object.into_owned(),
     ))
-}
-
-/// A queue that is sent to: the render queue, or the results queue.
-#[derive(Debug, Clone)]
-pub struct Queue {
-    sqs: Client,
-    url: String,
-}
-
-/// SQS did not do as asked. Always worth another try.
-#[derive(Debug, Error)]
-#[error("SQS could not {action}: {reason}")]
-pub struct QueueError {
-    action: String,
-    reason: String,
-}
-
-/// A message that was received, and is hidden from others for a while.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Received {
-    /// SQS's name for the message.
-    pub id: String,
-    /// What it says.
-    pub body: String,
-    receipt: String,
-}
-
-/// As many as SQS takes or gives at once.
-pub const BATCH: usize = 10;
-
-impl Queue {
-    /// The queue, over a client whose time-outs are the caller's.
-    pub fn new(sqs: Client, url: String) -> Self {
-        Self { sqs, url }
-    }
-
-    /// Queues a message, as JSON.
-    ///
-    /// # Errors
-    /// If SQS did not confirm that it has the message.
-    pub async fn send(&self, task_id: &TaskId, message: &impl Serialize) -> Result<(), QueueError> {
-        let error = |reason: String| QueueError {
-            action: format!("queue a message of task {task_id}"),
-            reason,
-        };
-        let body = serde_json::to_string(message).map_err(|e| error(e.to_string()))?;
-        let send = self.sqs.send_message().queue_url(&self.url).message_body(body);
-        send.send().await.map(drop).map_err(|e| error(clients::reason(&e)))
-    }
-
-    /// Queues up to [`BATCH`] messages as they are.
-    ///
-    /// # Errors
-    /// If SQS did not confirm that it has all of them; it may have some.
-    pub async fn send_batch(&self, bodies: &[String]) -> Result<(), QueueError> {
-        let error = |reason: String| QueueError {
-            action: format!("queue {} messages", bodies.len()),
-            reason,
-        };
-        let mut batch = self.sqs.send_message_batch().queue_url(&self.url);
-        for (id, body) in bodies.iter().enumerate() {
-            let entry = SendMessageBatchRequestEntry::builder()
-                .id(id.to_string())
-                .message_body(body);
-            batch = batch.entries(entry.build().map_err(|e| error(e.to_string()))?);
-        }
-        let sent = batch.send().await.map_err(|e| error(clients::reason(&e)))?;
-        all_done(&sent.failed).map_err(error)
-    }
-
-    /// Receives up to [`BATCH`] messages, and hides them from others for as long; none if none came
-    /// for some seconds.
-    ///
-    /// # Errors
-    /// If SQS did not answer, or did not allow it.
-    pub async fn receive(&self, hidden: Duration) -> Result<Vec<Received>, QueueError> {
-        let receive = self
-            .sqs
-            .receive_message()
-            .queue_url(&self.url)
-            .max_number_of_messages(BATCH as i32);
-        let hidden = i32::try_from(hidden.as_secs()).unwrap_or(i32::MAX);
-        // A long poll: a short one asks only some of SQS's servers.
-        let received = receive.visibility_timeout(hidden).wait_time_seconds(2).send().await;
-        let received = received.map_err(|e| error("receive messages", clients::reason(&e)))?;
-        let messages = received.messages.unwrap_or_default().into_iter();
-        Ok(messages
-            .map(|message| Received {
-                id: message.message_id.unwrap_or_default(),
-                body: message.body.unwrap_or_default(),
-                receipt: message.receipt_handle.unwrap_or_default(),
-            })
-            .collect())
-    }
-
-    /// Deletes up to [`BATCH`] messages that were received.
-    ///
-    /// # Errors
-    /// If SQS did not confirm that it deleted all of them.
-    pub async fn delete(&self, messages: &[Received]) -> Result<(), QueueError> {
-        let error = |reason: String| error(&format!("delete {} messages", messages.len()), reason);
-        let mut batch = self.sqs.delete_message_batch().queue_url(&self.url);
-        for (id, message) in messages.iter().enumerate() {
-            let entry = DeleteMessageBatchRequestEntry::builder().id(id.to_string());
-            let entry = entry.receipt_handle(&message.receipt).build();
-            batch = batch.entries(entry.map_err(|e| error(e.to_string()))?);
-        }
-        let deleted = batch.send().await.map_err(|e| error(clients::reason(&e)))?;
-        all_done(&deleted.failed).map_err(error)
-    }
-
-    /// Lets others receive up to [`BATCH`] messages again at once.
-    ///
-    /// # Errors
-    /// If SQS did not confirm that it does so for all of them.
-    pub async fn release(&self, messages: &[Received]) -> Result<(), QueueError> {
-        let error = |reason: String| error(&format!("release {} messages", messages.len()), reason);
-        let mut batch = self.sqs.change_message_visibility_batch().queue_url(&self.url);
-        for (id, message) in messages.iter().enumerate() {
-            let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(id.to_string());
-            let entry = entry.receipt_handle(&message.receipt).visibility_timeout(0).build();
-            batch = batch.entries(entry.map_err(|e| error(e.to_string()))?);
-        }
-        let released = batch.send().await.map_err(|e| error(clients::reason(&e)))?;
-        all_done(&released.failed).map_err(error)
-    }
-
-    /// About how many messages there are, those hidden from receivers for now included.
-    ///
-    /// # Errors
-    /// If SQS did not answer, or did not allow it.
-    pub async fn length(&self) -> Result<u64, QueueError> {
-        let counts = [
-            QueueAttributeName::ApproximateNumberOfMessages,
-            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
-        ];
-        let get = self.sqs.get_queue_attributes().queue_url(&self.url);
-        let get = get.set_attribute_names(Some(counts.to_vec()));
-        let answer = get
-            .send()
-            .await
-            .map_err(|e| error("count messages", clients::reason(&e)))?;
-        let attributes = answer.attributes.unwrap_or_default();
-        let count = |name| attributes.get(name)?.parse::<u64>().ok();
-        Ok(counts.iter().filter_map(count).sum())
-    }
-}
-
-fn all_done(failed: &[BatchResultErrorEntry]) -> Result<(), String> {
-    match failed.first() {
-        None => Ok(()),
-        Some(first) => Err(format!("{} failed, the first with {}", failed.len(), first.code)),
-    }
-}
-
-fn error(action: &str, reason: String) -> QueueError {
-    QueueError {
-        action: action.to_owned(),
-        reason,
-    }
 }
 
 #[cfg(test)]
@@ -339,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn events_of_no_concern_ask_for_nothing() {
+    fn other_events_ask_for_nothing() {
         for message in [
             r#"{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"bucket"}"#.to_owned(),
             r#"{"Records":[]}"#.to_owned(),
@@ -353,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_job_says_why() {
+    fn a_message_that_is_no_job_says_why() {
         assert_eq!(read("hello"), Err(NotAJob::NotJson));
         for unknown in [
             "7",

@@ -1,12 +1,11 @@
-//! The keys that sign callbacks, as Secrets Manager has them.
+//! The signing keys in Secrets Manager.
 //!
-//! Both `AWSCURRENT` and `AWSPREVIOUS` are accepted, so that a key can be rotated while callbacks
-//! signed with the old one are on their way. What was read is kept for [`REREAD_AFTER`], and read
-//! again at once when a signature fails, at most every [`FORCED_REREAD_AFTER`]: a rotation is seen
-//! by the first callback that needs it, and a stranger cannot make us ask without end.
+//! Both `AWSCURRENT` and `AWSPREVIOUS` are accepted, so that a key can be rotated while callbacks signed with the old one are
+//! on their way. We keep the keys for [`REREAD_AFTER`]. When a signature fails we read them again at once, but at most every
+//! [`FORCED_REREAD_AFTER`]: the first callback that needs a rotated key finds it, and a stranger cannot make us read without
+//! end.
 //!
-//! Ages are told by the clock of the wall, `now`: the other one stands still while Lambda has the
-//! process frozen, and keys read before a night of silence would be young in the morning.
+//! Ages use wall-clock time: a monotonic clock may stop while Lambda has frozen the process.
 
 use std::{
     sync::Arc,
@@ -17,22 +16,22 @@ use aws_sdk_secretsmanager::{Client, error::SdkError};
 use thiserror::Error;
 use tokio::{sync::Mutex, time::Instant};
 
-use suno_midi::provider::signature::Key;
+use suno_midi::provider::signature::SigningKey;
 
-use crate::clients;
+use crate::clients::{CallError, in_one_line};
 
-/// How long keys are used before they are read again.
+/// How long we use keys before we read them again.
 pub const REREAD_AFTER: Duration = Duration::from_secs(300);
-/// How often a wrong signature may cause another reading.
+/// The shortest time between two readings that a wrong signature causes.
 pub const FORCED_REREAD_AFTER: Duration = Duration::from_secs(10);
-/// For how long nothing is asked after a reading that failed: callbacks that need the answer have a
-/// 503 at once, and a stranger cannot keep an ailing Secrets Manager busy.
+/// How long we do not read after a reading that failed. Callbacks that need the keys get a 503 at once, and a stranger cannot
+/// keep an overloaded Secrets Manager busy.
 pub const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// How long keys are used while Secrets Manager does not answer: a stolen key that was rotated out
-/// must not live on for as long as an outage lasts.
+/// How long we use keys while Secrets Manager does not answer. A stolen key that was rotated out must not work for as long as
+/// an outage lasts.
 pub const KEEP_AT_MOST: Duration = Duration::from_secs(3600);
 
-/// The keys of one secret.
+/// The signing keys of one secret.
 #[derive(Debug)]
 pub struct KeyRing {
     secrets: Client,
@@ -42,22 +41,41 @@ pub struct KeyRing {
 
 #[derive(Debug, Default)]
 struct Memory {
-    keys: Arc<[Key]>,
+    keys: Arc<[SigningKey]>,
     read_at: Option<SystemTime>,
     forced_at: Option<SystemTime>,
     failed_at: Option<SystemTime>,
 }
 
-/// Secrets Manager did not say what the key is. Worth another try.
+/// Why the signing keys are not known.
 #[derive(Debug, Error)]
-#[error("Secrets Manager could not read the {stage} key: {reason}")]
-pub struct KeysUnavailable {
-    stage: &'static str,
-    reason: String,
+pub enum KeysUnavailable {
+    /// Secrets Manager failed.
+    #[error("Secrets Manager could not read the {stage} key")]
+    Failed {
+        /// The staging label of the key.
+        stage: &'static str,
+        /// What went wrong.
+        #[source]
+        source: CallError,
+    },
+    /// The last reading failed less than [`ASK_AGAIN_AFTER`] ago, and was logged.
+    #[error("Secrets Manager failed a moment ago")]
+    FailedJustNow,
+}
+
+impl KeysUnavailable {
+    /// Whether trying again may help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Failed { source, .. } => source.is_transient(),
+            Self::FailedJustNow => true,
+        }
+    }
 }
 
 impl KeyRing {
-    /// The keys in a secret, over a client whose time-outs are the caller's. Nothing is read yet.
+    /// The keys of a secret. Reads nothing yet.
     pub fn new(secrets: Client, secret_id: String) -> Self {
         Self {
             secrets,
@@ -69,8 +87,8 @@ impl KeyRing {
     /// The keys; none if the secret is missing or empty.
     ///
     /// # Errors
-    /// If they were never read, or not for [`KEEP_AT_MOST`], and cannot be read now.
-    pub async fn keys(&self, now: SystemTime) -> Result<Arc<[Key]>, KeysUnavailable> {
+    /// If they cannot be read now and were never read, or not within [`KEEP_AT_MOST`].
+    pub async fn keys(&self, now: SystemTime) -> Result<Arc<[SigningKey]>, KeysUnavailable> {
         let mut memory = self.memory.lock().await;
         if is_within(REREAD_AFTER, memory.read_at, now) {
             return Ok(memory.keys.clone());
@@ -78,37 +96,34 @@ impl KeyRing {
         match self.learn(&mut memory, now).await {
             Ok(()) => {}
             Err(error) if is_within(KEEP_AT_MOST, memory.read_at, now) => {
-                tracing::warn!(%error, "still using the keys read before")
+                tracing::warn!(error = in_one_line(&error), "still using the keys read before")
             }
             Err(error) => return Err(error),
         }
         Ok(memory.keys.clone())
     }
 
-    /// The keys read anew, because a signature failed with those of [`KeyRing::keys`]; `None` if
-    /// that was done a moment ago.
+    /// Reads the keys again, because a signature failed with those of [`KeyRing::keys`]; `None` if that was done within
+    /// [`FORCED_REREAD_AFTER`].
     ///
     /// # Errors
     /// If they cannot be read now.
-    pub async fn reread(&self, now: SystemTime) -> Result<Option<Arc<[Key]>>, KeysUnavailable> {
+    pub async fn reread(&self, now: SystemTime) -> Result<Option<Arc<[SigningKey]>>, KeysUnavailable> {
         let mut memory = self.memory.lock().await;
-        // Also if those were read for this very request: a rotation between the two stages may have hidden
-        // the old key from the one reading.
+        // Also if the keys were read for this very request: a rotation between the readings of the two stages may have hidden
+        // the old key.
         if is_within(FORCED_REREAD_AFTER, memory.forced_at, now) {
             return Ok(None);
         }
         self.learn(&mut memory, now).await?;
-        // Not before: after a reading that failed, the next callback must not be taken for a forged one.
+        // Only after success: otherwise the next callback would count as forged because a reading failed.
         memory.forced_at = Some(now);
         Ok(Some(memory.keys.clone()))
     }
 
     async fn learn(&self, memory: &mut Memory, now: SystemTime) -> Result<(), KeysUnavailable> {
         if is_within(ASK_AGAIN_AFTER, memory.failed_at, now) {
-            return Err(KeysUnavailable {
-                stage: "AWSCURRENT",
-                reason: "it failed a moment ago".to_owned(),
-            });
+            return Err(KeysUnavailable::FailedJustNow);
         }
         let began = Instant::now();
         match self.read().await {
@@ -128,15 +143,14 @@ impl KeyRing {
         }
     }
 
-    async fn read(&self) -> Result<Arc<[Key]>, KeysUnavailable> {
+    async fn read(&self) -> Result<Arc<[SigningKey]>, KeysUnavailable> {
         let (current, previous) = tokio::try_join!(self.stage("AWSCURRENT"), self.stage("AWSPREVIOUS"))?;
         Ok(current.into_iter().chain(previous).collect())
     }
 
-    /// The key at a stage, `None` if there is none. If either stage cannot be read nothing is
-    /// learnt: to take a silence for "no previous key" would refuse callbacks in the middle of a
-    /// rotation.
-    async fn stage(&self, stage: &'static str) -> Result<Option<Key>, KeysUnavailable> {
+    /// The key at a stage; `None` if there is none. If one stage cannot be read, the whole reading fails: to treat it as "no
+    /// previous key" would refuse callbacks in the middle of a rotation.
+    async fn stage(&self, stage: &'static str) -> Result<Option<SigningKey>, KeysUnavailable> {
         match self
             .secrets
             .get_secret_value()
@@ -145,17 +159,17 @@ impl KeyRing {
             .send()
             .await
         {
-            Ok(secret) => Ok(secret.secret_string().and_then(Key::new)),
+            Ok(secret) => Ok(secret.secret_string().and_then(SigningKey::new)),
             Err(SdkError::ServiceError(e)) if e.err().is_resource_not_found_exception() => Ok(None),
-            Err(e) => Err(KeysUnavailable {
+            Err(e) => Err(KeysUnavailable::Failed {
                 stage,
-                reason: clients::reason(&e),
+                source: e.into(),
             }),
         }
     }
 }
 
-/// Whether less than `span` has passed since a moment. Not if the clock was set back: better to ask once more.
+/// Whether less than `span` has passed since a moment. False if the clock was set back: it is better to read once more.
 fn is_within(span: Duration, moment: Option<SystemTime>, now: SystemTime) -> bool {
     let age = moment.and_then(|moment| now.duration_since(moment).ok());
     age.is_some_and(|age| age < span)

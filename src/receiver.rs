@@ -1,8 +1,7 @@
 //! The first Lambda: request → answer.
 //!
-//! Order is everything: verify, put, send, and only then 200. A crash between put and send leaves a
-//! body without a job; the provider did not get its 200, calls again, finds the body there, and its
-//! job is sent.
+//! It verifies the signature, hands the body to the [`Intake`] and only then answers 200. On any other answer, and on none,
+//! the provider calls again.
 
 use std::{
     borrow::Cow,
@@ -10,6 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use aws_config::SdkConfig;
 use lambda_http::{
     Request, Response,
     http::{HeaderMap, StatusCode, header},
@@ -19,118 +19,139 @@ use serde_json::json;
 use thiserror::Error;
 use tokio::time::{Instant, timeout};
 
-use crate::{
-    archive::{self, Archive, ArchiveError, Stored, since_epoch},
-    jobs::{Job, Queue, QueueError},
-    key_ring::{KeyRing, KeysUnavailable},
-    telemetry::{self, Unit},
-};
 use suno_midi::{
     TaskId, UnfitTaskId,
     provider::{
         self, NotJson,
-        signature::{Claim, Key, Rejection, SIGNATURE_HEADER, TIMESTAMP_HEADER},
+        signature::{Claim, Rejection, SIGNATURE_HEADER, SigningKey, TIMESTAMP_HEADER},
         task_ids::find_task_ids,
     },
 };
 
-/// The longest answer, in seconds: the provider gives up after 15, and a cold start comes on top.
+use crate::{
+    archive::{Archive, Arrival, Origin},
+    clients::{self, in_one_line},
+    clock::since_epoch,
+    intake::{Intake, IntakeError},
+    key_ring::{KeyRing, KeysUnavailable},
+    queue::Queue,
+    settings::ReceiverSettings,
+    telemetry::{self, Unit},
+};
+
+/// How long an answer may take. The provider gives up after 15 s, and a cold start comes on top.
 pub const DEADLINE: Duration = Duration::from_secs(9);
 
-/// The largest body, in bytes: Lambda's limit for an event, in which the body is one part. On AWS the
-/// gateway answers 413 to what is over it, and nothing larger comes here; elsewhere this is the limit.
+/// The largest body, in bytes: Lambda's limit for an event, which contains the body. On AWS the gateway answers 413 to a
+/// larger event, so that it never gets here; elsewhere this limit holds.
 pub const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
 
-/// The receiver, with all it needs.
+/// The receiver and what it works with.
 #[derive(Debug)]
 pub struct Receiver {
-    /// The keys that may sign.
-    pub keys: KeyRing,
-    /// Where bodies go.
-    pub archive: Archive,
-    /// Where jobs go.
-    pub jobs: Queue,
+    keys: KeyRing,
+    intake: Intake,
     /// How far a timestamp may be from our clock, either way.
-    pub tolerance: Duration,
+    tolerance: Duration,
 }
 
 struct Accepted {
     task_id: TaskId,
-    /// These very bytes were there already.
+    /// Whether the same bytes were there already.
     duplicate: bool,
 }
 
-/// Why a request has no 200.
+/// Why a request is not answered 200.
 #[derive(Debug, Error)]
 pub enum Refusal {
-    /// Not believed: 401.
+    /// The signature is missing or wrong: 401.
     #[error("{0}")]
     Unauthorized(#[from] Rejection),
-    /// No task id to verify with, or a signed body that cannot be kept: 400.
+    /// There is no task id to verify, or the signed body cannot be kept: 400.
     #[error("{0}")]
     Malformed(#[from] Malformed),
-    /// 413.
+    /// The body is too large: 413.
     #[error("the body has {0} bytes, more than {MAX_BODY_BYTES}")]
     TooLarge(usize),
     /// Our side failed or was too slow: 503, so that the provider calls again.
-    #[error("{0}")]
+    #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
 
-/// What is wrong with a request's body.
+/// What is wrong with a body.
 #[derive(Debug, Error)]
 pub enum Malformed {
-    /// Nothing that a signature could be of. The answer does not say more: the sender is unknown.
+    /// There is nothing to verify. The answer does not say so, because the sender is unknown.
     #[error("the body has no task id")]
     NoTaskId,
     /// Signed, but it names more than one task.
     #[error("the body names more than one task id")]
     ConflictingTaskIds,
-    /// Signed, but its task id cannot be a key.
+    /// Signed, but its task id cannot be part of an object name.
     #[error("{0}")]
     UnfitTaskId(#[from] UnfitTaskId),
-    /// Signed, but cut off or otherwise broken: the provider's next try may be whole.
+    /// Signed, but cut off or otherwise broken. The provider's next try may be complete.
     #[error("{0}")]
     NotJson(#[from] NotJson),
 }
 
-/// What did not answer.
+/// What failed on our side.
 #[derive(Debug, Error)]
 pub enum Unavailable {
     /// Secrets Manager.
     #[error(transparent)]
     Keys(#[from] KeysUnavailable),
-    /// S3.
+    /// S3 or SQS.
     #[error(transparent)]
-    Archive(#[from] ArchiveError),
-    /// SQS.
-    #[error(transparent)]
-    Queue(#[from] QueueError),
-    /// All of them together.
+    Intake(#[from] IntakeError),
+    /// All of them together took too long.
     #[error("no answer from AWS within {} s", DEADLINE.as_secs())]
     Deadline,
 }
 
+impl Unavailable {
+    /// Whether the provider's next call may succeed without anybody changing anything.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Keys(error) => error.is_transient(),
+            Self::Intake(error) => error.is_transient(),
+            Self::Deadline => true,
+        }
+    }
+}
+
 impl Refusal {
-    /// One word for a metric's reason.
+    /// The reason in one word, for metrics.
     fn name(&self) -> &'static str {
         match self {
             Self::Unauthorized(rejection) => rejection.name(),
             Self::Malformed(_) => "Malformed",
             Self::TooLarge(_) => "TooLarge",
             Self::Unavailable(Unavailable::Keys(_)) => "SecretsManager",
-            Self::Unavailable(Unavailable::Archive(_)) => "S3",
-            Self::Unavailable(Unavailable::Queue(_)) => "SQS",
+            Self::Unavailable(Unavailable::Intake(IntakeError::Archive(_))) => "S3",
+            Self::Unavailable(Unavailable::Intake(IntakeError::Queue(_))) => "SQS",
             Self::Unavailable(Unavailable::Deadline) => "Deadline",
         }
     }
 }
 
 impl Receiver {
+    /// The receiver with these settings. Calls nothing yet.
+    pub fn new(config: &SdkConfig, settings: ReceiverSettings) -> Self {
+        Self {
+            keys: KeyRing::new(aws_sdk_secretsmanager::Client::new(config), settings.key_secret_id),
+            intake: Intake {
+                archive: Archive::new(clients::s3(config), settings.bucket),
+                render_queue: Queue::new(aws_sdk_sqs::Client::new(config), settings.render_queue_url),
+            },
+            tolerance: settings.tolerance,
+        }
+    }
+
     /// Answers a request, within [`DEADLINE`]; `now` is the receiver's clock.
     pub async fn handle(&self, request: &Request, now: SystemTime) -> Response<String> {
         let began = Instant::now();
-        // Known once the signature is, and said also of a callback that is then not accepted.
+        // Set once the signature is verified. The log names the task also if the callback is then refused.
         let signed = OnceLock::new();
         let accepted = timeout(DEADLINE, self.accept(request, now, &signed));
         let outcome = accepted.await.unwrap_or_else(|_| Err(Unavailable::Deadline.into()));
@@ -170,7 +191,7 @@ impl Receiver {
         }
         let id = self.verify(&claim, &ids, now).await?;
 
-        // From here on the sender holds the key, and may know what is wrong.
+        // From here on the sender is known to hold the key, and may learn what is wrong.
         let task_id = id.parse::<TaskId>().map_err(Malformed::from);
         if let Ok(task_id) = &task_id {
             signed.get_or_init(|| task_id.clone());
@@ -181,23 +202,22 @@ impl Receiver {
         let task_id = task_id?;
         provider::check_json(body).map_err(Malformed::from)?;
 
-        let key = archive::raw_key(&task_id, body);
-        let stored = self
-            .archive
-            .store(&key, body.to_vec(), claim.seconds(), now)
-            .await
-            .map_err(Unavailable::from)?;
-        // Also for a body that was there: the answer to the first may have been lost before its job was sent.
-        let job = Job::new(task_id.clone(), self.archive.bucket(), key.clone());
-        self.jobs.send(&task_id, &job).await.map_err(Unavailable::from)?;
-        let duplicate = stored == Stored::AlreadyThere;
-        tracing::info!(taskId = %task_id, key, duplicate, bytes = body.len(), "accepted");
+        let arrival = Arrival {
+            task_id,
+            body: body.to_vec(),
+            origin: Origin::Callback,
+            webhook_timestamp: claim.seconds(),
+            received_at: now,
+        };
+        let taken = self.intake.take(&arrival).await.map_err(Unavailable::from)?;
+        let (task_id, duplicate) = (arrival.task_id, taken.duplicate);
+        tracing::info!(taskId = %task_id, key = taken.object, duplicate, bytes = body.len(), "accepted");
         Ok(Accepted { task_id, duplicate })
     }
 
-    /// The first of the ids that one of the keys signed.
+    /// The first of the ids that is signed with one of the keys.
     async fn verify<'a>(&self, claim: &Claim, ids: &'a [Cow<'a, str>], now: SystemTime) -> Result<&'a str, Refusal> {
-        let signed = |keys: &[Key]| ids.iter().map(AsRef::as_ref).find(|id| claim.is_signed_by(keys, id));
+        let signed = |keys: &[SigningKey]| ids.iter().map(AsRef::as_ref).find(|id| claim.is_signed_by(keys, id));
         let keys = self.keys.keys(now).await.map_err(Unavailable::from)?;
         if let Some(id) = signed(&keys) {
             return Ok(id);
@@ -214,8 +234,8 @@ impl Receiver {
     }
 }
 
-/// An event without what lambda_http would make a URL of: it panics where a stranger's query, host or
-/// protocol makes none. Nothing here reads the URL; the gateway did.
+/// Removes the fields from which lambda_http builds a URL; it panics on invalid ones, which a stranger can send. The gateway
+/// has read the URL, and we do not need it.
 pub fn without_url(mut event: LambdaRequest) -> LambdaRequest {
     if let LambdaRequest::ApiGatewayV2(request) = &mut event {
         request.raw_query_string = None;
@@ -225,20 +245,26 @@ pub fn without_url(mut event: LambdaRequest) -> LambdaRequest {
     event
 }
 
-/// A header's text, if it is there once: of two, nobody knows which was signed.
+/// The text of a header that occurs once. Of two, nobody knows which one was signed.
 fn sole<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?.to_str().ok()?;
     values.next().is_none().then_some(value)
 }
 
-/// The answer to a refused request, and the line that the operator reads. Its task is known only if it
-/// was signed.
+/// Answers a refused request, and writes the log line for the operator. The task is known only if the request was signed.
 fn refuse(refusal: &Refusal, task_id: Option<&TaskId>) -> Response<String> {
     let (task_id, reason) = (task_id.map(TaskId::as_str), refusal.name());
     match refusal {
         Refusal::Unavailable(error) => {
-            tracing::error!(taskId = task_id, reason, %error, "not accepted; the provider is asked to call again");
+            let (error, transient) = (in_one_line(error), error.is_transient());
+            tracing::error!(
+                taskId = task_id,
+                reason,
+                error,
+                transient,
+                "not accepted; the provider is asked to call again"
+            );
         }
         Refusal::Unauthorized(Rejection::NoKey) => tracing::error!(
             reason,

@@ -1,51 +1,80 @@
-//! The second Lambda: a batch of messages → for each, done or again.
+//! The second Lambda: a batch of messages → results. A message that fails goes back to the queue.
 
 use std::time::{Duration, SystemTime};
 
+use aws_config::SdkConfig;
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use thiserror::Error;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use crate::{
-    archive::{Archive, ArchiveError, Loaded, MAX_OBJECT_BYTES, Published, Rank, since_epoch},
-    jobs::{self, Job, Queue, QueueError},
-    telemetry::{self, Unit},
-};
 use suno_midi::{
-    document::{SongSummary, Source, State, render, unread},
+    Outcome, convert,
+    document::{SongSummary, Source, State},
+    format::{DOCUMENT, File},
     music::tempo::TempoChoice,
 };
 
-/// The renderer, with all it needs.
+use crate::{
+    announcement::Announcement,
+    archive::{Archive, ArchiveError, Loaded, MAX_OBJECT_BYTES, Published},
+    clients::{self, in_one_line},
+    clock::since_epoch,
+    jobs::{self, Job},
+    precedence::Rank,
+    queue::{Queue, QueueError},
+    settings::RendererSettings,
+    telemetry::{self, Unit},
+};
+
+/// The renderer and what it works with.
 #[derive(Debug)]
 pub struct Renderer {
-    /// Where bodies are and results go.
-    pub archive: Archive,
-    /// Where results are announced.
-    pub results: Queue,
-    /// How the files' tempo is chosen.
-    pub tempo: TempoChoice,
+    archive: Archive,
+    results: Queue,
+    tempo: TempoChoice,
 }
 
-/// Why a job goes back to the queue. So does a message that is no job, now or ever: the queue moves it
-/// to the dead-letter queue, whose alarm calls a person. To delete it here would be silence.
+/// Why a job goes back to the queue. After the last receive, the queue moves it to the dead-letter queue.
+///
+/// Unparseable messages go back too, so that they reach the dead-letter queue and its alarm. If we deleted them, nobody would
+/// notice.
 #[derive(Debug, Error)]
 pub enum Failed {
-    /// S3 failed. The queue brings the message again, and after the last time to the dead-letter queue.
+    /// S3 failed.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
-    /// SQS failed to take the announcement: as above.
+    /// SQS did not take the announcement.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// The job names a bucket that is not ours: as above.
+    /// The job names a bucket that is not ours.
     #[error("the job names the bucket {0}, which is not the one of this renderer")]
     OtherBucket(String),
 }
 
+impl Failed {
+    /// Whether trying again may help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Archive(error) => error.is_transient(),
+            Self::Queue(error) => error.is_transient(),
+            Self::OtherBucket(_) => false,
+        }
+    }
+}
+
 impl Renderer {
-    /// Renders each message of a batch; names those that must be received again. `now` is the
-    /// renderer's clock.
+    /// The renderer with these settings. Calls nothing yet.
+    pub fn new(config: &SdkConfig, settings: RendererSettings) -> Self {
+        Self {
+            archive: Archive::new(clients::s3(config), settings.bucket),
+            results: Queue::new(aws_sdk_sqs::Client::new(config), settings.results_queue_url),
+            tempo: settings.tempo,
+        }
+    }
+
+    /// Renders each message of a batch, and returns those that must be received again. `now` is the time by the renderer's
+    /// clock.
     pub async fn handle(&self, event: SqsEvent, now: SystemTime) -> SqsBatchResponse {
         let mut response = SqsBatchResponse::default();
         for message in event.records {
@@ -64,7 +93,7 @@ impl Renderer {
         response
     }
 
-    /// Whether all that the message asks for is done.
+    /// Whether everything that a message asks for is done.
     async fn message(&self, body: &str) -> bool {
         let jobs = match jobs::read(body) {
             Ok(jobs) => jobs,
@@ -73,11 +102,12 @@ impl Renderer {
                 return false;
             }
         };
-        // One that fails does not keep the others of its message waiting.
+        // A job that fails must not delay the other jobs of its message.
         let mut done = true;
         for job in jobs {
             if let Err(error) = self.job(&job).await {
-                tracing::error!(taskId = %job.task_id, key = job.key, %error, "not rendered; the message goes back to the queue");
+                let (reason, transient) = (in_one_line(&error), error.is_transient());
+                tracing::error!(taskId = %job.task_id, key = job.object, error = reason, transient, "not rendered; the message goes back to the queue");
                 done = false;
             }
         }
@@ -89,80 +119,84 @@ impl Renderer {
             return Err(Failed::OtherBucket(job.bucket.clone()));
         }
         let began = Instant::now();
-        let loaded = self.archive.load(&job.key).await?;
-        // What cannot be read has no time, and so the lowest rank: it replaces nothing.
-        let webhook_timestamp = match &loaded {
-            Loaded::Body(raw) => raw.webhook_timestamp,
-            Loaded::TooLarge(_) | Loaded::Gone => 0,
-        };
-        let source = Source {
-            key: job.key.clone(),
-            webhook_timestamp,
-        };
-        let rendering = match loaded {
-            Loaded::Body(raw) => render(&job.task_id, Some(source), &raw.body, self.tempo),
+        // A body that cannot be read has no time, and so the lowest rank: its result replaces nothing.
+        let (mut outcome, webhook_timestamp) = match self.archive.load(&job.object).await? {
+            Loaded::Body(raw) => (convert(&job.task_id, &raw.body, self.tempo), raw.webhook_timestamp),
             Loaded::TooLarge(bytes) => {
                 let why = format!("the object has {bytes} bytes, more than the {MAX_OBJECT_BYTES} that are read");
-                unread(&job.task_id, source, why)
+                (Outcome::unread(&job.task_id, why), 0)
             }
             Loaded::Gone => {
                 let why = "the callback was deleted from the bucket before it was rendered".to_owned();
-                unread(&job.task_id, source, why)
+                (Outcome::unread(&job.task_id, why), 0)
             }
         };
-        let state = rendering.document.state;
-        let rank = Rank::new(state, webhook_timestamp, &job.key);
-        let document = rendering.document.to_json();
+        outcome.document.source = Some(Source {
+            object: job.object.clone(),
+            webhook_timestamp,
+        });
+        if self.publish(job, &outcome, webhook_timestamp).await? == Published::Outranked {
+            return Ok(());
+        }
+        // Also if nothing had to be written: an earlier try may have ended just before it announced.
+        let announcement = Announcement::new(self.archive.bucket(), &outcome.document);
+        self.results.send(&job.task_id, &announcement).await?;
+        report(job, &outcome, began.elapsed());
+        Ok(())
+    }
 
-        // The document comes last: where it is, the files are.
-        let keys = &rendering.document.files;
-        let files = [
-            (keys.midi.as_ref(), "audio/midi", rendering.midi.as_deref()),
-            (
-                keys.piano_roll.as_ref(),
-                "image/svg+xml",
-                rendering.piano_roll.as_deref().map(str::as_bytes),
-            ),
-            (Some(&keys.document), "application/json", Some(document.as_slice())),
-        ];
-        for (key, content_type, bytes) in files {
-            let (Some(key), Some(bytes)) = (key, bytes) else {
+    /// Publishes the files of the song, and then the document: where the document is, the files are.
+    async fn publish(&self, job: &Job, outcome: &Outcome, webhook_timestamp: u64) -> Result<Published, ArchiveError> {
+        let document = &outcome.document;
+        let rank = Rank::new(document.state, webhook_timestamp, &job.object);
+        let last = File {
+            format: DOCUMENT,
+            bytes: document.to_json(),
+        };
+        let mut published = Published::Unchanged;
+        for File { format, bytes } in outcome.files.iter().chain([&last]) {
+            let Some(object) = document.object(*format) else {
                 continue;
             };
-            if self.archive.publish(key, bytes, content_type, state, &rank).await? == Published::Outranked {
-                tracing::info!(taskId = %job.task_id, state = state.name(), key = job.key, "a song or a newer callback stands: left as it is");
-                return Ok(());
+            let state = document.state;
+            published = self
+                .archive
+                .publish(object, bytes, format.content_type, state, &rank)
+                .await?;
+            if published == Published::Outranked {
+                tracing::info!(taskId = %job.task_id, state = state.name(), key = job.object, "a song or a newer callback stands: left as it is");
+                break;
             }
         }
-        // Also where nothing had to be written: an earlier try may have ended just before this.
-        self.results
-            .send(&job.task_id, &rendering.document.announcement(self.archive.bucket()))
-            .await?;
-        let song = rendering.document.song.as_ref();
-        let notes = song.map_or(0, |song| song.notes);
-        let skipped = song.map_or(0, SongSummary::skipped);
-        telemetry::emit(
-            &[
-                ("Results", Unit::Count, 1.0),
-                ("RenderTime", Unit::Milliseconds, began.elapsed().as_secs_f64() * 1e3),
-                ("Notes", Unit::Count, notes as f64),
-                ("SkippedNotes", Unit::Count, skipped as f64),
-            ],
-            &[("state", state.name()), ("taskId", job.task_id.as_str())],
-        );
-        match state {
-            State::Rendered | State::Empty => {
-                tracing::info!(taskId = %job.task_id, state = state.name(), notes, "done")
-            }
-            _ => {
-                tracing::warn!(taskId = %job.task_id, state = state.name(), key = job.key, warnings = ?rendering.document.warnings, "done without a MIDI file")
-            }
-        }
-        Ok(())
+        Ok(published)
     }
 }
 
-/// How long a message has been in the queue, if the event says when it was sent.
+/// Writes the metrics and the log line of a result.
+fn report(job: &Job, outcome: &Outcome, took: Duration) {
+    let (state, song) = (outcome.document.state, outcome.document.song.as_ref());
+    let notes = song.map_or(0, |song| song.notes);
+    let skipped = song.map_or(0, SongSummary::skipped);
+    telemetry::emit(
+        &[
+            ("Results", Unit::Count, 1.0),
+            ("RenderTime", Unit::Milliseconds, took.as_secs_f64() * 1e3),
+            ("Notes", Unit::Count, notes as f64),
+            ("SkippedNotes", Unit::Count, skipped as f64),
+        ],
+        &[("state", state.name()), ("taskId", job.task_id.as_str())],
+    );
+    match state {
+        State::Rendered | State::Empty => {
+            tracing::info!(taskId = %job.task_id, state = state.name(), notes, "done")
+        }
+        _ => {
+            tracing::warn!(taskId = %job.task_id, state = state.name(), key = job.object, warnings = ?outcome.document.warnings, "done without a MIDI file")
+        }
+    }
+}
+
+/// How long a message has waited in the queue, if the event says when it was sent.
 fn age(message: &SqsMessage, now: SystemTime) -> Option<Duration> {
     let sent = message.attributes.get("SentTimestamp")?.parse().ok()?;
     Some(since_epoch(now).saturating_sub(Duration::from_millis(sent)))

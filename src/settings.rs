@@ -1,37 +1,38 @@
-//! Settings from the environment, read once, before the first event.
+//! The settings of the functions, read from the environment once, before the first event.
 //!
-//! The template sets them all; a function with a bad one refuses to start and says which.
+//! template.yaml sets them all. A function with a bad setting refuses to start and names it.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use thiserror::Error;
 
-use suno_midi::music::tempo::TempoChoice;
+use suno_midi::music::tempo::{BadTempoChoice, TempoChoice};
 
-/// The variable with the secret's ARN.
+/// The variable with the ARN of the secret.
 pub const KEY_SECRET_ID: &str = "KEY_SECRET_ID";
-/// The variable with the bucket's name.
+/// The variable with the name of the bucket.
 pub const BUCKET: &str = "BUCKET";
-/// The variable with the render queue's URL.
+/// The variable with the URL of the render queue.
 pub const RENDER_QUEUE_URL: &str = "RENDER_QUEUE_URL";
-/// The variable with the width of the timestamp window, in seconds either way.
+/// The variable with the tolerance for timestamps, in seconds.
 pub const TOLERANCE_SECONDS: &str = "TOLERANCE_SECONDS";
-
-/// The variable with the results queue's URL.
+/// The variable with the URL of the results queue.
 pub const RESULTS_QUEUE_URL: &str = "RESULTS_QUEUE_URL";
 /// The variable with the tempo of the files: `auto`, `off`, or a number of BPM.
 pub const TEMPO: &str = "TEMPO";
 
+const TOLERANCES: RangeInclusive<u64> = 1..=86_400;
+
 /// The receiver's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceiverSettings {
-    /// The secret with the key, as an ARN or a name.
+    /// The secret with the signing key, as an ARN or a name.
     pub key_secret_id: String,
     /// The bucket for bodies.
     pub bucket: String,
     /// The queue for render jobs.
     pub render_queue_url: String,
-    /// How far a callback's timestamp may be from our clock, either way: 1 to 86,400 seconds.
+    /// How far the timestamp of a callback may be from our clock, either way: 1 to 86,400 seconds.
     pub tolerance: Duration,
 }
 
@@ -42,7 +43,7 @@ pub struct RendererSettings {
     pub bucket: String,
     /// The queue for result documents.
     pub results_queue_url: String,
-    /// How the files' tempo is chosen.
+    /// How the tempo of the files is chosen.
     pub tempo: TempoChoice,
 }
 
@@ -52,15 +53,15 @@ pub enum BadSetting {
     /// It is not set, or empty.
     #[error("the environment variable {0} is not set: deploy with template.yaml, which sets it")]
     Missing(&'static str),
-    /// Its value is not within its range.
-    #[error("the environment variable {name} is {value:?}, but must be {expected}")]
-    OutOfRange {
+    /// Its value is not allowed.
+    #[error("the environment variable {name} is {value:?}: {rule}")]
+    Unusable {
         /// The variable.
         name: &'static str,
         /// Its value.
         value: String,
-        /// What would do.
-        expected: &'static str,
+        /// Which values are allowed.
+        rule: String,
     },
 }
 
@@ -68,20 +69,24 @@ impl ReceiverSettings {
     /// Reads the settings; `lookup` gives the value of a variable.
     ///
     /// # Errors
-    /// If one is missing or out of its range.
+    /// If one is missing or not allowed.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, BadSetting> {
         let tolerance = required(&lookup, TOLERANCE_SECONDS)?;
-        let seconds = tolerance.parse().ok().filter(|seconds| (1..=86_400).contains(seconds));
-        let out_of_range = BadSetting::OutOfRange {
+        let seconds = tolerance.parse().ok().filter(|seconds| TOLERANCES.contains(seconds));
+        let unusable = BadSetting::Unusable {
             name: TOLERANCE_SECONDS,
             value: tolerance,
-            expected: "a number of seconds from 1 to 86400",
+            rule: format!(
+                "it must be a number of seconds from {} to {}",
+                TOLERANCES.start(),
+                TOLERANCES.end()
+            ),
         };
         Ok(Self {
             key_secret_id: required(&lookup, KEY_SECRET_ID)?,
             bucket: required(&lookup, BUCKET)?,
             render_queue_url: required(&lookup, RENDER_QUEUE_URL)?,
-            tolerance: Duration::from_secs(seconds.ok_or(out_of_range)?),
+            tolerance: Duration::from_secs(seconds.ok_or(unusable)?),
         })
     }
 }
@@ -90,23 +95,22 @@ impl RendererSettings {
     /// Reads the settings; `lookup` gives the value of a variable.
     ///
     /// # Errors
-    /// If one is missing or out of its range.
+    /// If one is missing or not allowed.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, BadSetting> {
         let tempo = required(&lookup, TEMPO)?;
-        let expected = "\"auto\", \"off\", or a number of beats per minute from 20 to 400";
         Ok(Self {
             bucket: required(&lookup, BUCKET)?,
             results_queue_url: required(&lookup, RESULTS_QUEUE_URL)?,
-            tempo: tempo.parse().map_err(|_| BadSetting::OutOfRange {
+            tempo: tempo.parse().map_err(|error: BadTempoChoice| BadSetting::Unusable {
                 name: TEMPO,
                 value: tempo,
-                expected,
+                rule: error.to_string(),
             })?,
         })
     }
 }
 
-/// A lookup in the process's environment.
+/// Looks a variable up in the environment of the process.
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
@@ -150,14 +154,29 @@ mod tests {
     }
 
     #[test]
-    fn the_window_has_bounds() {
+    fn the_tolerance_has_bounds() {
         let read = |value| {
             ReceiverSettings::read(lookup(TOLERANCE_SECONDS, Some(value))).map(|settings| settings.tolerance.as_secs())
         };
         assert_eq!(read("1"), Ok(1));
         assert_eq!(read("86400"), Ok(86_400));
         for bad in ["0", "86401", "-1", "5m", " 300"] {
-            assert!(matches!(read(bad), Err(BadSetting::OutOfRange { .. })), "{bad}");
+            assert!(matches!(read(bad), Err(BadSetting::Unusable { .. })), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_unusable_setting_says_what_would_do() {
+        let error = ReceiverSettings::read(lookup(TOLERANCE_SECONDS, Some("5m"))).map_err(|error| error.to_string());
+        let rule = "it must be a number of seconds from 1 to 86400";
+        assert_eq!(
+            error,
+            Err(format!("the environment variable TOLERANCE_SECONDS is \"5m\": {rule}"))
+        );
+        let error = RendererSettings::read(lookup(TEMPO, Some("fast"))).map_err(|error| error.to_string());
+        assert_eq!(
+            error,
+            Err(format!("the environment variable TEMPO is \"fast\": {BadTempoChoice}"))
+        );
     }
 }

@@ -1,17 +1,17 @@
-//! JSON logs and embedded metrics, both on standard output, where Lambda picks them up.
+//! JSON logs and embedded metrics. Both go to standard output, where Lambda picks them up.
 
 use std::time::SystemTime;
 
 use serde_json::{Value, json};
 use tracing::level_filters::LevelFilter;
 
-use crate::archive::since_epoch;
+use crate::clock::since_epoch;
 
 /// The CloudWatch namespace of the metrics.
 pub const NAMESPACE: &str = "midihook";
 
-/// Starts JSON logs, from the level that Lambda's own setting `AWS_LAMBDA_LOG_LEVEL` names (INFO
-/// without one). Each line has the request id, from the runtime's span.
+/// Starts JSON logs at the level in `AWS_LAMBDA_LOG_LEVEL`, which Lambda sets (INFO without it). Each line has the request id,
+/// from the runtime's span.
 pub fn init() {
     let setting = std::env::var("AWS_LAMBDA_LOG_LEVEL").ok();
     tracing_subscriber::fmt()
@@ -23,14 +23,13 @@ pub fn init() {
         .init();
 }
 
-/// Never below INFO: there the Lambda runtime logs each event whole, with its signature and its body, and the
-/// SDK its requests.
+/// Never below INFO. At DEBUG the Lambda runtime logs whole events, with signature and body, and the SDK logs its requests.
 fn level(setting: Option<&str>) -> LevelFilter {
     let asked = setting.and_then(|level| level.parse().ok());
     asked.unwrap_or(LevelFilter::INFO).min(LevelFilter::INFO)
 }
 
-/// What a metric's number counts.
+/// The unit of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     /// Things.
@@ -41,10 +40,10 @@ pub enum Unit {
     Seconds,
 }
 
-/// Writes numbers as CloudWatch metrics of this function, and words beside them.
+/// Writes numbers as CloudWatch metrics of this function, with words beside them.
 ///
-/// The words (a reason, a state, a task) are no dimensions: each value of a dimension is a metric of
-/// its own, at a price. They are read with Logs Insights. Outside Lambda nothing is written.
+/// The words (a reason, a state, a task) are not dimensions, because each value of a dimension is a metric with a price of its
+/// own. Logs Insights can query them. Outside Lambda this writes nothing.
 ///
 /// Source: CloudWatch user guide, "Embedded metric format specification".
 pub fn emit(metrics: &[(&str, Unit, f64)], words: &[(&str, &str)]) {
@@ -79,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_level_is_below_info() {
+    fn the_level_is_never_below_info() {
         for (setting, expected) in [
             (None, LevelFilter::INFO),
             (Some("TRACE"), LevelFilter::INFO),

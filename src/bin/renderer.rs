@@ -5,9 +5,7 @@ use std::time::SystemTime;
 use aws_lambda_events::event::sqs::SqsEvent;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use midihook::{
-    archive::Archive,
     clients,
-    jobs::Queue,
     renderer::Renderer,
     settings::{RendererSettings, environment},
     telemetry,
@@ -17,12 +15,7 @@ use midihook::{
 async fn main() -> Result<(), Error> {
     telemetry::init();
     let settings = RendererSettings::read(environment).inspect_err(|error| tracing::error!(%error, "cannot start"))?;
-    let config = clients::config(clients::RENDERER).await;
-    let renderer = &Renderer {
-        archive: Archive::new(clients::s3(&config), settings.bucket),
-        results: Queue::new(aws_sdk_sqs::Client::new(&config), settings.results_queue_url),
-        tempo: settings.tempo,
-    };
+    let renderer = &Renderer::new(&clients::config(clients::RENDERER).await, settings);
     lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         Ok::<_, Error>(renderer.handle(event.payload, SystemTime::now()).await)
     }))

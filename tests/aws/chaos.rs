@@ -16,19 +16,22 @@ use std::{
 
 use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use midihook::{
-    archive::{Archive, Rank, raw_key, since_epoch, task_of_raw_key},
-    clients,
-    jobs::{self, Queue},
-    key_ring::{FORCED_REREAD_AFTER, KeyRing},
+    announcement::Announcement,
+    clock::since_epoch,
+    jobs,
+    key_ring::FORCED_REREAD_AFTER,
+    objects::{raw, task_of_raw},
+    precedence::Rank,
     receiver::{DEADLINE, Receiver},
     renderer::Renderer,
 };
 use serde_json::json;
 use suno_midi::{
-    TaskId,
-    document::{self, Source, State},
+    Digest, TaskId, convert,
+    document::{Source, State},
+    format::{self, File},
     music::tempo::TempoChoice,
-    provider::signature::Key,
+    provider::signature::SigningKey,
 };
 use tokio::{
     task::LocalSet,
@@ -36,11 +39,10 @@ use tokio::{
 };
 
 use crate::{
-    fake::{Aws, BUCKET, Chaos, QUEUE_URL, hex_sha256},
+    fake::{Aws, BUCKET, Chaos, QUEUE_URL, RESULTS_URL},
     receiver::{request, verdict},
 };
 
-const RESULTS_URL: &str = "http://aws.test/000000000000/results";
 const EPOCH: u64 = 1_795_478_400;
 const OLD_KEY: &str = "old-key";
 const NEW_KEY: &str = "new-key";
@@ -347,7 +349,7 @@ impl World {
             match status {
                 Some(200) => {
                     assert!(callback.genuine, "a forged callback was accepted");
-                    let key = raw_key(&callback.task.parse().unwrap(), &callback.body);
+                    let key = raw(&callback.task.parse().unwrap(), &callback.body);
                     self.accepted.borrow_mut().insert(key);
                     // Sometimes the 200 is lost on its way, or the provider calls again all the same.
                     if !self.chance(0.2) {
@@ -377,13 +379,7 @@ impl World {
         let idle = self.idle.borrow_mut().pop();
         let (process, receiver) = idle.unwrap_or_else(|| {
             let process = self.aws.process();
-            let config = process.config(clients::RECEIVER);
-            let receiver = Receiver {
-                keys: KeyRing::new(aws_sdk_secretsmanager::Client::new(&config), "secret".to_owned()),
-                archive: Archive::new(clients::s3(&config), BUCKET.to_owned()),
-                jobs: Queue::new(aws_sdk_sqs::Client::new(&config), QUEUE_URL.to_owned()),
-                tolerance: Duration::from_secs(300),
-            };
+            let receiver = process.receiver();
             (process, receiver)
         });
         let clock = SystemTime::UNIX_EPOCH + Duration::from_secs(EPOCH) + self.began.elapsed();
@@ -395,7 +391,7 @@ impl World {
             (true, false) => OLD_KEY,
             (true, true) => NEW_KEY,
         };
-        let signature = Key::new(key).unwrap().sign(&callback.task, &now.to_string());
+        let signature = SigningKey::new(key).unwrap().sign(&callback.task, &now.to_string());
         let request = request(callback.body.clone(), &now.to_string(), &signature);
         let began = Instant::now();
         let status = tokio::select! {
@@ -491,12 +487,7 @@ impl World {
 
     fn renderer(&self) -> (Aws, Renderer) {
         let process = self.aws.process();
-        let config = process.config(clients::RENDERER);
-        let renderer = Renderer {
-            archive: Archive::new(clients::s3(&config), BUCKET.to_owned()),
-            results: Queue::new(aws_sdk_sqs::Client::new(&config), RESULTS_URL.to_owned()),
-            tempo: TempoChoice::Auto,
-        };
+        let renderer = process.renderer();
         (process, renderer)
     }
 
@@ -515,14 +506,14 @@ impl World {
             .iter()
             .filter(|(queue, _)| queue == QUEUE_URL)
             .flat_map(|(_, body)| jobs::read(body).unwrap())
-            .map(|job| job.key)
+            .map(|job| job.object)
             .collect();
 
         // Every 200: its exact bytes are there, and their job was queued.
         let sent: BTreeMap<String, &Callback> = callbacks
             .iter()
             .filter(|callback| callback.genuine)
-            .map(|callback| (raw_key(&callback.task.parse().unwrap(), &callback.body), callback))
+            .map(|callback| (raw(&callback.task.parse().unwrap(), &callback.body), callback))
             .collect();
         for key in self.accepted.borrow().iter() {
             assert_eq!(
@@ -537,7 +528,10 @@ impl World {
         let mut written = BTreeSet::new();
         for (key, object) in state.written.iter().filter(|(key, _)| key.starts_with("raw/")) {
             assert!(sent.contains_key(key), "{key} was never sent by the provider");
-            assert!(key.contains(&hex_sha256(&object.body)), "{key} holds other bytes");
+            assert!(
+                key.contains(&Digest::of(&object.body).to_string()),
+                "{key} holds other bytes"
+            );
             assert!(written.insert(key), "{key} was written twice");
         }
 
@@ -545,30 +539,29 @@ impl World {
         let mut expected = BTreeMap::new();
         let mut tasks: BTreeMap<TaskId, Vec<&String>> = BTreeMap::new();
         for key in &queued {
-            tasks.entry(task_of_raw_key(key).unwrap()).or_default().push(key);
+            tasks.entry(task_of_raw(key).unwrap()).or_default().push(key);
         }
         for (task, keys) in tasks.iter().filter(|(task, _)| !waiting.contains(task)) {
-            let renderings = keys.iter().map(|&key| {
+            let outcomes = keys.iter().map(|&key| {
                 let object = &state.objects[key];
                 let webhook_timestamp = object.headers["x-amz-meta-webhook-timestamp"].parse().unwrap();
-                let source = Source {
-                    key: key.clone(),
+                let mut outcome = convert(task, &object.body, TempoChoice::Auto);
+                outcome.document.source = Some(Source {
+                    object: key.clone(),
                     webhook_timestamp,
-                };
-                let rendering = document::render(task, Some(source), &object.body, TempoChoice::Auto);
-                (Rank::new(rendering.document.state, webhook_timestamp, key), rendering)
+                });
+                (Rank::new(outcome.document.state, webhook_timestamp, key), outcome)
             });
-            let (_, decides) = renderings.max_by_key(|(rank, _)| rank.clone()).unwrap();
-            let files = &decides.document.files;
-            expected.insert(files.document.clone(), decides.document.to_json());
-            expected.extend(files.midi.clone().zip(decides.midi.clone()));
-            expected.extend(
-                files
-                    .piano_roll
-                    .clone()
-                    .zip(decides.piano_roll.clone().map(String::into_bytes)),
+            let (_, decides) = outcomes.max_by_key(|(rank, _)| rank.clone()).unwrap();
+            let document = &decides.document;
+            expected.insert(
+                document.object(format::DOCUMENT).unwrap().to_owned(),
+                document.to_json(),
             );
-            let announcement = serde_json::to_string(&decides.document.announcement(BUCKET)).unwrap();
+            for File { format, bytes } in &decides.files {
+                expected.insert(document.object(*format).unwrap().to_owned(), bytes.clone());
+            }
+            let announcement = serde_json::to_string(&Announcement::new(BUCKET, document)).unwrap();
             assert!(
                 state
                     .messages
@@ -591,7 +584,7 @@ impl World {
         let mut there: BTreeMap<&str, Rank> = BTreeMap::new();
         for (key, object) in state.written.iter().filter(|(key, _)| key.starts_with("midi/")) {
             let metadata = |name: &str| object.headers[&format!("x-amz-meta-{name}")].clone();
-            let named: State = serde_json::from_value(metadata("state").into()).unwrap();
+            let named = State::named(&metadata("state")).unwrap();
             let rank = Rank::new(
                 named,
                 metadata("webhook-timestamp").parse().unwrap(),

@@ -1,5 +1,5 @@
-//! S3, SQS and Secrets Manager in memory, behind the SDK's own clients: what is tested is what goes
-//! over the wire, conditional headers included.
+//! S3, SQS and Secrets Manager in memory, behind the SDK's own clients. The tests see what goes over the wire, including
+//! conditional headers.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -21,32 +21,38 @@ use aws_smithy_runtime_api::{
     http::StatusCode,
 };
 use aws_smithy_types::body::SdkBody;
-use midihook::clients::{Patience, retries};
+use midihook::{
+    clients::{self, Patience, retries},
+    receiver::Receiver,
+    renderer::Renderer,
+    settings::{ReceiverSettings, RendererSettings},
+};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use suno_midi::{Digest, music::tempo::TempoChoice};
 use tokio::sync::Notify;
 
 pub const BUCKET: &str = "midihook-bucket";
 pub const QUEUE_URL: &str = "http://aws.test/000000000000/midihook-RenderQueue";
+pub const RESULTS_URL: &str = "http://aws.test/000000000000/results";
 
-/// What goes wrong with one call.
+/// What goes wrong with a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// This status with an error body, and no effect.
+    /// This status with an error body; no effect.
     Status(u16),
-    /// The service's own way of saying "not so fast", and no effect.
+    /// The service's own error for too many requests; no effect.
     Throttled,
-    /// Of what is read only the first half comes.
+    /// Only the first half of the answer's body arrives.
     CutOff,
-    /// No connection, and no effect.
+    /// No connection; no effect.
     Refused,
-    /// No answer, ever, and no effect.
+    /// No answer, ever; no effect.
     Hang,
-    /// The effect takes place, but its answer never comes.
+    /// The effect takes place, but its answer never arrives.
     HangAfter,
     /// The connection breaks after the effect took place.
     AnswerLost,
-    /// No answer; the effect takes place when the caller has given up.
+    /// No answer; the effect takes place after the caller has given up.
     Late(Duration),
     /// The caller's process ends before the effect takes place.
     Crash,
@@ -58,7 +64,7 @@ pub enum Fault {
 #[derive(Debug)]
 pub struct Chaos {
     pub rng: fastrand::Rng,
-    /// How likely a call is to go wrong, 0 to 1.
+    /// The probability that a call goes wrong, 0 to 1.
     pub chance: f64,
     /// How often each fault was drawn.
     pub drawn: BTreeMap<String, u64>,
@@ -93,7 +99,7 @@ impl Chaos {
     }
 }
 
-/// One call as it came over the wire.
+/// A call as it came over the wire.
 #[derive(Debug, Clone)]
 pub struct Call {
     /// `PUT raw/…`, `HEAD midi/…`, `SendMessage`, `GetSecretValue AWSCURRENT`.
@@ -113,7 +119,7 @@ pub struct Object {
 pub struct State {
     pub calls: Vec<Call>,
     pub objects: BTreeMap<String, Object>,
-    /// What was sent, in order: the queue's URL, the body.
+    /// The messages sent, in order: the URL of the queue, the body.
     pub messages: Vec<(String, String)>,
     pub keys: BTreeMap<&'static str, String>,
     /// Every object ever written, in order.
@@ -125,7 +131,7 @@ pub struct State {
 
 static REGIONS: AtomicU64 = AtomicU64::new(0);
 
-/// The fake account, as one process sees it. Clones share both.
+/// The fake account as one process sees it. Clones share the account and the process.
 #[derive(Debug, Clone, Default)]
 pub struct Aws {
     state: Arc<Mutex<State>>,
@@ -157,19 +163,19 @@ impl Aws {
         self.killed.notified().await;
     }
 
-    /// The bodies of all messages sent, to whatever queue.
+    /// The bodies of all messages sent to any queue.
     pub fn messages(&self) -> Vec<String> {
         self.state().messages.iter().map(|(_, body)| body.clone()).collect()
     }
 
-    /// The next calls that begin with `what` go wrong so.
+    /// Makes the next calls that begin with `what` fail with these faults.
     pub fn fail(&self, what: &str, faults: impl IntoIterator<Item = Fault>) {
         self.state()
             .faults
             .push((what.to_owned(), faults.into_iter().collect()));
     }
 
-    /// What was called, in order.
+    /// The calls, in order.
     pub fn calls(&self) -> Vec<String> {
         self.state().calls.iter().map(|call| call.what.clone()).collect()
     }
@@ -195,10 +201,31 @@ impl Aws {
             .clone()
     }
 
-    /// The configuration of a Lambda, with this account at its other end.
+    /// A receiver over this account.
+    pub fn receiver(&self) -> Receiver {
+        let settings = ReceiverSettings {
+            key_secret_id: "secret".to_owned(),
+            bucket: BUCKET.to_owned(),
+            render_queue_url: QUEUE_URL.to_owned(),
+            tolerance: Duration::from_secs(300),
+        };
+        Receiver::new(&self.config(clients::RECEIVER), settings)
+    }
+
+    /// A renderer over this account.
+    pub fn renderer(&self) -> Renderer {
+        let settings = RendererSettings {
+            bucket: BUCKET.to_owned(),
+            results_queue_url: RESULTS_URL.to_owned(),
+            tempo: TempoChoice::Auto,
+        };
+        Renderer::new(&self.config(clients::RENDERER), settings)
+    }
+
+    /// The configuration of a function over this account.
     pub fn config(&self, patience: Patience) -> SdkConfig {
         let connector = SharedHttpConnector::new(self.clone());
-        // Clients of one region share what they have left of retries; no two accounts of the tests may.
+        // Clients of one region share the SDK's retry quota. Two accounts of the tests must not.
         let region = format!("test-{}", REGIONS.fetch_add(1, Ordering::Relaxed));
         SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
@@ -282,7 +309,7 @@ impl Call {
         Self { what, headers, body }
     }
 
-    /// An error as the service writes it: S3 in XML, the others in JSON, and none about a HEAD.
+    /// An error as the service writes it: XML from S3, JSON from the others, nothing for a HEAD.
     fn error(&self, status: u16, code: &str) -> HttpResponse {
         let body = if self.what.starts_with("HEAD ") {
             String::new()
@@ -294,7 +321,7 @@ impl Call {
         response(status, body.into())
     }
 
-    /// From the error pages of the three API references.
+    /// The throttling errors of the three API references.
     fn throttled(&self) -> HttpResponse {
         match self.what.split(' ').next() {
             Some("GetSecretValue") => self.error(400, "ThrottlingException"),
@@ -305,7 +332,7 @@ impl Call {
 }
 
 impl State {
-    /// Notes a call; what will go wrong with it, and how long it takes to arrive.
+    /// Records a call. Returns its fault, and how long the call takes to arrive.
     fn receive(&mut self, call: &Call) -> (Option<Fault>, Duration) {
         self.calls.push(call.clone());
         let planned = self
@@ -384,8 +411,8 @@ impl State {
     }
 
     fn write(&mut self, key: &str, body: Vec<u8>, headers: BTreeMap<String, String>) {
-        // Of the bytes alone, as S3's MD5 is: what is written twice has the same.
-        let etag = format!("\"{}\"", hex_sha256(&body));
+        // A hash of the bytes alone, like S3's MD5: equal bytes have equal ETags.
+        let etag = format!("\"{}\"", Digest::of(&body));
         let object = Object { body, headers, etag };
         self.written.push((key.to_owned(), object.clone()));
         self.objects.insert(key.to_owned(), object);
@@ -394,8 +421,4 @@ impl State {
 
 fn response(status: u16, body: Vec<u8>) -> HttpResponse {
     HttpResponse::new(StatusCode::try_from(status).expect("a status"), SdkBody::from(body))
-}
-
-pub fn hex_sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

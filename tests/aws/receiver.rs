@@ -4,31 +4,19 @@ use std::time::{Duration, SystemTime};
 
 use lambda_http::{Body, Request};
 use midihook::{
-    archive::{Archive, raw_key},
-    clients,
-    jobs::Queue,
-    key_ring::{ASK_AGAIN_AFTER, KeyRing, REREAD_AFTER},
+    key_ring::{ASK_AGAIN_AFTER, REREAD_AFTER},
+    objects::raw,
     receiver::{MAX_BODY_BYTES, Receiver, without_url},
 };
 use serde_json::{Value, json};
-use suno_midi::provider::signature::Key;
+use suno_midi::provider::signature::SigningKey;
 
-use crate::fake::{Aws, BUCKET, Fault, QUEUE_URL};
+use crate::fake::{Aws, BUCKET, Fault};
 
 const KEY: &str = "test-key";
 /// When the sample events were signed.
 const NOW: u64 = 1_795_478_400;
 const TASK: &str = "5c79c0ffeebe8e";
-
-fn receiver(aws: &Aws) -> Receiver {
-    let config = aws.config(clients::RECEIVER);
-    Receiver {
-        keys: KeyRing::new(aws_sdk_secretsmanager::Client::new(&config), "secret".to_owned()),
-        archive: Archive::new(clients::s3(&config), BUCKET.to_owned()),
-        jobs: Queue::new(aws_sdk_sqs::Client::new(&config), QUEUE_URL.to_owned()),
-        tolerance: Duration::from_secs(300),
-    }
-}
 
 /// The status of the answer.
 pub async fn verdict(receiver: &Receiver, request: &Request, now: SystemTime) -> u16 {
@@ -59,7 +47,7 @@ fn signed(body: impl Into<Vec<u8>>, task_id: &str) -> Request {
     request(
         body,
         &NOW.to_string(),
-        &Key::new(KEY).unwrap().sign(task_id, &NOW.to_string()),
+        &SigningKey::new(KEY).unwrap().sign(task_id, &NOW.to_string()),
     )
 }
 
@@ -92,10 +80,10 @@ fn assert_nothing_kept(aws: &Aws) {
 #[tokio::test]
 async fn a_callback_is_stored_then_queued_then_answered() {
     let aws = Aws::with_key(KEY);
-    assert_eq!(answer(&receiver(&aws), &event("request-success")).await, accepted(TASK));
+    assert_eq!(answer(&aws.receiver(), &event("request-success")).await, accepted(TASK));
 
     let body = std::fs::read("events/callback-success.json").unwrap();
-    let key = raw_key(&TASK.parse().unwrap(), &body);
+    let key = raw(&TASK.parse().unwrap(), &body);
     let calls = aws.calls();
     assert_eq!(
         calls[2..],
@@ -118,9 +106,9 @@ async fn a_callback_is_stored_then_queued_then_answered() {
 #[tokio::test]
 async fn a_base64_encoded_body_is_stored_as_the_provider_sent_it() {
     let aws = Aws::with_key(KEY);
-    assert_eq!(answer(&receiver(&aws), &event("request-base64")).await, accepted(TASK));
+    assert_eq!(answer(&aws.receiver(), &event("request-base64")).await, accepted(TASK));
     let body = std::fs::read("events/callback-success.json").unwrap();
-    assert_eq!(aws.body(&raw_key(&TASK.parse().unwrap(), &body)), body);
+    assert_eq!(aws.body(&raw(&TASK.parse().unwrap(), &body)), body);
 }
 
 #[tokio::test]
@@ -140,7 +128,7 @@ async fn what_a_stranger_says_of_the_url_does_not_matter() {
     ];
     for request in requests {
         let aws = Aws::with_key(KEY);
-        assert_eq!(answer(&receiver(&aws), &request).await, accepted(TASK));
+        assert_eq!(answer(&aws.receiver(), &request).await, accepted(TASK));
     }
 }
 
@@ -148,7 +136,7 @@ async fn what_a_stranger_says_of_the_url_does_not_matter() {
 async fn a_failure_callback_is_kept_too() {
     let aws = Aws::with_key(KEY);
     assert_eq!(
-        answer(&receiver(&aws), &event("request-failure")).await,
+        answer(&aws.receiver(), &event("request-failure")).await,
         accepted("5c79c0ffeebe8f")
     );
     assert_eq!(aws.keys().len(), 1);
@@ -157,7 +145,7 @@ async fn a_failure_callback_is_kept_too() {
 #[tokio::test]
 async fn the_same_body_again_is_one_object_and_another_job() {
     let aws = Aws::with_key(KEY);
-    let receiver = receiver(&aws);
+    let receiver = aws.receiver();
     for _ in 0..5 {
         assert_eq!(answer(&receiver, &event("request-success")).await, accepted(TASK));
     }
@@ -176,7 +164,7 @@ async fn the_same_body_again_is_one_object_and_another_job() {
 #[tokio::test]
 async fn another_body_of_the_task_is_kept_beside_the_first() {
     let aws = Aws::with_key(KEY);
-    let receiver = receiver(&aws);
+    let receiver = aws.receiver();
     for body in [r#"{"taskId":"t","code":200}"#, r#"{"taskId":"t","code":500}"#] {
         assert_eq!(answer(&receiver, &signed(body, "t")).await, accepted("t"));
     }
@@ -187,19 +175,19 @@ async fn another_body_of_the_task_is_kept_beside_the_first() {
 async fn a_race_at_the_put_is_run_again_until_the_object_is_there() {
     let aws = Aws::with_key(KEY);
     aws.fail("PUT", [Fault::Status(409), Fault::Status(409)]);
-    assert_eq!(answer(&receiver(&aws), &event("request-success")).await, accepted(TASK));
+    assert_eq!(answer(&aws.receiver(), &event("request-success")).await, accepted(TASK));
     assert_eq!((aws.keys().len(), aws.state().messages.len()), (1, 1));
 
     let lost = Aws::with_key(KEY);
     lost.fail("PUT", vec![Fault::Status(409); 50]);
-    assert_eq!(answer(&receiver(&lost), &event("request-success")).await, unavailable());
+    assert_eq!(answer(&lost.receiver(), &event("request-success")).await, unavailable());
     assert_eq!(lost.messages(), [""; 0], "no job for an object that may not be there");
 }
 
 #[tokio::test]
 async fn an_unbelieved_request_leaves_nothing_and_learns_nothing() {
     let now = NOW.to_string();
-    let key = Key::new(KEY).unwrap();
+    let key = SigningKey::new(KEY).unwrap();
     let body = br#"{"taskId":"t"}"#.to_vec();
     let good = key.sign("t", &now);
     let with = |timestamp: &str, signature: &str| request(body.clone(), timestamp, signature);
@@ -238,7 +226,7 @@ async fn an_unbelieved_request_leaves_nothing_and_learns_nothing() {
         ),
     ] {
         let aws = Aws::with_key(KEY);
-        assert_eq!(answer(&receiver(&aws), &unbelieved).await, unauthorized(), "{why}");
+        assert_eq!(answer(&aws.receiver(), &unbelieved).await, unauthorized(), "{why}");
         assert_nothing_kept(&aws);
     }
 }
@@ -246,7 +234,7 @@ async fn an_unbelieved_request_leaves_nothing_and_learns_nothing() {
 #[tokio::test]
 async fn without_a_key_every_request_is_refused() {
     for aws in [Aws::default(), Aws::with_key(""), Aws::with_key(" \n")] {
-        assert_eq!(answer(&receiver(&aws), &event("request-success")).await, unauthorized());
+        assert_eq!(answer(&aws.receiver(), &event("request-success")).await, unauthorized());
         assert_nothing_kept(&aws);
     }
 }
@@ -270,7 +258,7 @@ async fn a_malformed_body_is_told_why_only_when_signed() {
     ] {
         let aws = Aws::with_key(KEY);
         assert_eq!(
-            answer(&receiver(&aws), &signed(body, signed_id)).await,
+            answer(&aws.receiver(), &signed(body, signed_id)).await,
             (400, json!({"error": error})),
             "{body}"
         );
@@ -283,7 +271,7 @@ async fn a_body_too_large_is_refused_before_anything_is_done_with_it() {
     let aws = Aws::with_key(KEY);
     let large = signed(vec![b' '; MAX_BODY_BYTES + 1], "t");
     assert_eq!(
-        answer(&receiver(&aws), &large).await,
+        answer(&aws.receiver(), &large).await,
         (413, json!({"error": "the body is too large"}))
     );
     assert_eq!(aws.calls(), [""; 0]);
@@ -293,13 +281,13 @@ async fn a_body_too_large_is_refused_before_anything_is_done_with_it() {
 async fn both_keys_of_a_rotation_are_accepted() {
     let aws = Aws::with_key("new");
     aws.state().keys.insert("AWSPREVIOUS", KEY.to_owned());
-    assert_eq!(answer(&receiver(&aws), &event("request-success")).await, accepted(TASK));
+    assert_eq!(answer(&aws.receiver(), &event("request-success")).await, accepted(TASK));
 }
 
 #[tokio::test]
 async fn a_rotated_key_is_seen_by_the_first_callback_that_needs_it_and_a_stranger_cannot_ask_without_end() {
     let aws = Aws::with_key("old");
-    let receiver = receiver(&aws);
+    let receiver = aws.receiver();
     let readings = || {
         aws.calls()
             .iter()
@@ -309,7 +297,7 @@ async fn a_rotated_key_is_seen_by_the_first_callback_that_needs_it_and_a_strange
     let old = request(
         br#"{"taskId":"t"}"#.to_vec(),
         &NOW.to_string(),
-        &Key::new("old").unwrap().sign("t", &NOW.to_string()),
+        &SigningKey::new("old").unwrap().sign("t", &NOW.to_string()),
     );
     assert_eq!(answer(&receiver, &old).await, accepted("t"));
     assert_eq!(readings(), 1);
@@ -344,7 +332,7 @@ async fn a_rotation_between_the_readings_of_the_two_keys_hides_none() {
     let aws = Aws::with_key(KEY);
     // The old key was not AWSPREVIOUS yet, and is not AWSCURRENT any more.
     aws.fail("GetSecretValue AWSCURRENT", [Fault::Status(503)]);
-    let receiver = receiver(&aws);
+    let receiver = aws.receiver();
     let request = event("request-success");
     let rotation = async {
         tokio::time::sleep(Duration::from_micros(1)).await;
@@ -364,10 +352,10 @@ async fn a_rotation_between_the_readings_of_the_two_keys_hides_none() {
 #[tokio::test]
 async fn keys_age_while_the_process_is_frozen() {
     let aws = Aws::with_key("stolen");
-    let receiver = receiver(&aws);
+    let receiver = aws.receiver();
     let signed_at = |seconds: u64| {
         let now = (NOW + seconds).to_string();
-        let signature = Key::new("stolen").unwrap().sign("t", &now);
+        let signature = SigningKey::new("stolen").unwrap().sign("t", &now);
         request(br#"{"taskId":"t"}"#.to_vec(), &now, &signature)
     };
     assert_eq!(answer(&receiver, &signed_at(0)).await, accepted("t"));
@@ -398,7 +386,7 @@ async fn when_aws_fails_the_provider_is_asked_to_call_again() {
     ] {
         let aws = Aws::with_key(KEY);
         aws.fail(what, vec![Fault::Status(500); 3]);
-        let receiver = receiver(&aws);
+        let receiver = aws.receiver();
         let began = tokio::time::Instant::now();
         assert_eq!(
             answer(&receiver, &event("request-success")).await,
@@ -428,7 +416,7 @@ async fn a_passing_fault_is_overcome_within_the_answer() {
             let aws = Aws::with_key(KEY);
             aws.fail(what, [fault]);
             assert_eq!(
-                answer(&receiver(&aws), &event("request-success")).await,
+                answer(&aws.receiver(), &event("request-success")).await,
                 accepted(TASK),
                 "{what} {fault:?}"
             );
@@ -445,7 +433,7 @@ async fn when_aws_hangs_there_is_an_answer_within_ten_seconds() {
         aws.fail(what, vec![Fault::Hang; 100]);
         let began = tokio::time::Instant::now();
         assert_eq!(
-            answer(&receiver(&aws), &event("request-success")).await,
+            answer(&aws.receiver(), &event("request-success")).await,
             unavailable(),
             "{what}"
         );
@@ -460,7 +448,7 @@ async fn when_aws_hangs_there_is_an_answer_within_ten_seconds() {
 #[tokio::test(start_paused = true)]
 async fn while_secrets_manager_fails_a_stranger_cannot_keep_it_busy() {
     let aws = Aws::with_key(KEY);
-    let receiver = receiver(&aws);
+    let receiver = aws.receiver();
     assert_eq!(answer(&receiver, &event("request-success")).await, accepted(TASK));
     aws.fail("GetSecretValue", vec![Fault::Status(503); 1000]);
     let (before, began) = (aws.calls().len(), tokio::time::Instant::now());
@@ -480,7 +468,7 @@ async fn while_secrets_manager_fails_a_stranger_cannot_keep_it_busy() {
 #[tokio::test(start_paused = true)]
 async fn after_a_reading_that_hung_nobody_waits_for_another_at_once() {
     let aws = Aws::with_key(KEY);
-    let receiver = receiver(&aws);
+    let receiver = aws.receiver();
     aws.fail("GetSecretValue", vec![Fault::Hang; 1000]);
     let began = tokio::time::Instant::now();
     assert_eq!(answer(&receiver, &event("request-success")).await, unavailable());

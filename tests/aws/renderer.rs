@@ -4,13 +4,14 @@ use std::time::SystemTime;
 
 use aws_lambda_events::event::sqs::SqsEvent;
 use midihook::{
-    archive::{Archive, MAX_OBJECT_BYTES, Rank, raw_key},
-    clients,
-    jobs::{Job, Queue},
-    renderer::Renderer,
+    archive::{Archive, MAX_OBJECT_BYTES},
+    clients::{self, in_one_line},
+    jobs::Job,
+    objects::raw,
+    precedence::Rank,
 };
 use serde_json::{Value, json};
-use suno_midi::{document::State, music::tempo::TempoChoice};
+use suno_midi::document::State;
 
 use crate::fake::{Aws, BUCKET, Fault};
 
@@ -18,15 +19,7 @@ const TASK: &str = "5c79c0ffeebe8e";
 
 async fn failures(aws: &Aws, event: Value) -> Vec<String> {
     let event: SqsEvent = serde_json::from_value(event).unwrap();
-    let renderer = Renderer {
-        archive: Archive::new(clients::s3(&aws.config(clients::RENDERER)), BUCKET.to_owned()),
-        results: Queue::new(
-            aws_sdk_sqs::Client::new(&aws.config(clients::RENDERER)),
-            "http://aws.test/000000000000/results".to_owned(),
-        ),
-        tempo: TempoChoice::Auto,
-    };
-    let response = renderer.handle(event, SystemTime::now()).await;
+    let response = aws.renderer().handle(event, SystemTime::now()).await;
     response
         .batch_item_failures
         .into_iter()
@@ -49,7 +42,7 @@ fn file(name: &str) -> Value {
 /// Puts a body as the receiver does; the job for it.
 fn archive(aws: &Aws, task: &str, body: &str, webhook_timestamp: u64) -> String {
     let task_id = task.parse().unwrap();
-    let key = raw_key(&task_id, body.as_bytes());
+    let key = raw(&task_id, body.as_bytes());
     aws.put(
         &key,
         body.as_bytes(),
@@ -86,7 +79,7 @@ async fn every_form_of_a_job_renders_the_song() {
         );
         assert_eq!(
             document["source"],
-            json!({"key": raw_key(&TASK.parse().unwrap(), body.as_bytes()), "webhookTimestamp": 7})
+            json!({"key": raw(&TASK.parse().unwrap(), body.as_bytes()), "webhookTimestamp": 7})
         );
     }
 }
@@ -248,7 +241,7 @@ async fn an_answer_without_a_body_is_named_too() {
         .publish("midi/t.mid", b"", "audio/midi", State::Rendered, &rank)
         .await;
     assert_eq!(
-        published.unwrap_err().to_string(),
+        in_one_line(&published.unwrap_err()),
         "S3 could not look at midi/t.mid: HTTP 403"
     );
 }

@@ -23,16 +23,14 @@ pub fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     fs::read(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
-/// The one task id of a body, if it has any.
+/// The task id of a body, if it has one.
 pub fn task_id(body: &[u8]) -> anyhow::Result<Option<TaskId>> {
     let ids = find_task_ids(body);
     match ids.as_slice() {
         [] => Ok(None),
-        [id] => {
-            Ok(Some(id.parse().map_err(|e| {
-                Refused(format!("the input's task id cannot be used: {e}"))
-            })?))
-        }
+        [id] => Ok(Some(id.parse().map_err(|e| {
+            Refused(format!("the task id in the input cannot be used: {e}"))
+        })?)),
         several => Err(Refused(format!("the input names more than one task id: {}", several.join(", "))).into()),
     }
 }

@@ -1,18 +1,23 @@
 //! The command line for people.
 
 mod input;
-mod operate;
 mod output;
+#[cfg(feature = "stack")]
+mod progress;
+#[cfg(feature = "stack")]
 mod redrive;
 mod render;
+#[cfg(feature = "stack")]
 mod replay;
 mod send;
+#[cfg(feature = "stack")]
+mod stack;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Turn the MIDI callbacks of KIE.ai's Suno API into MIDI files.
+/// Turn the MIDI callbacks of KIE.ai's Suno API into MIDI files
 #[derive(Parser)]
 #[command(version, after_help = EXIT_CODES, propagate_version = true)]
 struct Cli {
@@ -24,18 +29,20 @@ struct Cli {
 enum Command {
     Render(render::Args),
     Send(send::Args),
+    #[cfg(feature = "stack")]
     Replay(replay::Args),
+    #[cfg(feature = "stack")]
     Redrive(redrive::Args),
 }
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  a file, the network or AWS failed: try again, once what it names is mended
+  1  a file, the network or AWS failed: fix what the message names, then try again
   2  the command line is wrong
-  3  the input, or the server's answer to it, says no: trying again does not help";
+  3  the input, or the server's answer, says no: trying again does not help";
 
-/// A "no" that trying again does not change: exit code 3.
+/// An answer that trying again does not change: exit code 3.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Refused(String);
@@ -44,13 +51,19 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Render(args) => render::run(&args),
         Command::Send(args) => send::run(&args),
-        Command::Replay(args) => operate::block_on(replay::run(&args)),
-        Command::Redrive(args) => operate::block_on(redrive::run(&args)),
+        #[cfg(feature = "stack")]
+        Command::Replay(args) => stack::block_on(replay::run(&args)),
+        #[cfg(feature = "stack")]
+        Command::Redrive(args) => stack::block_on(redrive::run(&args)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("midihook: {error:#}");
+            #[cfg(feature = "stack")]
+            if let Some(advice) = stack::advice(&error) {
+                eprintln!("{advice}");
+            }
             ExitCode::from(if error.is::<Refused>() { 3 } else { 1 })
         }
     }

@@ -1,50 +1,60 @@
-//! `midihook redrive`: the dead-letter queue, emptied back into the render queue.
+//! `midihook redrive`: moves the jobs in the dead-letter queue back to the render queue.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use indicatif::ProgressBar;
-use midihook::jobs::{self, BATCH, NotAJob, Queue, Received};
+use midihook::{
+    jobs::{self, NotAJob},
+    queue::{BATCH, Queue, Received},
+};
 
-use crate::{Refused, operate, output::print};
+use crate::{
+    Refused,
+    output::print,
+    progress,
+    stack::{self, Account},
+};
 
-/// Bring the jobs in the dead-letter queue back to the render queue
+/// Move the jobs in the dead-letter queue back to the render queue
 ///
-/// Each job is queued again before it is deleted: to be interrupted, or to run twice, loses none and
-/// renders one twice at worst, which changes nothing. A message that is no job of this stack stays where it is.
+/// Safe to interrupt or repeat: jobs are re-queued before they are deleted; at worst one renders twice, which changes
+/// nothing. Messages that are not jobs of this stack stay in the dead-letter queue.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, after_long_help = EXAMPLES)]
 pub struct Args {
     /// Only list the messages
     #[arg(long)]
     dry_run: bool,
-    /// Delete the messages that are no jobs of this stack
+    /// Delete the messages that are not jobs of this stack
     #[arg(long, conflicts_with = "dry_run")]
     discard: bool,
     /// The stack's bucket
-    #[arg(long, env = "MIDIHOOK_BUCKET", value_parser = operate::name())]
+    #[arg(long, env = "MIDIHOOK_BUCKET", value_parser = stack::name())]
     bucket: String,
     /// The stack's dead-letter queue
-    #[arg(long, value_name = "URL", env = "MIDIHOOK_DEAD_LETTER_QUEUE_URL", value_parser = operate::name())]
+    #[arg(long, value_name = "URL", env = "MIDIHOOK_DEAD_LETTER_QUEUE_URL", value_parser = stack::name())]
     dead_letter_queue_url: String,
     /// The stack's render queue
-    #[arg(long, value_name = "URL", env = "MIDIHOOK_RENDER_QUEUE_URL", value_parser = operate::name())]
+    #[arg(long, value_name = "URL", env = "MIDIHOOK_RENDER_QUEUE_URL", value_parser = stack::name())]
     render_queue_url: String,
+    #[command(flatten)]
+    account: Account,
 }
 
-const EXAMPLES: &str = operate::help!(
-    "  midihook redrive --dry-run    what is there, and why it cannot be read
-  midihook redrive              once the cause is mended"
+const EXAMPLES: &str = stack::help!(
+    "  midihook redrive --dry-run    list the messages, and why some are not jobs
+  midihook redrive              move the jobs, once the cause of the failures is fixed"
 );
 
-/// For how long a message that was looked at is hidden from others, unless it is released before.
-const HIDDEN: Duration = Duration::from_secs(5 * 60);
+/// The visibility timeout of received messages, unless they are released before.
+const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
-/// After as many receives in a row with nothing that was not seen before, all was seen: what is left in a
-/// long queue comes back while the rest is read.
+/// Stop after this many receives in a row without a new message. In a long queue, messages that stay become visible again
+/// while we read the rest.
 const NOTHING_NEW: u32 = 10;
 
-/// What is to be done with a message.
+/// What to do with a message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Move,
@@ -52,31 +62,32 @@ enum Fate {
     Leave,
 }
 
-/// What a run did, and what it holds.
+/// What a run has done, and what it holds.
 #[derive(Default)]
 struct Run {
-    /// Different messages that were received.
+    /// How many different messages were received.
     seen: u64,
     moved: usize,
     discarded: usize,
-    /// Messages that were received and not deleted, by their ids.
+    /// Messages that were received and not deleted, by id.
     held: BTreeMap<String, Received>,
 }
 
 pub async fn run(args: &Args) -> anyhow::Result<()> {
     if args.dead_letter_queue_url == args.render_queue_url {
         return Err(Refused(
-            "the dead-letter queue and the render queue are one: its jobs would go round for ever".to_owned(),
+            "the dead-letter queue and the render queue are the same queue: its jobs would go round for ever"
+                .to_owned(),
         )
         .into());
     }
-    let config = operate::config().await;
-    let dead = operate::queue(&config, &args.dead_letter_queue_url);
-    let render = operate::queue(&config, &args.render_queue_url);
+    let config = args.account.config().await;
+    let dead = stack::queue(&config, &args.dead_letter_queue_url);
+    let render = stack::queue(&config, &args.render_queue_url);
 
-    // Before this run hides and deletes some itself: SQS needs a minute to count anew.
+    // Count before this run hides and deletes messages: SQS takes a minute to update its count.
     let counted = dead.length().await?;
-    let bar = operate::progress(counted, if args.dry_run { "reading" } else { "moving" });
+    let bar = progress::bar(counted, if args.dry_run { "reading" } else { "moving" });
     let mut run = Run::default();
     let outcome = run.empty(args, &dead, &render, &bar).await;
     bar.finish_and_clear();
@@ -88,7 +99,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         discarded,
         held,
     } = run;
-    outcome.with_context(|| format!("stopped after {moved} jobs were moved; to run this again does no harm"))?;
+    outcome.with_context(|| format!("stopped after {moved} jobs were moved; running this again is safe"))?;
     if args.dry_run {
         eprintln!("messages in the dead-letter queue: {}; none was moved", held.len());
     } else {
@@ -96,10 +107,10 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     }
     let all = seen >= counted;
     if !all {
-        let minutes = HIDDEN.as_secs() / 60;
+        let minutes = VISIBILITY_TIMEOUT.as_secs() / 60;
         eprintln!(
-            "SQS counted {counted} messages and gave {seen}. Its count may be a minute old; or somebody else has the others, \
-             or a run that was interrupted: those come back within {minutes} minutes"
+            "SQS counted {counted} messages but returned {seen}. The count may be a minute old, or another receiver has the \
+             others; after an interrupted run they become visible again within {minutes} minutes"
         );
     }
     match (args.dry_run, held.is_empty()) {
@@ -120,13 +131,13 @@ impl Run {
         };
         let mut nothing_new = 0;
         while nothing_new < NOTHING_NEW {
-            let received = dead.receive(HIDDEN).await?;
+            let received = dead.receive(VISIBILITY_TIMEOUT).await?;
             if received.is_empty() {
                 break;
             }
             let mut new = Vec::new();
             for message in received {
-                // The newest receipt is the one that counts.
+                // Only the newest receipt handle works.
                 if self.held.insert(message.id.clone(), message.clone()).is_none() {
                     new.push(message);
                 }
@@ -168,7 +179,7 @@ impl Run {
         Ok(())
     }
 
-    /// Lets all that is held be received again at once. A courtesy: it comes back by itself.
+    /// Makes the held messages visible again at once. Without this they become visible when their time-out ends.
     async fn release(&self, dead: &Queue) {
         let held: Vec<Received> = self.held.values().cloned().collect();
         for batch in held.chunks(BATCH) {
@@ -179,11 +190,11 @@ impl Run {
     }
 }
 
-/// What is said of messages that were left.
+/// The message about what stays in the dead-letter queue.
 fn left(bucket: &str, held: &BTreeMap<String, Received>) -> String {
     let lines: Vec<String> = held.values().map(|message| describe(bucket, message)).collect();
     format!(
-        "messages that this stack cannot render, and were left: {}; --discard deletes them, except for a newer midihook's\n  {}",
+        "messages that stay, because this stack cannot render them: {}; --discard deletes them, except those of a newer midihook\n  {}",
         lines.len(),
         lines.join("\n  ")
     )
@@ -192,19 +203,19 @@ fn left(bucket: &str, held: &BTreeMap<String, Received>) -> String {
 fn fate(args: &Args, message: &Received) -> Fate {
     match jobs::read(&message.body) {
         Ok(jobs) if jobs.iter().all(|job| job.bucket == args.bucket) => Fate::Move,
-        // A newer midihook's job is one all the same.
+        // A job of a newer midihook is still a job.
         Err(NotAJob::Version(_)) => Fate::Leave,
         _ if args.discard => Fate::Discard,
         _ => Fate::Leave,
     }
 }
 
-/// The bodies that a message asks to render, or why it asks for none.
+/// The bodies that a message asks to render, or why it is not a job.
 fn describe(bucket: &str, message: &Received) -> String {
     let why = match jobs::read(&message.body) {
         Ok(jobs) => match jobs.iter().find(|job| job.bucket != bucket) {
             None if jobs.is_empty() => "an event that asks for nothing".to_owned(),
-            None => return jobs.iter().map(|job| job.key.as_str()).collect::<Vec<_>>().join(" "),
+            None => return jobs.iter().map(|job| job.object.as_str()).collect::<Vec<_>>().join(" "),
             Some(job) => format!("a job for another bucket, {}", job.bucket),
         },
         Err(why) => why.to_string(),

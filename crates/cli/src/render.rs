@@ -1,4 +1,4 @@
-//! `midihook render`: the renderer without AWS.
+//! `midihook render`: converts a saved callback, without AWS.
 
 use std::{
     fs,
@@ -6,8 +6,12 @@ use std::{
 };
 
 use anyhow::Context as _;
-use suno_midi::document::{Document, SongSummary, State, render};
-use suno_midi::music::tempo::TempoChoice;
+use suno_midi::{
+    convert,
+    document::{Document, SongSummary, State},
+    format::{MIDI, PIANO_ROLL},
+    music::tempo::TempoChoice,
+};
 
 use crate::{Refused, input, output::print};
 
@@ -15,10 +19,10 @@ use crate::{Refused, input, output::print};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  midihook render callback.json                write <taskId>.mid beside you
+  midihook render callback.json                write <taskId>.mid here
   midihook render callback.json -o song.mid    write song.mid
   midihook render callback.json --svg song.svg write a picture of it too
-  curl … | midihook render - -o - > song.mid   from and to a pipe
+  curl … | midihook render - -o - > song.mid   read from and write to a pipe
   midihook render callback.json --json         print the result document")]
 pub struct Args {
     /// The saved JSON; - for standard input
@@ -26,7 +30,7 @@ pub struct Args {
     /// Where to write the MIDI file; - for standard output [default: <taskId>.mid]
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
-    /// Also write a piano roll of the song (SVG)
+    /// Also write a picture of the song: a piano roll (SVG)
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
     /// The tempo of the file: auto (inferred from the notes), off (120), or a number
@@ -40,10 +44,10 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let body = input::read(&args.file)?;
     let task_id = input::task_id(&body)?;
-    // A record-info answer that was cut down to its notes has none.
+    // A saved record-info answer that was reduced to its notes has no task id.
     let task_id = task_id.map_or_else(|| "song".parse(), Ok)?;
-    let rendering = render(&task_id, None, &body, args.bpm);
-    let document = &rendering.document;
+    let outcome = convert(&task_id, &body, args.bpm);
+    let document = &outcome.document;
 
     let to_stdout = args.output.as_deref() == Some(Path::new("-"));
     if args.json && to_stdout {
@@ -52,7 +56,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if args.json {
         print(&document.to_json())?;
     }
-    let Some(midi) = &rendering.midi else {
+    let Some(midi) = outcome.file(MIDI) else {
         return Err(Refused(no_song(document)).into());
     };
     let mut report = document.song.as_ref().map(summary).unwrap_or_default();
@@ -61,15 +65,15 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
     };
     if to_stdout {
-        print(midi)?;
+        print(&midi.bytes)?;
     } else {
         save(
             &args.output.clone().unwrap_or_else(|| format!("{task_id}.mid").into()),
-            midi,
+            &midi.bytes,
         )?;
     }
-    if let (Some(path), Some(piano_roll)) = (&args.svg, &rendering.piano_roll) {
-        save(path, piano_roll.as_bytes())?;
+    if let (Some(path), Some(piano_roll)) = (&args.svg, outcome.file(PIANO_ROLL)) {
+        save(path, &piano_roll.bytes)?;
     }
     if !args.json && !to_stdout {
         print(report.as_bytes())?;

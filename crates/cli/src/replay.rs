@@ -1,4 +1,4 @@
-//! `midihook replay`: archived callbacks, rendered again.
+//! `midihook replay`: renders archived callbacks again.
 
 use std::{
     str::FromStr,
@@ -7,49 +7,52 @@ use std::{
 
 use anyhow::Context as _;
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
-use midihook::{
-    archive::Archive,
-    clients,
-    jobs::{BATCH, Job},
-};
+use midihook::{archive::Archive, clients, jobs::Job, queue::BATCH};
 use suno_midi::TaskId;
 
-use crate::{Refused, operate, output::print};
+use crate::{
+    Refused,
+    output::print,
+    progress,
+    stack::{self, Account},
+};
 
 /// Render archived callbacks again
 ///
-/// Queues a job for each callback that is archived for a task, or was archived within a time. What is
-/// rendered anew replaces only what differs: to replay twice, or what is being rendered, does no harm.
+/// Queues a job for each archived callback of the tasks, or of a period. Safe to repeat: a result that comes out the same is
+/// not written again.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, after_long_help = EXAMPLES)]
 pub struct Args {
     /// The tasks
     #[arg(required_unless_present = "since", conflicts_with_all = ["since", "until"])]
     tasks: Vec<TaskId>,
-    /// All callbacks archived since: 2026-11-01, 2026-11-01T12:00:00Z (UTC), or 30m, 12h, 7d ago
+    /// All callbacks archived since then: 2026-11-01, 2026-11-01T12:00:00Z (UTC), or 30m, 12h, 7d ago
     #[arg(long, value_name = "WHEN")]
     since: Option<When>,
-    /// … and before
+    /// … and before then
     #[arg(long, value_name = "WHEN", requires = "since")]
     until: Option<When>,
     /// Only list the callbacks
     #[arg(long)]
     dry_run: bool,
     /// The stack's bucket
-    #[arg(long, env = "MIDIHOOK_BUCKET", value_parser = operate::name())]
+    #[arg(long, env = "MIDIHOOK_BUCKET", value_parser = stack::name())]
     bucket: String,
     /// The stack's render queue
-    #[arg(long, value_name = "URL", env = "MIDIHOOK_RENDER_QUEUE_URL", value_parser = operate::name())]
+    #[arg(long, value_name = "URL", env = "MIDIHOOK_RENDER_QUEUE_URL", value_parser = stack::name())]
     render_queue_url: String,
+    #[command(flatten)]
+    account: Account,
 }
 
-const EXAMPLES: &str = operate::help!(
+const EXAMPLES: &str = stack::help!(
     "  midihook replay 5c79c0ffeebe8e              one task
-  midihook replay --since 7d --dry-run        list a week's callbacks
+  midihook replay --since 7d --dry-run        list the callbacks of the last week
   midihook replay --since 2026-11-01 --until 2026-11-08"
 );
 
-/// A moment of the past.
+/// A moment in the past.
 #[derive(Clone, Copy)]
 struct When(SystemTime);
 
@@ -80,7 +83,7 @@ impl FromStr for When {
 }
 
 pub async fn run(args: &Args) -> anyhow::Result<()> {
-    let config = operate::config().await;
+    let config = args.account.config().await;
     let archive = Archive::new(clients::s3(&config), args.bucket.clone());
     let when = args.since.map_or(SystemTime::UNIX_EPOCH, |When(since)| since)
         ..args
@@ -92,11 +95,11 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     }
     let mut bodies = Vec::new();
     if args.tasks.is_empty() {
-        let bar = operate::counter(format!("looking through s3://{}/raw/:", args.bucket));
+        let bar = progress::counter(format!("searching s3://{}/raw/:", args.bucket));
         bodies = archive.bodies(None, when, |listed| bar.set_position(listed)).await?;
         bar.finish_and_clear();
         if bodies.is_empty() {
-            eprintln!("no callback was archived in that time");
+            eprintln!("no callback was archived in that period");
             return Ok(());
         }
     } else {
@@ -109,24 +112,24 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         }
     }
     if args.dry_run {
-        for (_, key) in &bodies {
-            print(format!("{key}\n").as_bytes())?;
+        for (_, object) in &bodies {
+            print(format!("{object}\n").as_bytes())?;
         }
         eprintln!("callbacks to render again: {}; none was queued", bodies.len());
         return Ok(());
     }
 
-    let queue = operate::queue(&config, &args.render_queue_url);
-    let bar = operate::progress(bodies.len() as u64, "queueing");
+    let queue = stack::queue(&config, &args.render_queue_url);
+    let bar = progress::bar(bodies.len() as u64, "queueing");
     for batch in bodies.chunks(BATCH) {
         let jobs: Result<Vec<String>, _> = batch
             .iter()
-            .map(|(task_id, key)| serde_json::to_string(&Job::new(task_id.clone(), &args.bucket, key.clone())))
+            .map(|(task_id, object)| serde_json::to_string(&Job::new(task_id.clone(), &args.bucket, object.clone())))
             .collect();
         let sent = queue.send_batch(&jobs?).await;
         sent.with_context(|| {
             format!(
-                "{} of {} jobs were queued; to replay again does no harm",
+                "{} of {} jobs were queued; running this again is safe",
                 bar.position(),
                 bodies.len()
             )
@@ -134,5 +137,5 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         bar.inc(batch.len() as u64);
     }
     bar.finish_and_clear();
-    print(format!("jobs queued: {}; their results come into midi/\n", bodies.len()).as_bytes())
+    print(format!("jobs queued: {}; their results will be in midi/\n", bodies.len()).as_bytes())
 }

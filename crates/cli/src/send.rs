@@ -1,4 +1,4 @@
-//! `midihook send`: a callback as the provider would send it.
+//! `midihook send`: posts a callback as the provider does.
 
 use std::{
     path::PathBuf,
@@ -6,24 +6,24 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use suno_midi::provider::signature::{Key, SIGNATURE_HEADER, TIMESTAMP_HEADER};
+use suno_midi::provider::signature::{SIGNATURE_HEADER, SigningKey, TIMESTAMP_HEADER};
 
 use crate::{Refused, input};
 
-/// The provider gives up after as long.
+/// The provider gives up after 15 s.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Sign a saved callback and post it, as the provider would
+/// Sign a saved callback and post it, as the provider does
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  export MIDIHOOK_KEY=…                         keeps the key out of the process list
+  export MIDIHOOK_KEY=…                         (keeps the key out of the process list)
   midihook send https://….amazonaws.com/callback callback.json
   midihook send http://localhost:9000/callback - < callback.json")]
 pub struct Args {
     /// The callBackUrl
     url: String,
-    /// The JSON to post, byte for byte; - for standard input
+    /// The JSON to post as it is; - for standard input
     file: PathBuf,
     /// The webhookHmacKey to sign with
     #[arg(long, env = "MIDIHOOK_KEY", hide_env_values = true)]
@@ -34,7 +34,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let key = Key::new(&args.key)
+    let key = SigningKey::new(&args.key)
         .ok_or_else(|| Refused("the key is empty: give it with --key or in MIDIHOOK_KEY".to_owned()))?;
     let body = input::read(&args.file)?;
     let task_id = match &args.task_id {
@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         .as_secs()
         .to_string();
 
-    // A refused callback has an answer worth reading.
+    // The answer to a refused callback says why.
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(TIMEOUT))
         .http_status_as_error(false)
@@ -74,12 +74,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             Ok(())
         }
         401 => Err(Refused(format!(
-            "{status}: {answer}\nThe key is not one of the two in force, or this machine's clock is off."
+            "{status}: {answer}\nThe key is not one of the two that the stack accepts, or this machine's clock is wrong."
         ))
         .into()),
         400..500 => Err(Refused(format!("{status}: {answer}")).into()),
         _ => Err(anyhow!(
-            "{status}: {answer}\nThe server could not take it now; the provider would try again."
+            "{status}: {answer}\nThe server cannot accept it now. The provider would try again."
         )),
     }
 }

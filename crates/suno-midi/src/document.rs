@@ -1,65 +1,68 @@
-//! An archived body → the result document and the files (pure).
+//! The result document: what happened to a task, for programs.
 //!
-//! This is all that happens to a song; the renderer Lambda and the command line only bring the
-//! body and carry the outcome away. Nothing here knows a clock: the same body gives the same bytes.
+//! Its JSON form is specified in `docs/result.schema.json`.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use serde::Serialize;
 
 use crate::{
     TaskId,
-    format::{
-        midi::{Plan, overlaps::Resolved, smf},
-        piano_roll,
-    },
-    music::{
-        instruments::Sound,
-        tempo::{Tempo, TempoChoice},
-    },
-    provider::callback::{self, Callback},
-    score::{self, Repair, Score, Skip},
+    format::{self, Format, midi},
+    music::Song,
+    score::{Repair, Skip},
 };
 
 /// How a task ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// There is a MIDI file with notes.
     Rendered,
-    /// The transcription succeeded without a usable note; there is a MIDI file without notes.
+    /// The transcription succeeded without a usable note. There is a MIDI file without notes.
     Empty,
-    /// The provider could not do it; there is no MIDI file.
+    /// The provider could not transcribe the song. There is no MIDI file.
     Failed,
-    /// The body is not readable as a callback; there is no MIDI file.
+    /// The transcription goes on: the body is a record-info answer that was saved too early. There is no MIDI file.
+    Pending,
+    /// The body is not readable as a callback. There is no MIDI file.
     Invalid,
-    /// A callback of another product of the provider; there is no MIDI file.
+    /// A callback of another product of the provider. There is no MIDI file.
     Unsupported,
 }
 
 impl State {
+    /// Every state.
+    pub const ALL: [Self; 6] = [
+        Self::Rendered,
+        Self::Empty,
+        Self::Failed,
+        Self::Pending,
+        Self::Invalid,
+        Self::Unsupported,
+    ];
+
     /// The state as it is written in the result document.
     pub fn name(self) -> &'static str {
         match self {
             Self::Rendered => "rendered",
             Self::Empty => "empty",
             Self::Failed => "failed",
+            Self::Pending => "pending",
             Self::Invalid => "invalid",
             Self::Unsupported => "unsupported",
         }
     }
-}
 
-/// The outcome: a document for programs, and the files for people.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Rendering {
-    /// What happened.
-    pub document: Document,
-    /// The Standard MIDI File, where the state has one.
-    pub midi: Option<Vec<u8>>,
-    /// The piano roll (SVG), where the state has a MIDI file.
-    pub piano_roll: Option<String>,
+    /// The state with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+
+    /// Whether a task in this state has a MIDI file and the other files of a song.
+    pub fn has_song(self) -> bool {
+        matches!(self, Self::Rendered | Self::Empty)
+    }
 }
 
 /// The result document, `midi/<taskId>.json`.
@@ -72,12 +75,12 @@ pub struct Document {
     pub task_id: TaskId,
     /// How the task ended.
     pub state: State,
-    /// The body that decided; absent where it was not read from the archive.
+    /// The body that decided; absent if it was not read from the bucket.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
-    /// The keys of what was written, this document's among them.
-    pub files: Files,
-    /// The provider's words, if `state` is `failed`.
+    /// The object names of the result, by [`Format::name`]; this document is one of them.
+    pub files: BTreeMap<&'static str, String>,
+    /// What the provider said, if `state` is `failed`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
     /// The song, if there is a MIDI file.
@@ -87,38 +90,13 @@ pub struct Document {
     pub warnings: Vec<String>,
 }
 
-/// The keys of a result's objects.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Files {
-    /// The result document.
-    pub document: String,
-    /// The Standard MIDI File.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub midi: Option<String>,
-    /// The piano roll (SVG).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub piano_roll: Option<String>,
-}
-
-impl Files {
-    /// The keys of a task, with or without a song.
-    fn of(task_id: &TaskId, song: bool) -> Self {
-        let key = |extension| format!("{RESULTS}{task_id}.{extension}");
-        Self {
-            document: key("json"),
-            midi: song.then(|| key("mid")),
-            piano_roll: song.then(|| key("svg")),
-        }
-    }
-}
-
 /// Where a body came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Source {
-    /// Its key in the bucket.
-    pub key: String,
+    /// Its object name.
+    #[serde(rename = "key")]
+    pub object: String,
     /// When the provider sent it, in Unix seconds; if that is not recorded, when it was stored.
     pub webhook_timestamp: u64,
 }
@@ -153,13 +131,12 @@ pub struct SongSummary {
 pub struct TempoSummary {
     /// Quarter notes per minute.
     pub bpm: f64,
-    /// Whether it was inferred from the notes; else it was asked for, or is the default of 120.
+    /// Whether it was inferred from the notes. If not, it was asked for, or it is the default of 120.
     pub inferred: bool,
-    /// How sure the inference is, 0 to 1, also where it was not sure enough; absent where none was
-    /// made.
+    /// How sure the inference is, 0 to 1, also if it was not sure enough to be used; absent if there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f64>,
-    /// The first downbeat, at which bar lines begin, in seconds from the beginning of the audio.
+    /// The first downbeat, where bar lines begin, in seconds from the beginning of the audio.
     pub downbeat: f64,
 }
 
@@ -177,7 +154,7 @@ pub struct InstrumentSummary {
     pub program: u8,
     /// The MIDI channel as musicians count, 1 to 16; 10 is drums.
     pub channel: u8,
-    /// The MIDI port, from 0; other than 0 only with more than 15 melodic instruments.
+    /// The MIDI port, from 0. Above 0 only with more than 15 melodic instruments.
     pub port: u8,
     /// How many notes the track has.
     pub notes: usize,
@@ -187,10 +164,10 @@ pub struct InstrumentSummary {
     /// How many notes were changed, by reason.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub repaired: BTreeMap<Repair, usize>,
-    /// Notes that end earlier, because the same key is struck again.
+    /// How many notes end earlier than sent, because a note of the same pitch begins.
     #[serde(skip_serializing_if = "is_zero")]
     pub shortened: usize,
-    /// Notes that became one with another of the same pitch and onset.
+    /// How many notes disappeared in another note of the same pitch and onset.
     #[serde(skip_serializing_if = "is_zero")]
     pub merged: usize,
 }
@@ -199,160 +176,74 @@ fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
-/// A message of the results queue.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Announcement {
-    /// The bucket of the keys in `files` and `source`.
-    pub bucket: String,
-    /// The result document.
-    #[serde(flatten)]
-    pub document: Document,
-}
-
-/// Below the least of SQS's limits on a message, 256 KiB.
-const MAX_ANNOUNCEMENT_BYTES: usize = 200_000;
-
-/// The prefix of results in the bucket.
+/// The prefix of the objects of results.
 const RESULTS: &str = "midi/";
 
-impl Rendering {
-    fn without_files(document: Document) -> Self {
-        Self {
-            document,
-            midi: None,
-            piano_roll: None,
-        }
-    }
+/// The object name of a result: `midi/<taskId>.<extension>`.
+fn object_name(task_id: &TaskId, format: Format) -> String {
+    format!("{RESULTS}{task_id}.{}", format.extension)
 }
 
 impl Document {
-    fn new(task_id: &TaskId, source: Option<Source>, state: State, warnings: Vec<String>) -> Self {
+    /// The document of a task. `files` are those of the song; the document itself is added to them.
+    pub fn new(task_id: &TaskId, state: State, files: impl IntoIterator<Item = Format>) -> Self {
+        let files = files.into_iter().chain([format::DOCUMENT]);
         Self {
             version: 1,
             task_id: task_id.clone(),
             state,
-            source,
-            files: Files::of(task_id, matches!(state, State::Rendered | State::Empty)),
+            source: None,
+            files: files
+                .map(|format| (format.name, object_name(task_id, format)))
+                .collect(),
             failure: None,
             song: None,
-            warnings,
+            warnings: Vec::new(),
         }
     }
 
-    /// The document as it is stored: JSON for people too, with a line break at its end.
+    /// The object name of a file of this result; `None` if the result has no such file.
+    pub fn object(&self, format: Format) -> Option<&str> {
+        self.files.get(format.name).map(String::as_str)
+    }
+
+    /// The document as it is stored: indented JSON, with a line break at its end.
     pub fn to_json(&self) -> Vec<u8> {
-        // Serializing these plain structs to memory has no way to fail.
+        // Serializing these plain structs to memory cannot fail.
         let mut json = serde_json::to_vec_pretty(self).unwrap_or_default();
         json.push(b'\n');
         json
     }
-
-    /// What is announced on the results queue: this document and the bucket of its keys; without its
-    /// instruments where all of them would not fit into a message.
-    pub fn announcement(&self, bucket: &str) -> Announcement {
-        let mut document = self.clone();
-        let fits = self.to_json().len() <= MAX_ANNOUNCEMENT_BYTES;
-        if let (false, Some(song)) = (fits, &mut document.song) {
-            song.instruments.clear();
-            document.warnings =
-                vec!["the instruments are left out here for their number: read the document".to_owned()];
-        }
-        Announcement {
-            bucket: bucket.to_owned(),
-            document,
-        }
-    }
-}
-
-/// Renders a body.
-///
-/// Never fails: what cannot be rendered has a state that says so.
-///
-/// ```
-/// use suno_midi::{music::tempo::TempoChoice, document::{State, render}};
-///
-/// let body = br#"{"code": 200, "data": {"instruments": [
-///     {"name": "Drums", "notes": [{"pitch": 38, "start": 0.5, "end": "0.75", "velocity": 1}]}
-/// ]}}"#;
-/// let rendering = render(&"5c79".parse()?, None, body, TempoChoice::Auto);
-/// assert_eq!(rendering.document.state, State::Rendered);
-/// assert!(rendering.midi.unwrap().starts_with(b"MThd"));
-/// # Ok::<(), suno_midi::UnfitTaskId>(())
-/// ```
-pub fn render(task_id: &TaskId, source: Option<Source>, body: &[u8], tempo: TempoChoice) -> Rendering {
-    let document = |state, warnings| Document::new(task_id, source, state, warnings);
-    match callback::read(body) {
-        Ok(Callback::Song(parts)) => {
-            let score = Score::new(&parts);
-            let plan = Plan::new(&score, Tempo::choose(&score, tempo));
-            let body_sha256: [u8; 32] = Sha256::digest(body).into();
-            let file = smf::write(task_id.as_str(), &body_sha256, &score, &plan);
-            let song = SongSummary::new(&score, &plan, &file.resolved);
-            let state = if song.notes == 0 { State::Empty } else { State::Rendered };
-            let document = Document {
-                song: Some(song),
-                ..document(state, warnings(&score, &plan))
-            };
-            let mut piano_roll = piano_roll::draw(task_id.as_str(), &score, &plan);
-            // As in the MIDI file: no two bodies give the same bytes.
-            piano_roll += &format!("<!-- made of the body with the SHA-256 {} -->\n", hex(&body_sha256));
-            Rendering {
-                document,
-                midi: Some(file.bytes),
-                piano_roll: Some(piano_roll),
-            }
-        }
-        Ok(Callback::Failed { code, message }) => {
-            let message = score::plain(&message, 1000);
-            let document = Document {
-                failure: Some(Failure { code, message }),
-                ..document(State::Failed, Vec::new())
-            };
-            Rendering::without_files(document)
-        }
-        Ok(Callback::Unsupported) => {
-            let warning = "this is a callback of another product of the provider: kept, not rendered".to_owned();
-            Rendering::without_files(document(State::Unsupported, vec![warning]))
-        }
-        Err(unreadable) => Rendering::without_files(document(State::Invalid, vec![unreadable.to_string()])),
-    }
-}
-
-/// The result of a body that could not be read; `why` is for people.
-pub fn unread(task_id: &TaskId, source: Source, why: String) -> Rendering {
-    Rendering::without_files(Document::new(task_id, Some(source), State::Invalid, vec![why]))
 }
 
 impl SongSummary {
-    fn new(score: &Score, plan: &Plan, resolved: &[Resolved]) -> Self {
-        let instruments: Vec<InstrumentSummary> = score
-            .instruments
-            .iter()
-            .zip(&plan.tracks)
-            .zip(resolved)
-            .map(|((instrument, track), resolved)| InstrumentSummary {
+    /// What is in the MIDI file of a song with these tracks.
+    pub(crate) fn new(song: &Song, tracks: &[midi::Track]) -> Self {
+        let instruments: Vec<InstrumentSummary> = song
+            .parts()
+            .zip(tracks)
+            .map(|((instrument, voice), track)| InstrumentSummary {
                 name: instrument.name.clone(),
-                plays_as: track.sound.name(),
-                known: track.known,
-                program: track.sound.program(),
+                plays_as: voice.sound.name(),
+                known: voice.known,
+                program: voice.sound.program(),
                 channel: track.channel.number + 1,
                 port: track.channel.port,
-                notes: instrument.notes.len() - resolved.merged,
+                notes: track.notes.len(),
                 skipped: instrument.skipped.clone(),
                 repaired: instrument.repaired.clone(),
-                shortened: resolved.shortened,
-                merged: resolved.merged,
+                shortened: track.resolved.shortened,
+                merged: track.resolved.merged,
             })
             .collect();
         Self {
-            seconds: rounded(score.seconds(), 1e6),
+            seconds: rounded(song.score.seconds(), 1e6),
             notes: instruments.iter().map(|instrument| instrument.notes).sum(),
             tempo: TempoSummary {
-                bpm: rounded(plan.tempo.bpm(), 1e3),
-                inferred: plan.tempo.inferred,
-                confidence: plan.tempo.confidence.map(|confidence| rounded(confidence, 1e3)),
-                downbeat: rounded(plan.tempo.downbeat(), 1e6),
+                bpm: rounded(song.tempo.bpm(), 1e3),
+                inferred: song.tempo.inferred,
+                confidence: song.tempo.confidence.map(|confidence| rounded(confidence, 1e3)),
+                downbeat: rounded(song.tempo.downbeat(), 1e6),
             },
             instruments,
         }
@@ -360,43 +251,13 @@ impl SongSummary {
 
     /// How many notes were left out.
     pub fn skipped(&self) -> usize {
-        self.instruments
-            .iter()
-            .flat_map(|instrument| instrument.skipped.values())
-            .sum()
+        let instruments = self.instruments.iter();
+        instruments.flat_map(|instrument| instrument.skipped.values()).sum()
     }
-}
-
-/// Bytes as hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn rounded(value: f64, per_unit: f64) -> f64 {
     (value * per_unit).round() / per_unit
-}
-
-fn warnings(score: &Score, plan: &Plan) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if score.instruments.is_empty() {
-        warnings.push("the provider found no instruments".to_owned());
-    }
-    for (instrument, track) in score.instruments.iter().zip(&plan.tracks) {
-        let name = &instrument.name;
-        if !track.known {
-            warnings.push(format!(
-                "\"{name}\" is no instrument known here; it plays as {}",
-                Sound::DEFAULT.name()
-            ));
-        }
-        let skipped: usize = instrument.skipped.values().sum();
-        if skipped > 0 {
-            warnings.push(format!(
-                "{skipped} of the notes of \"{name}\" cannot be held by a MIDI file and were left out"
-            ));
-        }
-    }
-    warnings
 }
 
 #[cfg(test)]
@@ -404,51 +265,55 @@ fn warnings(score: &Score, plan: &Plan) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn state(body: &str) -> (State, bool) {
-        let rendering = render(&"t".parse().unwrap(), None, body.as_bytes(), TempoChoice::Auto);
-        (rendering.document.state, rendering.midi.is_some())
+    #[test]
+    fn a_state_has_one_name() {
+        for state in State::ALL {
+            assert_eq!(State::named(state.name()), Some(state));
+            assert_eq!(serde_json::to_value(state).unwrap(), state.name());
+        }
+        assert_eq!(State::named("Rendered"), None);
     }
 
     #[test]
-    fn each_kind_of_body_ends_in_its_state() {
-        let note = r#"{"pitch":60,"start":0,"end":1,"velocity":1}"#;
-        assert_eq!(
-            state(&format!(
-                r#"{{"code":200,"data":{{"instruments":[{{"notes":[{note}]}}]}}}}"#
-            )),
-            (State::Rendered, true)
-        );
-        assert_eq!(
-            state(r#"{"code":200,"data":{"instruments":[{"notes":[{"pitch":200}]}]}}"#),
-            (State::Empty, true)
-        );
-        assert_eq!(
-            state(r#"{"code":200,"data":{"instruments":null}}"#),
-            (State::Empty, true)
-        );
-        assert_eq!(state(r#"{"code":500,"msg":"no","data":null}"#), (State::Failed, false));
-        assert_eq!(
-            state(r#"{"code":200,"data":{"audioWavUrl":"u"}}"#),
-            (State::Unsupported, false)
-        );
-        assert_eq!(state("nonsense"), (State::Invalid, false));
+    fn a_document_names_its_files() {
+        let task_id = "5c79".parse().unwrap();
+        let document = Document::new(&task_id, State::Empty, [format::MIDI, format::PIANO_ROLL]);
+        assert_eq!(document.object(format::MIDI), Some("midi/5c79.mid"));
+        assert_eq!(document.object(format::PIANO_ROLL), Some("midi/5c79.svg"));
+        assert_eq!(document.object(format::DOCUMENT), Some("midi/5c79.json"));
+        assert_eq!(Document::new(&task_id, State::Failed, []).object(format::MIDI), None);
     }
 
     #[test]
-    fn what_is_not_as_sent_is_counted() {
-        let body = br#"{"data":{"instruments":[{"name":"Xyzzy","notes":[
-            {"pitch":60,"start":0,"end":2,"velocity":1}, {"pitch":60,"start":1,"end":2,"velocity":1},
-            {"pitch":60,"start":1,"end":2,"velocity":1}, {"pitch":60,"start":3,"end":3,"velocity":1}, {"pitch":-1}]}]}}"#;
-        let document = render(&"t".parse().unwrap(), None, body, TempoChoice::Auto).document;
-        let song = document.song.unwrap();
-        let instrument = &song.instruments[0];
-        assert_eq!((song.notes, song.seconds), (3, 3.0));
-        assert_eq!(
-            (instrument.shortened, instrument.merged, instrument.known),
-            (1, 1, false)
-        );
-        assert_eq!(instrument.skipped, BTreeMap::from([(Skip::PitchOutOfRange, 1)]));
-        assert_eq!(instrument.repaired, BTreeMap::from([(Repair::ZeroLength, 1)]));
-        assert_eq!(document.warnings.len(), 2);
+    fn a_document_is_indented_json_and_leaves_out_what_is_not_known() {
+        let document = Document {
+            source: Some(Source {
+                object: "raw/5c79/a.json".to_owned(),
+                webhook_timestamp: 7,
+            }),
+            failure: Some(Failure {
+                code: None,
+                message: "no".to_owned(),
+            }),
+            ..Document::new(&"5c79".parse().unwrap(), State::Failed, [])
+        };
+        let expected = r#"{
+  "version": 1,
+  "taskId": "5c79",
+  "state": "failed",
+  "source": {
+    "key": "raw/5c79/a.json",
+    "webhookTimestamp": 7
+  },
+  "files": {
+    "document": "midi/5c79.json"
+  },
+  "failure": {
+    "message": "no"
+  },
+  "warnings": []
+}
+"#;
+        assert_eq!(String::from_utf8(document.to_json()).unwrap(), expected);
     }
 }

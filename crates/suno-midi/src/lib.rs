@@ -1,11 +1,48 @@
 //! Notes that KIE.ai's Suno API sends as JSON → Standard MIDI Files.
+//!
+//! The provider transcribes the stems of a song and sends the notes once, as JSON. This crate reads that JSON, infers the
+//! tempo, and writes a Standard MIDI File, a piano roll and a result document. It has no network, no clock and no file
+//! system: the same body always gives the same bytes.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let saved = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/sample.json");
+//! # let song = std::env::temp_dir().join("suno-midi-doc-test.mid");
+//! use suno_midi::{convert, format, music::tempo::TempoChoice};
+//!
+//! let body = std::fs::read(saved)?;
+//! let outcome = convert(&"5c79c0ffeebe8e".parse()?, &body, TempoChoice::Auto);
+//! let midi = outcome.file(format::MIDI).ok_or("there is no song")?;
+//! std::fs::write(&song, &midi.bytes)?;
+//! # std::fs::remove_file(song)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Rooms
+//!
+//! | room | from | to |
+//! | --- | --- | --- |
+//! | [`provider`] | a body | what it says; whether the provider signed it |
+//! | [`score`] | notes as sent | notes that MIDI can hold |
+//! | [`music`] | a score | its tempo and sounds, in seconds and beats |
+//! | [`format`] | a score and what was inferred | files: MIDI, piano roll |
+//! | [`document`] | all of that | the result document |
+//!
+//! [`convert()`] runs them in this order, and a room imports only from those above it.
+
 #![cfg_attr(test, allow(clippy::panic))]
 
+mod convert;
+mod digest;
 pub mod document;
 pub mod format;
 pub mod music;
 pub mod provider;
 pub mod score;
 mod task_id;
+mod text;
 
+pub use convert::{Outcome, convert};
+pub use digest::Digest;
 pub use task_id::{TaskId, UnfitTaskId};

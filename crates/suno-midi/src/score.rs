@@ -1,39 +1,54 @@
-//! Notes as sent → notes that can be played (pure).
+//! Notes as sent → notes that can be played.
 //!
-//! A [`Score`] can only hold what MIDI can hold. What the provider sent that is not quite that is
-//! repaired or left out by the rules of [`Repair`] and [`Skip`]; each is counted, so that the
-//! result document can name it.
+//! A [`Score`] holds only what MIDI can hold. A note that is not quite right is repaired ([`Repair`]) or left out
+//! ([`Skip`]). Both are counted, so that the result document can report them.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use thiserror::Error;
 
-use crate::provider::callback::{Part, SentNote};
+use crate::{
+    provider::callback::{Part, SentNote},
+    text,
+};
 
-/// The longest note, in seconds. The longest song the provider makes is 8 minutes, so that a longer
-/// note is a note whose end was lost.
+/// The most instruments of a score: a MIDI port event can name 128 ports, and each has 15 channels besides the drums'.
+pub const MAX_INSTRUMENTS: usize = 128 * 15;
+
+/// The longest note, in seconds. The provider's longest song has 8 minutes: a longer note has lost its end.
 pub const MAX_NOTE_SECONDS: f64 = 600.0;
 
-/// The latest onset, in seconds: 6 hours. At any tempo its tick fits in a MIDI file's 28 bits.
+/// The latest onset, in seconds: 6 hours. Its tick fits in the 28 bits of a MIDI file at any tempo.
 pub const MAX_START_SECONDS: f64 = 21_600.0;
 
-/// The velocity of a note sent without one: the MIDI 1.0 specification's value for instruments
-/// that have no velocity.
+/// The velocity of a note sent without one: what MIDI 1.0 specifies for instruments that have no velocity.
 const DEFAULT_VELOCITY: u8 = 64;
 
-/// A song: its instruments in the order in which they were sent.
+/// The longest instrument name, in characters.
+const MAX_NAME: usize = 120;
+
+/// The notes of a song.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Score {
-    /// The instruments, those without notes included.
+    /// The instruments in the order in which they were sent, also those without notes. At most [`MAX_INSTRUMENTS`].
     pub instruments: Vec<Instrument>,
 }
+
+/// More instruments than [`MAX_INSTRUMENTS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("{0} instruments are more than the {MAX_INSTRUMENTS} that a MIDI file can hold")]
+pub struct TooManyInstruments(
+    /// How many there are.
+    pub usize,
+);
 
 /// One instrument and its notes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Instrument {
-    /// The name as sent, control characters removed; may be empty.
+    /// The name as sent, on one line without control characters, at most 120 characters; may be empty.
     pub name: String,
-    /// The playable notes by onset, then pitch.
+    /// The playable notes in the order of their onsets, then their pitches.
     pub notes: Vec<Note>,
     /// How many notes were left out, by reason.
     pub skipped: BTreeMap<Skip, usize>,
@@ -92,10 +107,16 @@ pub enum Repair {
 
 impl Score {
     /// The playable notes of what was sent.
-    pub fn new(parts: &[Part]) -> Self {
-        Self {
-            instruments: parts.iter().map(Instrument::new).collect(),
+    ///
+    /// # Errors
+    /// If there are too many instruments.
+    pub fn new(parts: &[Part]) -> Result<Self, TooManyInstruments> {
+        if parts.len() > MAX_INSTRUMENTS {
+            return Err(TooManyInstruments(parts.len()));
         }
+        Ok(Self {
+            instruments: parts.iter().map(Instrument::new).collect(),
+        })
     }
 
     /// How many notes the score has.
@@ -117,7 +138,7 @@ impl Score {
 impl Instrument {
     fn new(part: &Part) -> Self {
         let mut instrument = Self {
-            name: tidy(&part.name),
+            name: text::plain(&part.name, MAX_NAME),
             ..Self::default()
         };
         for sent in &part.notes {
@@ -132,7 +153,7 @@ impl Instrument {
                 Err(skip) => *instrument.skipped.entry(skip).or_default() += 1,
             }
         }
-        // The order of the members of a list carries no meaning: any order gives the same file.
+        // The order in which notes were sent means nothing: any order gives the same file.
         instrument.notes.sort_by(|a, b| {
             a.start
                 .total_cmp(&b.start)
@@ -201,17 +222,23 @@ fn playable(sent: &SentNote, repairs: &mut Vec<Repair>) -> Result<Note, Skip> {
     })
 }
 
-/// A name without the characters that would disturb a track list, at most 120 characters of it.
-fn tidy(name: &str) -> String {
-    plain(name, 120)
-}
-
-/// At most `longest` characters of a text, in one line, without those that XML and SQS do not allow.
-pub(crate) fn plain(text: &str, longest: usize) -> String {
-    let disturbs = |c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}');
-    let spaced: String = text.chars().map(|c| if disturbs(c) { ' ' } else { c }).collect();
-    let words: Vec<&str> = spaced.split_whitespace().collect();
-    words.join(" ").chars().take(longest).collect()
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+impl Score {
+    /// For tests: the name of each instrument, and the pitch, start and end of its notes.
+    pub(crate) fn of(parts: &[(&str, &[(f64, f64, f64)])]) -> Self {
+        let note = |&(pitch, start, end): &(f64, f64, f64)| SentNote {
+            pitch: Some(pitch),
+            start: Some(start),
+            end: Some(end),
+            velocity: Some(1.0),
+        };
+        let part = |(name, notes): &(&str, &[(f64, f64, f64)])| Part {
+            name: (*name).to_owned(),
+            notes: notes.iter().map(note).collect(),
+        };
+        Self::new(&parts.iter().map(part).collect::<Vec<_>>()).unwrap()
+    }
 }
 
 #[cfg(test)]
@@ -329,9 +356,23 @@ mod tests {
     }
 
     #[test]
-    fn names_are_tidied() {
-        assert_eq!(tidy("  Grand\u{0}\tPiano\u{7f}\u{ffff}\n"), "Grand Piano");
-        assert_eq!(tidy("Ütter 鼓"), "Ütter 鼓");
-        assert_eq!(tidy(&"é".repeat(500)).chars().count(), 120);
+    fn a_name_is_one_line_of_at_most_120_characters() {
+        let part = |name: &str| Part {
+            name: name.to_owned(),
+            notes: vec![],
+        };
+        assert_eq!(Instrument::new(&part(" Grand\tPiano\n")).name, "Grand Piano");
+        assert_eq!(Instrument::new(&part(&"é".repeat(500))).name, "é".repeat(120));
+    }
+
+    #[test]
+    fn too_many_instruments_are_refused() {
+        let crowd = vec![Part::default(); MAX_INSTRUMENTS + 1];
+        assert_eq!(Score::new(&crowd[1..]).unwrap().instruments.len(), MAX_INSTRUMENTS);
+        let error = Score::new(&crowd).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "1921 instruments are more than the 1920 that a MIDI file can hold"
+        );
     }
 }

@@ -5,10 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// The id of a task, known to be fit for use as a part of an S3 key.
+/// The id of a task, safe as a part of an object name or a file name.
 ///
-/// One to [`TaskId::MAX_LENGTH`] characters of `[A-Za-z0-9._-]`, and neither `.` nor `..`. The
-/// provider documents no alphabet; the ids seen are hex strings and UUIDs.
+/// One to [`TaskId::MAX_LENGTH`] characters of `[A-Za-z0-9._-]`, and neither `.` nor `..`. The provider documents no alphabet;
+/// the ids seen are hex strings and UUIDs.
 ///
 /// ```
 /// use suno_midi::TaskId;
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_that_cannot_be_keys_are_refused() {
+    fn unsafe_ids_are_refused() {
         let long = "a".repeat(TaskId::MAX_LENGTH + 1);
         for unfit in ["", ".", "..", "a/b", "a\\b", "a b", "é", "a\0", "a\n", "*", &long] {
             assert_eq!(unfit.parse::<TaskId>(), Err(UnfitTaskId), "{unfit:?}");

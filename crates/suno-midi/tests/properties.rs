@@ -1,12 +1,13 @@
-//! Whatever is sent, there is a result; whatever is playable is in the file.
+//! Every body has a result, and every playable note is in the file.
 #![allow(clippy::unwrap_used)]
 
 use midly::{MetaMessage, MidiMessage, Smf, TrackEventKind};
 use proptest::{collection::vec, prelude::*, test_runner::RngSeed};
 use serde_json::{Map, Value, json};
 use suno_midi::{
-    TaskId,
-    document::{Rendering, State, render},
+    Outcome, TaskId, convert,
+    document::State,
+    format,
     music::tempo::TempoChoice,
     provider::{check_json, task_ids::find_task_ids},
     score::MAX_START_SECONDS,
@@ -16,7 +17,7 @@ fn task() -> TaskId {
     "task".parse().unwrap()
 }
 
-/// Any JSON value; names that mean something occur often.
+/// Any JSON value. Names that mean something are frequent.
 fn any_json() -> impl Strategy<Value = Value> {
     let number = prop_oneof![
         any::<f64>().prop_map(|number| json!(number)),
@@ -62,7 +63,7 @@ fn any_callback() -> impl Strategy<Value = Value> {
     })
 }
 
-/// The ids of a body by the book: read all of it, then look.
+/// The ids of a body, found the slow way: parse all of it, then look.
 fn ids_in(body: &Value) -> Vec<String> {
     let mut ids = Vec::new();
     for (name, value) in body.as_object().unwrap() {
@@ -85,8 +86,8 @@ fn ids_in(body: &Value) -> Vec<String> {
     ids
 }
 
-/// A note on is followed by its off on the same key before the next on, and none is left sounding.
-/// The number of notes.
+/// Counts the notes of a file. Checks that each note on is followed by its note off before the next note on of its pitch,
+/// and that no note is left sounding.
 fn notes_of(midi: &[u8]) -> usize {
     let smf = Smf::parse(midi).unwrap();
     let mut notes = 0;
@@ -122,24 +123,24 @@ fn notes_of(midi: &[u8]) -> usize {
     notes
 }
 
-fn assert_sound(rendering: &Rendering) {
-    let document = &rendering.document;
+fn assert_sound(outcome: &Outcome) {
+    let document = &outcome.document;
+    let midi = outcome.file(format::MIDI);
     match document.state {
         State::Rendered | State::Empty => {
             let song = document.song.as_ref().unwrap();
-            assert_eq!(notes_of(rendering.midi.as_ref().unwrap()), song.notes);
+            assert_eq!(notes_of(&midi.unwrap().bytes), song.notes);
             assert_eq!(song.notes == 0, document.state == State::Empty);
         }
-        State::Failed | State::Invalid | State::Unsupported => {
-            assert!(rendering.midi.is_none() && document.song.is_none())
+        State::Failed | State::Pending | State::Invalid | State::Unsupported => {
+            assert!(midi.is_none() && document.song.is_none())
         }
     }
     let json: Value = serde_json::from_slice(&document.to_json()).unwrap();
     assert_eq!(json["state"], document.state.name());
 }
 
-/// The same cases each time; PROPTEST_RNG_SEED and PROPTEST_CASES ask for others. A failure prints
-/// its smallest input.
+/// The same cases each time, unless PROPTEST_RNG_SEED or PROPTEST_CASES asks for others. A failure prints its smallest input.
 fn config() -> ProptestConfig {
     let number = |name: &str| -> Option<u64> { std::env::var(name).ok()?.parse().ok() };
     ProptestConfig {
@@ -159,18 +160,18 @@ proptest! {
     fn any_json_has_a_result(body in any_json()) {
         let body = body.to_string();
         prop_assert_eq!(check_json(body.as_bytes()), Ok(()));
-        assert_sound(&render(&task(), None, body.as_bytes(), TempoChoice::Auto));
+        assert_sound(&convert(&task(), body.as_bytes(), TempoChoice::Auto));
     }
 
     #[test]
     fn any_callback_has_a_result(body in any_callback()) {
-        assert_sound(&render(&task(), None, body.to_string().as_bytes(), TempoChoice::Auto));
+        assert_sound(&convert(&task(), body.to_string().as_bytes(), TempoChoice::Auto));
     }
 
     #[test]
     fn any_bytes_have_a_result(body in vec(any::<u8>(), 0..200)) {
         let _ = find_task_ids(&body);
-        assert_sound(&render(&task(), None, &body, TempoChoice::Auto));
+        assert_sound(&convert(&task(), &body, TempoChoice::Auto));
     }
 
     #[test]
@@ -180,17 +181,17 @@ proptest! {
         prop_assert_eq!(find_task_ids(text.as_bytes()), ids_in(&body));
     }
 
-    /// Notes that do not meet come back as they were sent: parse, write, read.
+    /// Notes that do not overlap survive the way through the file.
     #[test]
     fn parse_write_read_gives_the_same_notes(sent in vec((0..128u8, 0..192u32 * 600, 1..=127u8), 0..60)) {
-        // One note to a pitch, each at its own time on the provider's grid.
+        // One note for each pitch, at a time on the provider's grid.
         let sent: std::collections::BTreeMap<u8, (u32, u8)> = sent.into_iter().map(|(pitch, step, velocity)| (pitch, (step, velocity))).collect();
         let notes: Vec<Value> = sent.iter().map(|(pitch, (step, velocity))| {
             let start = f64::from(*step) / 192.0;
             json!({"pitch": pitch, "start": start.to_string(), "end": start + 0.25, "velocity": f64::from(*velocity) / 127.0})
         }).collect();
         let body = json!({"code": 200, "data": {"instruments": [{"name": "Violin", "notes": notes}]}}).to_string();
-        let midi = render(&task(), None, body.as_bytes(), TempoChoice::Off).midi.unwrap();
+        let midi = convert(&task(), body.as_bytes(), TempoChoice::Off).file(format::MIDI).unwrap().bytes.clone();
 
         let smf = Smf::parse(&midi).unwrap();
         let (mut now, mut read, mut ends) = (0, std::collections::BTreeMap::new(), std::collections::BTreeMap::new());
@@ -210,7 +211,7 @@ proptest! {
 #[test]
 fn the_latest_and_longest_note_fits_in_the_file() {
     let body = json!({"data": {"instruments": [{"name": "Violin", "notes": [{"pitch": 60, "start": MAX_START_SECONDS, "end": 1e300, "velocity": 1}]}]}});
-    let rendering = render(&task(), None, body.to_string().as_bytes(), TempoChoice::Auto);
-    assert_sound(&rendering);
-    assert_eq!(rendering.document.song.unwrap().seconds, MAX_START_SECONDS + 600.0);
+    let outcome = convert(&task(), body.to_string().as_bytes(), TempoChoice::Auto);
+    assert_sound(&outcome);
+    assert_eq!(outcome.document.song.unwrap().seconds, MAX_START_SECONDS + 600.0);
 }

@@ -1,6 +1,6 @@
-//! How often the inferred tempo is right, on songs whose tempo is known.
+//! How often the inferred tempo is right, on synthetic songs whose tempo is known.
 //!
-//! `cargo test --test tempo -- --nocapture` prints the table of the README.
+//! `cargo test -p suno-midi --test tempo -- --nocapture` prints the table of docs/music.md.
 #![allow(clippy::unwrap_used)]
 
 use suno_midi::{
@@ -173,7 +173,7 @@ fn song(kind: Kind, r: &mut Random) -> Song {
         })
         .collect();
     Song {
-        score: Score::new(&parts),
+        score: Score::new(&parts).unwrap(),
         bpm,
         downbeat,
     }

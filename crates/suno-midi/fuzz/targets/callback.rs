@@ -1,14 +1,17 @@
-//! Any bytes: the reader answers, within the bounds it promises, and calls nothing broken that is JSON.
+//! Any bytes: the reader answers, a score stays within its bounds, and no JSON is called broken.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use suno_midi::{
-    format::midi::channels::MAX_INSTRUMENTS,
     provider::callback::{self, Callback, Unreadable},
+    score::{MAX_INSTRUMENTS, Score},
 };
 
 fuzz_target!(|body: &[u8]| match callback::read(body) {
-    Ok(Callback::Song(parts)) => assert!(parts.len() <= MAX_INSTRUMENTS),
+    Ok(Callback::Song(parts)) => match Score::new(&parts) {
+        Ok(score) => assert!(score.instruments.len() == parts.len() && parts.len() <= MAX_INSTRUMENTS),
+        Err(_) => assert!(parts.len() > MAX_INSTRUMENTS),
+    },
     Ok(_) => {}
     Err(unreadable) => {
         let is_json = serde_json::from_slice::<serde_json::Value>(body).is_ok();

@@ -1,24 +1,23 @@
-//! Any body: a result, and of a song a file in which each note on has its note off.
+//! Any body has a result. A song has every file, and in its MIDI file each note on has its note off.
 #![no_main]
 
 use std::collections::BTreeMap;
 
 use libfuzzer_sys::fuzz_target;
-use suno_midi::{
-    music::tempo::TempoChoice,
-    document::{State, render},
-};
+use suno_midi::{convert, format, music::tempo::TempoChoice};
 use midly::{MidiMessage, Smf, TrackEventKind};
 
 fuzz_target!(|body: &[u8]| {
     let task = "task".parse().expect("a task id");
-    let rendering = render(&task, None, body, TempoChoice::Auto);
-    let has_song = matches!(rendering.document.state, State::Rendered | State::Empty);
-    assert_eq!(rendering.midi.is_some(), has_song);
-    assert_eq!(rendering.piano_roll.is_some(), has_song);
-    serde_json::from_slice::<serde_json::Value>(&rendering.document.to_json()).expect("JSON");
-    let Some(midi) = rendering.midi else { return };
-    let smf = Smf::parse(&midi).expect("a MIDI file");
+    let outcome = convert(&task, body, TempoChoice::Auto);
+    let has_song = outcome.document.state.has_song();
+    for format in [format::MIDI, format::PIANO_ROLL] {
+        assert_eq!(outcome.file(format).is_some(), has_song);
+        assert_eq!(outcome.document.object(format).is_some(), has_song);
+    }
+    serde_json::from_slice::<serde_json::Value>(&outcome.document.to_json()).expect("JSON");
+    let Some(midi) = outcome.file(format::MIDI) else { return };
+    let smf = Smf::parse(&midi.bytes).expect("a MIDI file");
     let mut notes = 0;
     for track in &smf.tracks {
         let mut sounding = BTreeMap::new();
@@ -26,15 +25,15 @@ fuzz_target!(|body: &[u8]| {
             match event.kind {
                 TrackEventKind::Midi { message: MidiMessage::NoteOn { key, vel }, channel } if vel > 0 => {
                     notes += 1;
-                    assert_eq!(sounding.insert((channel, key), ()), None, "struck while it sounds");
+                    assert_eq!(sounding.insert((channel, key), ()), None, "a note on while the note sounds");
                 }
                 TrackEventKind::Midi { message: MidiMessage::NoteOff { key, .. } | MidiMessage::NoteOn { key, .. }, channel } => {
-                    assert_eq!(sounding.remove(&(channel, key)), Some(()), "released while silent");
+                    assert_eq!(sounding.remove(&(channel, key)), Some(()), "a note off while the note is silent");
                 }
                 _ => {}
             }
         }
-        assert!(sounding.is_empty(), "left sounding");
+        assert!(sounding.is_empty(), "a note is left sounding");
     }
-    assert_eq!(notes, rendering.document.song.expect("a song").notes);
+    assert_eq!(notes, outcome.document.song.expect("a song").notes);
 });

@@ -1,14 +1,14 @@
-//! Any bytes: the scan over tokens finds the ids that a reading by serde_json finds.
+//! Any bytes: the scan finds the same ids as serde_json.
 #![no_main]
 
 use std::{collections::BTreeSet, fmt};
 
 use libfuzzer_sys::fuzz_target;
-use suno_midi::provider::task_ids::find_task_ids;
+use suno_midi::provider::task_ids::{MAX_IDS, find_task_ids};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Value, value::RawValue};
 
-/// The members of an object in their order, those of the same name too.
+/// The members of an object in order, including those with the same name.
 struct Members(Vec<(String, Box<RawValue>)>);
 
 impl<'de> Deserialize<'de> for Members {
@@ -33,11 +33,8 @@ impl<'de> Deserialize<'de> for Members {
     }
 }
 
-/// As often a body may name its task.
-const MAX_IDS: usize = 8;
-
-/// How often a body names its task, and its ids, by the book; `None` of one that is no JSON object, or has
-/// numbers for ids that are not whole.
+/// How often a body names its task, and its ids, according to serde_json; `None` if it is no JSON object, or if an id is a
+/// number that is not whole.
 fn ids(body: &[u8]) -> Option<(usize, BTreeSet<String>)> {
     let Members(top) = serde_json::from_slice(body).ok()?;
     let (mut named, mut ids, mut whole) = (0, BTreeSet::new(), true);
@@ -50,14 +47,14 @@ fn ids(body: &[u8]) -> Option<(usize, BTreeSet<String>)> {
                 named += 1;
                 ids.extend(Some(text).filter(|text| !text.is_empty()));
             }
-            // One too large for serde_json keeps its digits in the scan, and loses them here.
+            // serde_json loses digits of a large number; the scan keeps them.
             Ok(Value::Number(number)) => {
                 whole &= number.is_u64() || number.is_i64();
                 named += usize::from(number.is_u64());
                 ids.extend(number.is_u64().then(|| number.to_string()));
             }
             Ok(_) => {}
-            // Half a surrogate pair, or deeper than serde_json reads.
+            // Half a surrogate pair, or nested deeper than serde_json reads.
             Err(_) => whole = false,
         }
     };

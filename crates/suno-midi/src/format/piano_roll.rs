@@ -1,28 +1,30 @@
-//! A score → a picture of it (pure).
+//! A song → a picture of it: a piano roll as SVG.
 //!
-//! Time goes across, pitch goes up, drums have a lane of their own. The picture is one SVG file
-//! without script, font or link, for light and dark viewers. Notes are drawn as strokes of one path
-//! for each instrument and loudness, so that ten thousand take some 200 kB; notes of one path that
-//! overlap on the screen become one stroke.
+//! Time goes across, pitch goes up, drums have a lane of their own. The picture is one file without script, font or link,
+//! for light and dark viewers. The notes of one instrument and loudness are the strokes of one path, so that ten thousand
+//! notes take some 200 kB. Notes of one path that overlap on the screen become one stroke.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use svg::{
     Document, Node,
     node::element::{Description, Group, Line, Path, Rectangle, Style, Text, Title},
 };
 
+use super::Label;
 use crate::{
-    format::midi::Plan,
-    music::instruments::Sound,
-    score::{Instrument, Note, Score},
+    music::{Song, instruments::Sound, tempo::Tempo},
+    score::{Instrument, Note},
 };
 
 const WIDTH: f64 = 1200.0;
 const LEFT: f64 = 48.0;
 const RIGHT: f64 = 16.0;
 const ROLL: f64 = WIDTH - LEFT - RIGHT;
-/// The height of the melodic notes' lane, as near as whole pixels for a key come to it.
+/// The height of the melodic lane, before the height of a row is rounded to whole pixels.
 const MELODIC_HEIGHT: f64 = 400.0;
 const DRUM_ROW: f64 = 7.0;
 /// Velocities are shown as this many degrees of opacity.
@@ -42,10 +44,11 @@ const STYLE: &str = "\
     @media(prefers-color-scheme:dark){.paper{fill:#14181d}.black{fill:#1d232a}.octave{stroke:#3a444f}.bar{stroke:#4d5966}\
     .beat{stroke:#262e37}text{fill:#e3e8ee}.faint{fill:#98a5b3}}";
 
-/// Draws a score as it was planned. `title` is usually the task's id.
-pub fn draw(title: &str, score: &Score, plan: &Plan) -> String {
-    let canvas = Canvas::new(score, plan);
-    let legend = legend(score, plan);
+/// Draws the song.
+pub fn draw(label: Label<'_>, song: &Song) -> String {
+    let title = label.title;
+    let canvas = Canvas::new(song);
+    let legend = legend(song);
     let top = 44.0 + 20.0 * legend.rows as f64 + 18.0;
     let height = top + canvas.height() + 26.0;
 
@@ -57,7 +60,7 @@ pub fn draw(title: &str, score: &Score, plan: &Plan) -> String {
         .add(
             Description::new()
                 .set("id", "description")
-                .add(svg::node::Text::new(describe(score, plan))),
+                .add(svg::node::Text::new(describe(song))),
         )
         .add(Style::new(STYLE))
         .add(
@@ -69,10 +72,10 @@ pub fn draw(title: &str, score: &Score, plan: &Plan) -> String {
         .add(Text::new(title).set("class", "title").set("x", 16).set("y", 28))
         .add(legend.group);
     let mut roll = Group::new().set("transform", format!("translate({LEFT} {top})"));
-    canvas.draw_keys(&mut roll);
-    canvas.draw_bars(&mut roll, plan);
-    canvas.draw_notes(&mut roll, score, plan);
-    if score.note_count() == 0 {
+    canvas.draw_rows(&mut roll);
+    canvas.draw_bars(&mut roll, &song.tempo);
+    canvas.draw_notes(&mut roll, song);
+    if song.score.note_count() == 0 {
         roll.append(
             Text::new("no notes")
                 .set("x", ROLL / 2.0)
@@ -82,22 +85,24 @@ pub fn draw(title: &str, score: &Score, plan: &Plan) -> String {
     }
     picture.append(roll);
     let mut text = picture.to_string();
-    text.push('\n');
+    // Writing to a string cannot fail.
+    let _ = write!(text, "\n<!-- made of the body with the SHA-256 {} -->\n", label.body);
     text
 }
 
-/// The picture in words, for those who do not see it.
-fn describe(score: &Score, plan: &Plan) -> String {
-    let names: Vec<String> = score
+/// The picture in words, for screen readers.
+fn describe(song: &Song) -> String {
+    let names: Vec<String> = song
+        .score
         .instruments
         .iter()
         .map(|instrument| format!("{} ({})", shown(instrument), instrument.notes.len()))
         .collect();
     format!(
         "Piano roll of {} notes in {:.1} seconds at {:.1} BPM. Instruments: {}.",
-        score.note_count(),
-        score.seconds(),
-        plan.tempo.bpm(),
+        song.score.note_count(),
+        song.score.seconds(),
+        song.tempo.bpm(),
         if names.is_empty() {
             "none".to_owned()
         } else {
@@ -121,7 +126,8 @@ struct Legend {
 }
 
 /// As many instruments as fit into four rows; the rest are counted.
-fn legend(score: &Score, plan: &Plan) -> Legend {
+fn legend(song: &Song) -> Legend {
+    let score = &song.score;
     let mut group = Group::new();
     let (mut x, mut row) = (16.0, 0);
     for (index, instrument) in score.instruments.iter().enumerate() {
@@ -153,7 +159,7 @@ fn legend(score: &Score, plan: &Plan) -> Legend {
         group.append(Text::new(label).set("x", x + 17.0).set("y", y + 10.5));
         x += width;
     }
-    let tempo = &plan.tempo;
+    let tempo = &song.tempo;
     let how = if tempo.inferred { "inferred" } else { "not inferred" };
     let words = format!("{:.1} s   {:.1} BPM ({how})", score.seconds(), tempo.bpm());
     group.append(
@@ -171,48 +177,43 @@ struct Canvas {
     seconds: f64,
     low: u8,
     high: u8,
-    key: f64,
+    /// The height of a melodic row.
+    row: f64,
     /// The row of each drum that occurs, from the top.
     drums: BTreeMap<u8, usize>,
 }
 
 impl Canvas {
-    fn new(score: &Score, plan: &Plan) -> Self {
-        let is_drums = |index: usize| plan.tracks[index].sound == Sound::Drums;
-        let notes = |drums: bool| {
-            let instruments = score
-                .instruments
-                .iter()
-                .enumerate()
-                .filter(move |(index, _)| is_drums(*index) == drums);
-            instruments
-                .flat_map(|(_, instrument)| &instrument.notes)
+    fn new(song: &Song) -> Self {
+        let pitches = |drums: bool| {
+            song.parts()
+                .filter(move |(_, voice)| (voice.sound == Sound::Drums) == drums)
+                .flat_map(|(instrument, _)| &instrument.notes)
                 .map(|note| note.pitch)
         };
-        let (lowest, highest) = (notes(false).min().unwrap_or(60), notes(false).max().unwrap_or(60));
+        let (lowest, highest) = (pitches(false).min().unwrap_or(60), pitches(false).max().unwrap_or(60));
         // Whole octaves from C to C, two at least.
         let low = (lowest / 12).min(8) * 12;
         let high = ((highest / 12 + 1) * 12).max(low + 24).min(127);
-        let key = (MELODIC_HEIGHT / f64::from(high - low + 1)).floor().clamp(4.0, 12.0);
-        let mut pitches: Vec<u8> = notes(true).collect();
-        pitches.sort_unstable_by(|a, b| b.cmp(a));
-        pitches.dedup();
-        let drums = pitches
+        let row = (MELODIC_HEIGHT / f64::from(high - low + 1)).floor().clamp(4.0, 12.0);
+        let drums: BTreeSet<u8> = pitches(true).collect();
+        let drums = drums
             .into_iter()
+            .rev()
             .enumerate()
             .map(|(row, pitch)| (pitch, row))
             .collect();
         Self {
-            seconds: score.seconds().max(1.0),
+            seconds: song.score.seconds().max(1.0),
             low,
             high,
-            key,
+            row,
             drums,
         }
     }
 
     fn melodic_height(&self) -> f64 {
-        f64::from(self.high - self.low + 1) * self.key
+        f64::from(self.high - self.low + 1) * self.row
     }
 
     fn drums_height(&self) -> f64 {
@@ -232,9 +233,9 @@ impl Canvas {
         seconds / self.seconds * ROLL
     }
 
-    /// The middle of a key's row.
+    /// The middle of a pitch's row.
     fn y(&self, pitch: u8) -> f64 {
-        (f64::from(self.high - pitch) + 0.5) * self.key
+        (f64::from(self.high - pitch) + 0.5) * self.row
     }
 
     fn drum_y(&self, pitch: u8) -> f64 {
@@ -242,8 +243,8 @@ impl Canvas {
         self.melodic_height() + 12.0 + (row as f64 + 0.5) * DRUM_ROW
     }
 
-    fn draw_keys(&self, roll: &mut Group) {
-        let row = |y: f64, height: f64, class: &str| {
+    fn draw_rows(&self, roll: &mut Group) {
+        let band = |y: f64, height: f64, class: &str| {
             Rectangle::new()
                 .set("class", class)
                 .set("y", y)
@@ -253,10 +254,10 @@ impl Canvas {
         for pitch in self.low..=self.high {
             let y = self.y(pitch);
             if matches!(pitch % 12, 1 | 3 | 6 | 8 | 10) {
-                roll.append(row(y - self.key / 2.0, self.key, "black"));
+                roll.append(band(y - self.row / 2.0, self.row, "black"));
             }
             if pitch % 12 == 0 {
-                let edge = y + self.key / 2.0;
+                let edge = y + self.row / 2.0;
                 roll.append(
                     Line::new()
                         .set("class", "octave")
@@ -277,7 +278,7 @@ impl Canvas {
         }
         if !self.drums.is_empty() {
             let y = self.melodic_height() + 12.0;
-            roll.append(row(y, self.drums_height(), "black"));
+            roll.append(band(y, self.drums_height(), "black"));
             let label = Text::new("drums")
                 .set("class", "faint")
                 .set("x", -8)
@@ -286,8 +287,8 @@ impl Canvas {
         }
     }
 
-    fn draw_bars(&self, roll: &mut Group, plan: &Plan) {
-        let beat = 60.0 / plan.tempo.bpm();
+    fn draw_bars(&self, roll: &mut Group, tempo: &Tempo) {
+        let beat = tempo.beat();
         let bar = 4.0 * beat;
         let line = |x: f64, class: &str| {
             Line::new()
@@ -297,20 +298,20 @@ impl Canvas {
                 .set("y2", self.height())
         };
         if self.x(beat) >= 6.0 {
-            let first = plan.tempo.downbeat() - (plan.tempo.downbeat() / beat).floor() * beat;
+            let first = tempo.downbeat() - (tempo.downbeat() / beat).floor() * beat;
             for index in 0..=((self.seconds - first) / beat) as usize {
                 roll.append(line(self.x(first + index as f64 * beat), "beat"));
             }
         }
-        // Bars are numbered as a DAW does: a lead-in is bar 1.
-        let number_of_first = if plan.tempo.lead_in().is_some() { 2 } else { 1 };
-        let bars = ((self.seconds - plan.tempo.downbeat()) / bar).max(0.0) as usize;
+        // Numbered as a DAW numbers them: a lead-in is bar 1.
+        let number_of_first = if tempo.lead_in().is_some() { 2 } else { 1 };
+        let bars = ((self.seconds - tempo.downbeat()) / bar).max(0.0) as usize;
         let mut every = 1;
         while self.x(bar * every as f64) < 36.0 {
             every *= 2;
         }
         for index in (0..=bars).step_by(every) {
-            let x = self.x(plan.tempo.downbeat() + index as f64 * bar);
+            let x = self.x(tempo.downbeat() + index as f64 * bar);
             roll.append(line(x, "bar"));
             roll.append(
                 Text::new((index + number_of_first).to_string())
@@ -344,16 +345,16 @@ impl Canvas {
         }
     }
 
-    fn draw_notes(&self, roll: &mut Group, score: &Score, plan: &Plan) {
-        for (index, (instrument, track)) in score.instruments.iter().zip(&plan.tracks).enumerate() {
-            let drums = track.sound == Sound::Drums;
+    fn draw_notes(&self, roll: &mut Group, song: &Song) {
+        for (index, (instrument, voice)) in song.parts().enumerate() {
+            let drums = voice.sound == Sound::Drums;
             let mut shades: [Vec<&Note>; SHADES] = Default::default();
             for note in &instrument.notes {
                 shades[usize::from(note.velocity) * SHADES / 128].push(note);
             }
             let mut group = Group::new()
                 .set("stroke", colour(index))
-                .set("stroke-width", if drums { DRUM_ROW - 2.0 } else { self.key - 0.5 });
+                .set("stroke-width", if drums { DRUM_ROW - 2.0 } else { self.row - 0.5 });
             for (shade, notes) in (1u8..).zip(&shades).filter(|(_, notes)| !notes.is_empty()) {
                 let opacity = 0.25 + 0.7 * f64::from(shade) / SHADES as f64;
                 group.append(
@@ -366,14 +367,14 @@ impl Canvas {
         }
     }
 
-    /// The strokes of notes, those that nobody could tell apart as one.
+    /// The strokes of notes. Notes that nobody could tell apart are one stroke.
     fn strokes(&self, notes: &[&Note], drums: bool) -> String {
         let mut rows: BTreeMap<u8, Vec<(f64, f64)>> = BTreeMap::new();
         for note in notes {
             let (from, to) = (self.x(note.start), self.x(note.end));
             let strokes = rows.entry(note.pitch).or_default();
             match strokes.last_mut() {
-                // Notes come by onset. Longer ones that meet keep the gap between them.
+                // Notes come in the order of their onsets. Longer notes that touch keep the gap between them.
                 Some(last) if from <= last.1 + INVISIBLE_GAP && (from < last.0 + SHORTEST) => last.1 = last.1.max(to),
                 _ => strokes.push((from, to.max(from + SHORTEST))),
             }
@@ -398,49 +399,30 @@ fn round(pixels: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        music::tempo::{Tempo, TempoChoice},
-        provider::callback::{Part, SentNote},
-    };
+    use crate::{Digest, music::tempo::TempoChoice, score::Score};
 
-    fn picture(parts: &[Part]) -> String {
-        let score = Score::new(parts);
-        draw(
-            "task",
-            &score,
-            &Plan::new(&score, Tempo::choose(&score, TempoChoice::Auto)),
-        )
-    }
+    /// A name, and the pitch, start and end of each note.
+    type Part<'a> = (&'a str, &'a [(f64, f64, f64)]);
 
-    fn part(name: &str, notes: impl IntoIterator<Item = (u8, f64, f64)>) -> Part {
-        let note = |(pitch, start, end)| SentNote {
-            pitch: Some(f64::from(pitch)),
-            start: Some(start),
-            end: Some(end),
-            velocity: Some(1.0),
+    fn picture(parts: &[Part<'_>]) -> String {
+        let label = Label {
+            title: "task",
+            body: Digest::of(b"body"),
         };
-        Part {
-            name: name.to_owned(),
-            notes: notes.into_iter().map(note).collect(),
-        }
+        draw(label, &Song::new(Score::of(parts), TempoChoice::Auto))
     }
 
     #[test]
     fn ten_thousand_notes_are_less_than_a_megabyte() {
-        let parts: Vec<Part> = (0..10u8)
-            .map(|index| {
-                part(
-                    "Piano",
-                    (0..1000).map(|n| {
-                        (
-                            index * 7 + (n % 60) as u8,
-                            f64::from(n) * 0.237,
-                            f64::from(n) * 0.237 + 0.21,
-                        )
-                    }),
-                )
-            })
-            .collect();
+        let notes = |instrument: u32| -> Vec<_> {
+            let note = |n: u32| {
+                let onset = f64::from(n) * 0.237;
+                (f64::from(instrument * 7 + n % 60), onset, onset + 0.21)
+            };
+            (0..1000).map(note).collect()
+        };
+        let parts: Vec<_> = (0..10).map(notes).collect();
+        let parts: Vec<Part<'_>> = parts.iter().map(|notes| ("Piano", notes.as_slice())).collect();
         let svg = picture(&parts);
         assert!(svg.len() < 400_000, "{}", svg.len());
         assert!(svg.matches('M').count() > 9_000);
@@ -448,7 +430,7 @@ mod tests {
 
     #[test]
     fn names_cannot_leave_the_text() {
-        let svg = picture(&[part("</text><script>alert(1)</script>&\"", [(60, 0.0, 1.0)])]);
+        let svg = picture(&[("</text><script>alert(1)</script>&\"", &[(60.0, 0.0, 1.0)])]);
         assert!(!svg.contains("<script") && svg.contains("&lt;script&gt;"), "{svg}");
     }
 
@@ -456,15 +438,15 @@ mod tests {
     fn there_is_a_picture_of_nothing_and_of_the_extremes() {
         assert!(picture(&[]).contains("no notes"));
         let svg = picture(&[
-            part("Piano", [(0, 0.0, 1.0), (127, 21_600.0, 22_200.0)]),
-            part("Drums", [(0, 0.0, 0.0), (127, 1.0, 2.0)]),
+            ("Piano", &[(0.0, 0.0, 1.0), (127.0, 21_600.0, 22_200.0)]),
+            ("Drums", &[(0.0, 0.0, 0.0), (127.0, 1.0, 2.0)]),
         ]);
         assert!(!svg.contains("NaN") && !svg.contains("\"inf") && svg.len() < 100_000);
     }
 
     #[test]
     fn the_picture_is_described_in_words() {
-        let svg = picture(&[part("Violin", [(60, 0.0, 1.5)]), part("Drums", [])]);
+        let svg = picture(&[("Violin", &[(60.0, 0.0, 1.5)]), ("Drums", &[])]);
         assert!(svg.contains("Piano roll of 1 notes in 1.5 seconds at 120.0 BPM. Instruments: Violin (1), Drums (0)."));
     }
 }

@@ -1,43 +1,41 @@
-//! What tempo was this played at? (pure)
+//! Finds the beat of a score, and its first downbeat.
 //!
-//! A song's onsets gather on the sixteenths of its beat. How well they do at a tempo is the length
-//! of the mean of their unit vectors, `|mean exp(2πi·f·t)|`, at that tempo's rate `f` of sixteenths
-//! (or of triplets, for swung notes): 1 on the grid, near 0 anywhere else. That alone cannot tell
-//! 90 BPM from 135, whose grids share their points; so the same length at the rates of eighths and
-//! quarters counts too, since notes favour the greater divisions. The best tempo is then refined by
-//! least squares.
+//! We choose the tempo whose sixteenth-note grid fits the onsets best. The fit at a tempo is the length of the mean of the
+//! onsets' unit vectors, `|mean exp(2πi·f·t)|`, where `f` is the rate of its sixteenths (or of its triplets, for swung notes):
+//! 1 if all onsets are on the grid, near 0 if they are anywhere. The fit alone cannot tell 90 BPM from 135, because their
+//! grids share points. So the fits at the rates of eighths and quarters count too: notes prefer the larger divisions. Least
+//! squares then refine the best tempo.
 //!
-//! Wrong and confident would be worse than nothing. The confidence is low when the fit is not far
-//! above chance (drift, rubato, few notes), and when another tempo, not half or double, does nearly
-//! as well.
+//! A wrong tempo with high confidence is worse than no tempo. The confidence is low if the fit is not far above chance
+//! (drift, rubato, few notes), or if a tempo other than half or double fits nearly as well.
 
 use std::collections::BTreeMap;
 
 use super::instruments::{self, Sound};
 use crate::score::{Note, Score};
 
-/// The tempos that are looked for, in BPM.
+/// The slowest and the fastest tempo that we look for, in BPM.
 const SLOWEST: f64 = 60.0;
 const FASTEST: f64 = 200.0;
 
-/// Below this confidence a file stays at 120 BPM. On the songs of `tests/tempo.rs` no wrong tempo
-/// reaches it.
+/// Below this confidence a file stays at 120 BPM. No wrong tempo reaches it on the synthetic songs of `tests/tempo.rs`.
 pub const MIN_CONFIDENCE: f64 = 0.6;
 
-/// With fewer different onsets any tempo fits.
+/// With fewer different onsets, any tempo fits.
 const MIN_ONSETS: usize = 16;
 
-/// The work grows with the square of the length. The provider's songs have 8 minutes at most.
+/// The longest score, in seconds, because the work grows with the square of the length. The provider's longest song has 8
+/// minutes.
 const MAX_SECONDS: f64 = 1200.0;
 
-/// The most turns of a vector, onsets times rates: about a second of a small Lambda. Only a song that
-/// is both far longer and far denser than the provider's reaches it; its heaviest onsets then speak for all.
+/// The most vector rotations (onsets × rates): about a second on a small Lambda. Only a song that is both far longer and far
+/// denser than the provider's exceeds it. We then use its heaviest onsets.
 const MAX_WORK: usize = 400_000_000;
 
-/// Below this pitch a note is one of the bass: C3.
+/// A note below this pitch (C3) is a bass note.
 const LOW: u8 = 48;
 
-/// Where the beat is.
+/// The beat of a score.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Beat {
     /// The length of a beat, in seconds.
@@ -48,15 +46,15 @@ pub struct Beat {
     pub confidence: f64,
 }
 
-/// One moment at which notes begin.
+/// A time at which notes begin.
 #[derive(Debug, Clone, Copy)]
 struct Onset {
     seconds: f64,
     weight: f64,
 }
 
-/// The beat that fits the score's onsets best, however badly; `None` with too few of them, or a
-/// score too long.
+/// The beat that fits the onsets of a score best, even if it fits badly; `None` if the score has too few onsets or is too
+/// long.
 pub fn infer(score: &Score) -> Option<Beat> {
     let onsets = onsets(score);
     let (first, last) = (onsets.first()?.seconds, onsets.last()?.seconds);
@@ -73,7 +71,7 @@ pub fn infer(score: &Score) -> Option<Beat> {
     })
 }
 
-/// The first downbeat at a tempo that is known.
+/// The first downbeat of a score, in seconds, if the length of its beat is known to be `period` seconds.
 pub fn downbeat_at(score: &Score, period: f64) -> f64 {
     let onsets = onsets(score);
     let Some(first) = onsets.first() else { return 0.0 };
@@ -82,7 +80,7 @@ pub fn downbeat_at(score: &Score, period: f64) -> f64 {
     downbeat(score, period, first.seconds + sum.turns() * period / 4.0)
 }
 
-/// The score's onsets on a grid of 1/192 s, the provider's; louder and fuller ones weigh more.
+/// The onsets of a score on the provider's grid of 1/192 s. Louder onsets and those of more notes weigh more.
 fn onsets(score: &Score) -> Vec<Onset> {
     let mut loudness: BTreeMap<u64, f64> = BTreeMap::new();
     for note in score.notes() {
@@ -97,7 +95,7 @@ fn onsets(score: &Score) -> Vec<Onset> {
         .collect()
 }
 
-/// At most as many onsets, the heaviest of them.
+/// The heaviest onsets, at most `at_most` of them.
 fn heaviest(onsets: &[Onset], at_most: usize) -> Vec<Onset> {
     let mut onsets = onsets.to_vec();
     if onsets.len() > at_most {
@@ -107,21 +105,21 @@ fn heaviest(onsets: &[Onset], at_most: usize) -> Vec<Onset> {
     onsets
 }
 
-/// The lengths and directions of the onsets' mean vector, at evenly spaced rates.
+/// The mean vector of the onsets at evenly spaced rates.
 struct Spectrum {
-    /// The first rate, and the distance of the rates, in Hz.
+    /// The first rate and the distance between two rates, in Hz.
     first: f64,
     step: f64,
     means: Vec<Complex>,
-    /// The time from which directions are counted.
+    /// The time at which all vectors have the angle 0.
     origin: f64,
-    /// The length that chance alone would reach at the best rate.
+    /// The length that the best rate reaches by chance.
     noise: f64,
 }
 
 impl Spectrum {
     fn new(onsets: &[Onset], span: f64) -> Self {
-        // Six points to the width of a peak.
+        // Six rates across the width of a peak.
         let step = 1.0 / (6.0 * span);
         let first = SLOWEST / 60.0 * 0.9;
         let count = ((FASTEST / 60.0 * 4.0 - first) / step).ceil() as usize + 2;
@@ -132,7 +130,7 @@ impl Spectrum {
 
         let mut means = vec![Complex::ZERO; count];
         for onset in onsets {
-            // One vector turned on from rate to rate, instead of a sine and a cosine at each.
+            // Rotating one vector from rate to rate is cheaper than a sine and a cosine for each rate.
             let mut vector = Complex::turn(first * (onset.seconds - origin)).times(onset.weight / total);
             let turn = Complex::turn(step * (onset.seconds - origin));
             for mean in &mut means {
@@ -155,23 +153,23 @@ impl Spectrum {
         self.means.get(index).copied().unwrap_or(Complex::ZERO)
     }
 
-    /// A time at which the grid of this rate has a point.
+    /// A time on the grid of this rate.
     fn phase(&self, rate: f64) -> f64 {
         self.origin + self.at(rate).turns() / rate
     }
 
-    /// How well onsets lie on the sixteenths, or the triplets, of this rate of sixteenths.
+    /// How well the onsets fit the sixteenths of this rate, or the triplets of the same beat.
     fn fit(&self, rate: f64) -> f64 {
         self.at(rate).length().max(0.95 * self.at(rate * 0.75).length())
     }
 
-    /// The same, with the favour of eighths and quarters.
+    /// The fit, plus those of the eighths and the quarters.
     fn score(&self, rate: f64) -> f64 {
         self.fit(rate) + 0.3 * self.at(rate * 0.5).length() + 0.8 * self.at(rate * 0.25).length()
     }
 
-    /// This rate, its half or its double, whichever people would rather tap. The stricter bell is for
-    /// these alone: whether a tempo is one of the song's at all must not depend on taste.
+    /// This rate, its half or its double: the one that people would tap. Only this choice uses the narrower bell, because
+    /// taste must not decide whether a tempo belongs to the song at all.
     fn octave(&self, rate: f64) -> f64 {
         let in_range = |rate: &f64| (SLOWEST..=FASTEST).contains(&(rate * 15.0));
         let taste = |rate: &f64| self.score(*rate) * likely(*rate, 0.6);
@@ -182,7 +180,7 @@ impl Spectrum {
             .unwrap_or(rate)
     }
 
-    /// The best length of a beat, in seconds, and the confidence in it.
+    /// The best length of a beat, in seconds, and its confidence.
     fn best(&self) -> Option<(f64, f64)> {
         let from = ((SLOWEST / 60.0 * 4.0 - self.first) / self.step).ceil() as usize;
         let candidates: Vec<(f64, f64, f64)> = (from..self.means.len())
@@ -204,28 +202,27 @@ impl Spectrum {
             .fold(0.0, f64::max);
         let above_chance = ((fit - self.noise) / (1.0 - self.noise)).clamp(0.0, 1.0);
         let margin = ((1.0 - rival / score) / 0.3).clamp(0.0, 1.0);
-        // Swung eighths lie on the straight eighths of a tempo half as fast again; but then no beat
-        // of that tempo is stronger than the place between two.
+        // Swung eighths fit the straight eighths of a tempo that is half as fast again. But at that tempo, the beats are
+        // no stronger than the places between them.
         let pulse = (self.at(rate / 4.0).length() / 0.1).min(1.0);
         Some((4.0 / self.octave(rate), above_chance * margin * pulse))
     }
 }
 
-/// A bell around 112 BPM, where perceived tempos gather, that falls off within as many octaves.
+/// A bell around 112 BPM, the tempo that people perceive most often. `octaves` is its width.
 fn likely(rate: f64, octaves: f64) -> f64 {
     let away = (rate * 15.0 / 112.0).log2() / octaves;
     (-0.5 * away * away).exp()
 }
 
-/// The period and phase of the sixteenths that are nearest to the onsets, by weighted least squares,
-/// from a first guess; returned as those of the beat.
+/// Refines the period and the phase of a beat: weighted least squares between the onsets and their nearest sixteenths.
 fn refine(onsets: &[Onset], period: f64, phase: f64) -> (f64, f64) {
     let (mut sixteenth, mut phase) = (period / 4.0, phase);
     for _ in 0..5 {
         let (mut w, mut n, mut t, mut nn, mut nt) = (0.0, 0.0, 0.0, 0.0, 0.0);
         for onset in onsets {
             let index = ((onset.seconds - phase) / sixteenth).round();
-            // A note far from any point of the grid (a swung or a grace note) has no say.
+            // Ignore notes far from the grid, such as swung notes and grace notes.
             let distance = (onset.seconds - phase - index * sixteenth).abs() / sixteenth;
             if distance < 0.25 {
                 let weight = onset.weight;
@@ -249,10 +246,10 @@ fn refine(onsets: &[Onset], period: f64, phase: f64) -> (f64, f64) {
     (sixteenth * 4.0, phase)
 }
 
-/// The first downbeat not before 0, given the length of a beat and a point of its sixteenths.
+/// The first downbeat at or after 0, from the length of a beat and a time on its sixteenth-note grid.
 ///
-/// Of the sixteen places in a bar that of the weightiest notes: long ones, low ones, kick drums; not
-/// snares, which mark the second and fourth beat.
+/// We choose the place with the heaviest notes among the sixteen places of a bar. Long notes, low notes and kick drums are
+/// heavy. Snares are negative: they mark the second and the fourth beat.
 fn downbeat(score: &Score, period: f64, phase: f64) -> f64 {
     let sixteenth = period / 4.0;
     let mut places = [0.0; 16];
@@ -261,13 +258,13 @@ fn downbeat(score: &Score, period: f64, phase: f64) -> f64 {
         let mut last = None;
         for note in &instrument.notes {
             let index = ((note.start - phase) / sixteenth).round();
-            // Harmonies change with bars: a bass that goes elsewhere tells more than one repeated.
+            // Harmonies change at bar lines: a bass note on a new pitch says more than a repeated one.
             let moved = last.replace(note.pitch) != Some(note.pitch) && note.pitch < LOW && !drums;
             let moves = if moved { 1.5 } else { 1.0 };
             places[index.rem_euclid(16.0) as usize % 16] += moves * gravity(note, drums, period);
         }
     }
-    // A downbeat has beats after it, and its half-bar is the next weightiest.
+    // The beats of the bar support its downbeat, the third beat most.
     let weight = |place: usize| {
         let at = |offset: usize| places[(place + offset) % 16];
         at(0) + 0.5 * at(8) + 0.25 * (at(4) + at(12))
@@ -278,7 +275,7 @@ fn downbeat(score: &Score, period: f64, phase: f64) -> f64 {
     (phase + best as f64 * sixteenth).rem_euclid(4.0 * period)
 }
 
-/// How much a note tells of a downbeat.
+/// How much a note speaks for a downbeat.
 fn gravity(note: &Note, drums: bool, period: f64) -> f64 {
     let loudness = f64::from(note.velocity) / 127.0;
     match (drums, note.pitch) {
@@ -301,7 +298,7 @@ struct Complex {
 impl Complex {
     const ZERO: Self = Self { re: 0.0, im: 0.0 };
 
-    /// The unit vector after as many turns.
+    /// The unit vector at an angle, in turns.
     fn turn(turns: f64) -> Self {
         let (im, re) = (std::f64::consts::TAU * turns.fract()).sin_cos();
         Self { re, im }

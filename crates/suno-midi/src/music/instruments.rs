@@ -1,26 +1,26 @@
-//! What an instrument's name sounds like.
+//! Instrument names → sounds.
 //!
-//! Sources of the names:
-//! - [`GENERAL_MIDI`]: General MIDI System Level 1, table 2 (MIDI Association, RP-003), which is
-//!   what the provider sends, plus "Drums" for General MIDI's channel 10;
-//! - `ALIASES`: the other spellings of the same sounds, from General MIDI 2 (RP-024) and the
-//!   instrument lists of notation programs and DAWs;
-//! - `WORDS`: what transcription models (MT3, Basic Pitch, Omnizart) and stem separators
-//!   (Demucs, Spleeter, the provider's own `split_stem`) call their outputs.
+//! Where the names come from:
+//! - [`GENERAL_MIDI`]: General MIDI System Level 1, table 2 (MIDI Association, RP-003). The provider sends these names, plus
+//!   "Drums" for channel 10.
+//! - `ALIASES`: other spellings of the same sounds, from General MIDI 2 (RP-024) and the instrument lists of notation programs
+//!   and DAWs.
+//! - `WORDS`: what transcription models (MT3, Basic Pitch, Omnizart) and stem separators (Demucs, Spleeter, the provider's own
+//!   `split_stem`) call their outputs.
 //!
-//! A name is tried in that order, so that a rule for "drum" never catches "Steel Drums" (113).
+//! We try them in this order. Otherwise the word "drum" would catch "Steel Drums" (113).
 
-/// How an instrument is played.
+/// What an instrument plays with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sound {
-    /// With a General MIDI program, 0 to 127. Musicians count from 1.
+    /// A General MIDI program, 0 to 127. Musicians count from 1.
     Program(u8),
-    /// With the drum kit on channel 10.
+    /// The drum kit on channel 10.
     Drums,
 }
 
 impl Sound {
-    /// For a name nobody knows: Acoustic Grand Piano, which shows any note as it is.
+    /// The sound of an unknown name: Acoustic Grand Piano, which can play every note.
     pub const DEFAULT: Self = Self::Program(0);
 
     /// The program of a program change, 0 to 127; for drums the standard kit, 0.
@@ -40,8 +40,7 @@ impl Sound {
     }
 }
 
-/// The sound for an instrument's name, if it is known. Case, spacing and punctuation do not matter,
-/// nor does a number after the name.
+/// The sound of an instrument name, if it is known. Case, spacing, punctuation and a number after the name do not matter.
 ///
 /// ```
 /// use suno_midi::music::instruments::{Sound, recognise};
@@ -82,7 +81,7 @@ fn by_words(words: &[String]) -> Option<Sound> {
         .map(|&(_, sound)| sound)
 }
 
-/// A name's letters and digits, in lower case.
+/// The letters and digits of a name, in lower case.
 fn letters(name: &str) -> String {
     name.chars()
         .filter(|c| c.is_alphanumeric())
@@ -90,7 +89,7 @@ fn letters(name: &str) -> String {
         .collect()
 }
 
-/// A name's words in lower case and the singular. `ElectricGuitar2` has three.
+/// The words of a name, in lower case and singular. `ElectricGuitar2` has three words.
 fn words(name: &str) -> Vec<String> {
     let mut spaced = String::with_capacity(name.len() + 8);
     let mut last = ' ';
@@ -173,11 +172,11 @@ const ALIASES: &[(&str, u8)] = &[
     ("Thumb Piano", 108), ("Bagpipe", 109), ("Bagpipes", 109), ("Shehnai", 111), ("Tinker Bell", 112), ("Steel Drum", 114), ("Steelpan", 114), ("Wood Block", 115), ("Taiko", 116), ("Fret Noise", 120),
 ];
 
-/// Words that tell the kind of an instrument whatever else its name says, the more telling ones
-/// first. All words of a rule must occur; plurals are matched by their singular.
+/// Words that tell the kind of an instrument, whatever else its name says. The first rule whose words all occur in the name
+/// wins; names are compared in the singular.
 #[rustfmt::skip]
 const WORDS: &[(&str, Sound)] = &[
-    // A drum by whatever name: before "bass", for a bass drum; "808 drums" are drums.
+    // Drums come before basses: a "bass drum" and "808 drums" are drums.
     ("drum", Sound::Drums), ("drumkit", Sound::Drums), ("drumset", Sound::Drums), ("percussion", Sound::Drums), ("perc", Sound::Drums),
     ("kick", Sound::Drums), ("snare", Sound::Drums), ("hihat", Sound::Drums), ("hat", Sound::Drums), ("cymbal", Sound::Drums), ("crash", Sound::Drums),
     ("tom", Sound::Drums), ("tomtom", Sound::Drums), ("clap", Sound::Drums), ("handclap", Sound::Drums), ("rimshot", Sound::Drums), ("cowbell", Sound::Drums),
@@ -188,7 +187,7 @@ const WORDS: &[(&str, Sound)] = &[
     ("singing chorus", Sound::Program(52)), ("bgv", Sound::Program(52)),
     ("synth voice", Sound::Program(54)), ("synth vocal", Sound::Program(54)), ("synth vox", Sound::Program(54)),
     ("vocal", Sound::Program(53)), ("voice", Sound::Program(53)), ("vox", Sound::Program(53)), ("singing", Sound::Program(53)), ("singer", Sound::Program(53)), ("acapella", Sound::Program(53)),
-    // Basses. "Bassoon" and "Brass" are words of their own.
+    // Basses. "Bassoon" and "Brass" are other words.
     ("bass clarinet", Sound::Program(71)), ("bass flute", Sound::Program(73)), ("bass trombone", Sound::Program(57)), ("bass sax", Sound::Program(67)), ("bass saxophone", Sound::Program(67)),
     ("synth bass", Sound::Program(38)), ("sub bass", Sound::Program(38)), ("808", Sound::Program(38)), ("slap bass", Sound::Program(36)), ("fretless", Sound::Program(35)),
     ("pick bass", Sound::Program(34)), ("picked bass", Sound::Program(34)), ("acoustic bass", Sound::Program(32)), ("upright bass", Sound::Program(32)), ("double bass", Sound::Program(32)),

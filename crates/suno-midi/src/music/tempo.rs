@@ -1,4 +1,4 @@
-//! Seconds → ticks, and the bars that they fall into.
+//! The tempo and the bars of a song's files, in seconds and beats.
 
 use std::{fmt, str::FromStr};
 
@@ -7,36 +7,31 @@ use thiserror::Error;
 use super::beat::{self, Beat, MIN_CONFIDENCE};
 use crate::score::Score;
 
-/// Ticks per quarter note. At 120 BPM a tick is 1/960 s, five to the provider's grid of 1/192 s,
-/// so that grid is exact. At any tempo a time is off by half a tick at most: 0.5 ms at 120 BPM,
-/// 1.0 ms at 60.
-pub const TICKS_PER_QUARTER: u16 = 480;
-
-/// 120 BPM, in microseconds per quarter note: what a file without a tempo plays at.
-const DEFAULT_MICROS: u32 = 500_000;
+/// The length of a beat at 120 BPM, in seconds: the tempo of a MIDI file that names none.
+const DEFAULT_BEAT: f64 = 0.5;
 
 /// How a file's tempo is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum TempoChoice {
-    /// Inferred from the onsets; 120 BPM where that is not confident.
+    /// Inferred from the onsets; 120 BPM where the inference is not confident.
     #[default]
     Auto,
     /// 120 BPM, bars from the beginning of the audio.
     Off,
-    /// This many beats per minute, [`TempoChoice::MIN_BPM`] to [`TempoChoice::MAX_BPM`]; bars from
-    /// where the notes put them.
+    /// This many beats per minute, [`TempoChoice::MIN_BPM`] to [`TempoChoice::MAX_BPM`]. The first downbeat is still
+    /// inferred.
     Bpm(f64),
 }
 
 /// A text that is no [`TempoChoice`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the tempo must be \"auto\", \"off\", or a number of beats per minute from 20 to 400")]
+#[error("the tempo must be \"auto\", \"off\", or a number of beats per minute from {min} to {max}", min = TempoChoice::MIN_BPM, max = TempoChoice::MAX_BPM)]
 pub struct BadTempoChoice;
 
 impl TempoChoice {
     /// The slowest tempo that can be asked for.
     pub const MIN_BPM: f64 = 20.0;
-    /// The fastest.
+    /// The fastest tempo that can be asked for.
     pub const MAX_BPM: f64 = 400.0;
 }
 
@@ -68,34 +63,33 @@ impl fmt::Display for TempoChoice {
     }
 }
 
-/// The tempo of a file: one, after a lead-in.
+/// The tempo of a song: one, after a lead-in.
 ///
-/// The first downbeat of a song is rarely at the beginning of its audio. So that bar lines are where
-/// the bars are, the time before it is a bar of its own, of one to four beats at about the song's
-/// tempo. Seconds stay what they are.
+/// The first downbeat of a song is rarely at the beginning of its audio. The time before it becomes a bar of its own, so
+/// that the bar lines of the file are where the bars of the song are. The times of notes do not change.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tempo {
-    micros_per_quarter: u32,
+    beat: f64,
     lead_in: Option<LeadIn>,
-    /// How sure an inferred tempo is, 0 to 1; `None` if none was looked for or found.
+    /// How sure the inference is, 0 to 1; `None` if no tempo was looked for or found.
     pub confidence: Option<f64>,
     /// Whether the tempo is the inferred one.
     pub inferred: bool,
 }
 
 /// The bar before the first downbeat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LeadIn {
-    /// Its beats, 1 to 4.
+    /// How many beats it has, 1 to 4.
     pub beats: u8,
-    /// The length of each, in microseconds.
-    pub micros_per_quarter: u32,
+    /// The length of each, in seconds.
+    pub beat: f64,
 }
 
 impl Tempo {
     /// 120 BPM, bars from the beginning of the audio.
     pub const DEFAULT: Self = Self {
-        micros_per_quarter: DEFAULT_MICROS,
+        beat: DEFAULT_BEAT,
         lead_in: None,
         confidence: None,
         inferred: false,
@@ -106,11 +100,10 @@ impl Tempo {
         match choice {
             TempoChoice::Off => Self::DEFAULT,
             TempoChoice::Bpm(bpm) => {
-                let micros_per_quarter = (60e6 / bpm).round() as u32;
-                let downbeat = beat::downbeat_at(score, f64::from(micros_per_quarter) / 1e6);
+                let beat = whole_microseconds(60.0 / bpm);
                 Self {
-                    micros_per_quarter,
-                    lead_in: LeadIn::until(downbeat, micros_per_quarter),
+                    beat,
+                    lead_in: LeadIn::until(beat::downbeat_at(score, beat), beat),
                     confidence: None,
                     inferred: false,
                 }
@@ -125,57 +118,47 @@ impl Tempo {
         }
     }
 
-    fn of(beat: &Beat) -> Self {
-        let micros_per_quarter = (beat.period * 1e6).round() as u32;
-        let lead_in = LeadIn::until(beat.downbeat, micros_per_quarter);
+    fn of(found: &Beat) -> Self {
+        let beat = whole_microseconds(found.period);
         Self {
-            micros_per_quarter,
-            lead_in,
-            confidence: Some(beat.confidence),
+            beat,
+            lead_in: LeadIn::until(found.downbeat, beat),
+            confidence: Some(found.confidence),
             inferred: true,
         }
     }
 
-    /// Microseconds per quarter note: the value of the file's tempo event after the lead-in.
-    pub fn micros_per_quarter(&self) -> u32 {
-        self.micros_per_quarter
+    /// The length of a beat (a quarter note) after the lead-in, in seconds: a whole number of microseconds.
+    pub fn beat(&self) -> f64 {
+        self.beat
     }
 
-    /// The bar before the first downbeat, if that is not at the beginning of the audio.
+    /// Beats per minute after the lead-in.
+    pub fn bpm(&self) -> f64 {
+        60.0 / self.beat
+    }
+
+    /// The bar before the first downbeat, unless the downbeat is at the beginning of the audio.
     pub fn lead_in(&self) -> Option<LeadIn> {
         self.lead_in
-    }
-
-    /// Beats (quarter notes) per minute.
-    pub fn bpm(&self) -> f64 {
-        60e6 / f64::from(self.micros_per_quarter)
     }
 
     /// The first downbeat, in seconds from the beginning of the audio.
     pub fn downbeat(&self) -> f64 {
         self.lead_in.map_or(0.0, LeadIn::seconds)
     }
-
-    /// The tick nearest to a time in seconds. Times are rounded one by one, never their
-    /// differences, so that no error adds up: each is off by half a tick at most.
-    pub fn ticks(&self, seconds: f64) -> u32 {
-        match self.lead_in {
-            Some(lead_in) if seconds < lead_in.seconds() => in_ticks(seconds, lead_in.micros_per_quarter),
-            Some(lead_in) => lead_in.ticks() + in_ticks(seconds - lead_in.seconds(), self.micros_per_quarter),
-            None => in_ticks(seconds, self.micros_per_quarter),
-        }
-    }
 }
 
-fn in_ticks(seconds: f64, micros_per_quarter: u32) -> u32 {
-    (seconds * 1e6 * f64::from(TICKS_PER_QUARTER) / f64::from(micros_per_quarter)).round() as u32
+/// The length that a MIDI file can hold. We round here, before anything else is computed, so that all formats have the same
+/// bars.
+fn whole_microseconds(beat: f64) -> f64 {
+    (beat * 1e6).round() / 1e6
 }
 
 impl LeadIn {
-    /// The lead-in that ends at the downbeat: as many beats as come nearest, and never so few
-    /// that they are hurried past; a downbeat close to the beginning waits for the next bar.
-    fn until(downbeat: f64, micros_per_quarter: u32) -> Option<Self> {
-        let beat = f64::from(micros_per_quarter) / 1e6;
+    /// The lead-in that ends at the downbeat, at about the song's tempo. Where that would make a beat shorter than half of
+    /// the song's, it ends a bar later.
+    fn until(downbeat: f64, beat: f64) -> Option<Self> {
         if downbeat < 0.001 {
             return None;
         }
@@ -187,18 +170,13 @@ impl LeadIn {
         let beats = (downbeat / beat).round().clamp(1.0, 4.0);
         Some(Self {
             beats: beats as u8,
-            micros_per_quarter: (downbeat / beats * 1e6).round() as u32,
+            beat: whole_microseconds(downbeat / beats),
         })
     }
 
     /// Its length in seconds.
     pub fn seconds(self) -> f64 {
-        f64::from(self.micros_per_quarter) / 1e6 * f64::from(self.beats)
-    }
-
-    /// Its length in ticks.
-    pub fn ticks(self) -> u32 {
-        u32::from(self.beats) * u32::from(TICKS_PER_QUARTER)
+        self.beat * f64::from(self.beats)
     }
 }
 
@@ -208,48 +186,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_providers_grid_is_exact_at_the_default_tempo() {
-        for step in 0..200_000u32 {
-            assert_eq!(Tempo::DEFAULT.ticks(f64::from(step) / 192.0), step * 5);
-        }
-    }
-
-    #[test]
     fn a_lead_in_ends_at_the_downbeat_at_about_the_songs_tempo() {
-        for micros in [300_000u32, 500_000, 1_000_000] {
-            let beat = f64::from(micros) / 1e6;
+        for beat in [0.3, 0.5, 1.0] {
             for hundredth in 1..400 {
                 let downbeat = f64::from(hundredth) / 100.0 * beat;
-                let lead_in = LeadIn::until(downbeat, micros).unwrap();
+                let lead_in = LeadIn::until(downbeat, beat).unwrap();
                 let bars_after = (lead_in.seconds() - downbeat) / (4.0 * beat);
                 assert!((bars_after - bars_after.round()).abs() < 1e-5, "{downbeat}");
-                let ratio = f64::from(lead_in.micros_per_quarter) / f64::from(micros);
+                let ratio = lead_in.beat / beat;
                 assert!(
                     (0.5..=1.5).contains(&ratio) && (1..=4).contains(&lead_in.beats),
                     "{ratio}"
                 );
             }
         }
-        assert_eq!(LeadIn::until(0.0, 500_000), None);
+        assert_eq!(LeadIn::until(0.0, 0.5), None);
+        assert_eq!(LeadIn::until(0.000_9, 0.5), None);
     }
 
     #[test]
-    fn no_time_moves_by_more_than_half_a_tick() {
-        let tempo = Tempo {
-            micros_per_quarter: 612_345,
-            lead_in: LeadIn::until(1.3, 612_345),
-            ..Tempo::DEFAULT
-        };
-        let lead_in = tempo.lead_in.unwrap();
-        let seconds_of = |ticks: u32| match ticks.checked_sub(lead_in.ticks()) {
-            Some(after) => lead_in.seconds() + f64::from(after) * 0.612_345 / 480.0,
-            None => f64::from(ticks) * f64::from(lead_in.micros_per_quarter) / 1e6 / 480.0,
-        };
-        for step in 0..100_000 {
-            let seconds = f64::from(step) * 0.001_7;
-            assert!((seconds_of(tempo.ticks(seconds)) - seconds).abs() <= 0.612_345 * 1.5 / 960.0 + 1e-9);
-        }
-        assert_eq!(tempo.ticks(lead_in.seconds()), lead_in.ticks());
+    fn beats_are_whole_microseconds() {
+        let tempo = Tempo::choose(&Score::of(&[("Kick", &[(36.0, 1.0, 1.1)])]), TempoChoice::Bpm(98.0));
+        assert_eq!(tempo.beat(), 0.612_245);
+        assert_eq!(tempo.downbeat(), tempo.lead_in().unwrap().seconds());
+        let micros = tempo.lead_in().unwrap().beat * 1e6;
+        assert!((micros - micros.round()).abs() < 1e-6);
     }
 
     #[test]
@@ -257,8 +218,21 @@ mod tests {
         assert_eq!("auto".parse(), Ok(TempoChoice::Auto));
         assert_eq!("off".parse(), Ok(TempoChoice::Off));
         assert_eq!("92.5".parse(), Ok(TempoChoice::Bpm(92.5)));
+        assert_eq!("20".parse(), Ok(TempoChoice::Bpm(20.0)));
+        assert_eq!("400".parse(), Ok(TempoChoice::Bpm(400.0)));
         for bad in ["", "fast", "0", "19", "401", "NaN", "inf", "-90"] {
             assert_eq!(bad.parse::<TempoChoice>(), Err(BadTempoChoice), "{bad}");
         }
+        for choice in [TempoChoice::Auto, TempoChoice::Off, TempoChoice::Bpm(92.5)] {
+            assert_eq!(choice.to_string().parse(), Ok(choice));
+        }
+    }
+
+    #[test]
+    fn a_bad_choice_names_the_bounds() {
+        assert_eq!(
+            BadTempoChoice.to_string(),
+            "the tempo must be \"auto\", \"off\", or a number of beats per minute from 20 to 400"
+        );
     }
 }

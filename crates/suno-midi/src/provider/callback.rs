@@ -1,7 +1,6 @@
-//! The wire format: what a callback, or the answer of "Get MIDI Generation Details", says.
+//! The wire format: what a callback, or an answer of "Get MIDI Generation Details" (record-info), says.
 //!
-//! Read leniently at each level: a value that cannot be read costs that value, not the song around
-//! it.
+//! Reading is lenient at each level: a value that cannot be read costs that value, not the song around it.
 
 use std::{borrow::Cow, fmt};
 
@@ -13,12 +12,11 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use super::without_bom;
-use crate::format::midi::channels::MAX_INSTRUMENTS;
 
-/// What an archived body says.
+/// What a body says about its task.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Callback {
-    /// The transcription is done: its instruments, perhaps none, perhaps without notes.
+    /// The transcription is done. There may be no instruments, and instruments may have no notes.
     Song(Vec<Part>),
     /// The provider could not do it.
     Failed {
@@ -27,6 +25,8 @@ pub enum Callback {
         /// The provider's words.
         message: String,
     },
+    /// The transcription goes on: a record-info answer that was saved too early.
+    Pending,
     /// A callback of another product of the provider.
     Unsupported,
 }
@@ -40,10 +40,9 @@ pub struct Part {
     pub notes: Vec<SentNote>,
 }
 
-/// One note as it was sent: for each member `None` if it is missing or null, NaN if it is not a
-/// number.
+/// One note as it was sent. Each member is `None` if it is missing or null, and NaN if it is not a number.
 ///
-/// The provider documents times as "number | string"; any member is accepted in either form.
+/// The provider documents times as "number | string". We accept both forms for every member.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct SentNote {
     /// The MIDI note number; middle C is 60.
@@ -75,23 +74,16 @@ pub enum Unreadable {
     /// `instruments` is neither a list nor a map.
     #[error("\"instruments\" is neither a list nor a map")]
     InstrumentsNotAList,
-    /// There are more instruments than MIDI has channels, on all of its ports.
-    #[error("{0} instruments are more than the {MAX_INSTRUMENTS} that a MIDI file can hold")]
-    TooManyInstruments(usize),
-    /// A record-info answer of a task that has not ended.
-    #[error("the task had not ended yet when this was saved: ask the provider again")]
-    Pending,
 }
 
 /// Reads a callback or a record-info answer.
 ///
-/// `instruments` is taken from wherever it lies: `data.instruments` of a callback,
-/// `data.midiData.instruments` of record-info, or deeper.
+/// `instruments` may be anywhere: `data.instruments` in a callback, `data.midiData.instruments` in record-info, or deeper.
 ///
 /// # Errors
-/// [`Unreadable`] if it is neither.
+/// [`Unreadable`] if the body is neither.
 pub fn read(body: &[u8]) -> Result<Callback, Unreadable> {
-    // One bad byte in a name must not cost the song.
+    // A byte that is not UTF-8 must cost a name, not the song.
     let text = String::from_utf8_lossy(without_bom(body));
     let raw: &RawValue = serde_json::from_str(&text).map_err(|e| Unreadable::NotJson {
         line: e.line(),
@@ -118,14 +110,10 @@ pub fn read(body: &[u8]) -> Result<Callback, Unreadable> {
 
     let instruments = find_instruments(raw, MAX_DEPTH);
     if let Some(instruments) = instruments.filter(|found| !is_null(found)) {
-        let parts = read_parts(instruments)?;
-        if parts.len() > MAX_INSTRUMENTS {
-            return Err(Unreadable::TooManyInstruments(parts.len()));
-        }
-        return Ok(Callback::Song(parts));
+        return read_parts(instruments).map(Callback::Song);
     }
     match data.get("successFlag").and_then(number) {
-        Some(0.0) => return Err(Unreadable::Pending),
+        Some(0.0) => return Ok(Callback::Pending),
         Some(flag) if flag > 1.0 => {
             let code = data.get("errorCode").and_then(number).unwrap_or(flag);
             return Ok(Callback::Failed {
@@ -135,7 +123,7 @@ pub fn read(body: &[u8]) -> Result<Callback, Unreadable> {
         }
         _ => {}
     }
-    // "Handle Missing Instruments", says the provider's page: a success without them is an empty song.
+    // A success without instruments is an empty song (the provider's page, "Handle Missing Instruments").
     let is_midi = instruments.is_some()
         || data.0.iter().all(|(name, _)| MIDI_MEMBERS.contains(&name.as_ref()))
         || data.get("state").is_some();
@@ -146,8 +134,8 @@ pub fn read(body: &[u8]) -> Result<Callback, Unreadable> {
     })
 }
 
-/// The members of `data` in MIDI callbacks and record-info answers. Another product's callback is
-/// known by having others, and no `state` (lyrics, audio, video and separation callbacks).
+/// The members of `data` in MIDI callbacks and record-info answers. The callbacks of other products (lyrics, audio, video,
+/// separation) have other members and no `state`.
 const MIDI_MEMBERS: [&str; 14] = [
     "taskId",
     "task_id",
@@ -165,10 +153,10 @@ const MIDI_MEMBERS: [&str; 14] = [
     "state",
 ];
 
-/// How deep `instruments` is looked for: `data.midiData.instruments` needs three.
+/// How deep we search for `instruments`. `data.midiData.instruments` needs three levels.
 const MAX_DEPTH: usize = 5;
 
-/// The nearest `instruments`; one that is null only if there is no other.
+/// The nearest `instruments` that is not null; if all are null, the nearest.
 fn find_instruments(raw: &RawValue, depth: usize) -> Option<&RawValue> {
     if depth == 0 {
         return None;
@@ -207,7 +195,7 @@ fn read_parts(instruments: &RawValue) -> Result<Vec<Part>, Unreadable> {
             })
             .collect());
     }
-    // Other resellers of the same data send a map of name to notes.
+    // Some resellers of the same data send a map from name to notes.
     let map = Object::read(instruments).ok_or(Unreadable::InstrumentsNotAList)?;
     Ok(map
         .0
@@ -245,8 +233,7 @@ fn read_note(raw: &RawValue) -> SentNote {
     note
 }
 
-/// A JSON object, its members unread. Of members with the same name the last counts, as in
-/// JavaScript and Python.
+/// A JSON object with unread members. Of members with the same name the last counts, as in JavaScript and Python.
 #[derive(Default)]
 struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
@@ -290,8 +277,8 @@ impl<'de> Deserialize<'de> for Object<'de> {
     }
 }
 
-/// A text that borrows from the body unless it has escapes (a plain `Cow` always copies). Half a
-/// surrogate pair, which JSON can escape and Unicode cannot hold, is replaced.
+/// A text that borrows from the body unless it has escapes (serde's `Cow` always copies). Replaces half a surrogate pair,
+/// which JSON can escape and Unicode cannot hold.
 struct Text<'a>(Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Text<'de> {
@@ -331,7 +318,7 @@ fn text_of(raw: &RawValue) -> Option<Cow<'_, str>> {
     text.map(|Text(text)| text)
 }
 
-/// A number, or a string that holds one; infinite where it is too large for an `f64`.
+/// A number, or a string that holds one; infinite if it is too large for an `f64`.
 fn number(raw: &RawValue) -> Option<f64> {
     let text = raw.get();
     if text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
@@ -463,15 +450,7 @@ mod tests {
             read(br#"{"data":{"instruments":"none"}}"#),
             Err(Unreadable::InstrumentsNotAList)
         );
-        let crowd = format!(r#"{{"instruments":[{}]}}"#, vec!["{}"; MAX_INSTRUMENTS + 1].join(","));
-        assert_eq!(
-            read(crowd.as_bytes()),
-            Err(Unreadable::TooManyInstruments(MAX_INSTRUMENTS + 1))
-        );
-        assert_eq!(
-            read(br#"{"code":200,"data":{"successFlag":0}}"#),
-            Err(Unreadable::Pending)
-        );
+        assert_eq!(read(br#"{"code":200,"data":{"successFlag":0}}"#), Ok(Callback::Pending));
         assert!(matches!(read(b"{"), Err(Unreadable::NotJson { line: 1, .. })));
     }
 

@@ -1,8 +1,7 @@
-//! All that is peculiar to KIE.ai: what it sends, and how it signs it.
+//! What is specific to KIE.ai: what it sends, and how it signs it.
 //!
-//! The facts are from the provider's pages "MIDI Generation Callbacks", "Get MIDI Generation
-//! Details" and "Webhook Security Verification". Where those pages disagree, every form is
-//! accepted: a callback refused for its shape is a lost song.
+//! The facts come from the provider's pages "MIDI Generation Callbacks", "Get MIDI Generation Details" and "Webhook Security
+//! Verification". Where the pages disagree, we accept every form: a callback that is refused for its shape is a lost song.
 
 pub mod callback;
 pub mod signature;
@@ -11,7 +10,7 @@ pub mod task_ids;
 use serde::de::IgnoredAny;
 use thiserror::Error;
 
-/// A body that is not one JSON value; where the reading stopped, without any of its text.
+/// A body that is not one JSON value. Says where reading stopped, and quotes nothing.
 #[derive(Debug, Clone, Copy, Error, PartialEq, Eq)]
 #[error("the body is not JSON (line {line}, column {column})")]
 pub struct NotJson {
@@ -19,11 +18,11 @@ pub struct NotJson {
     column: usize,
 }
 
-/// Whether a body is one JSON value, of any kind. What is in its strings does not matter: half a
-/// surrogate pair, or a byte that is not UTF-8, costs a name, not the song.
+/// Checks that a body is one JSON value, of any kind. The content of strings does not matter: half a surrogate pair, or a
+/// byte that is not UTF-8, costs a name, not the song.
 ///
 /// # Errors
-/// If it is not.
+/// If the body is not JSON.
 pub fn check_json(body: &[u8]) -> Result<(), NotJson> {
     let parsed = serde_json::from_slice::<IgnoredAny>(without_bom(body));
     parsed.map(drop).map_err(|error| NotJson {
@@ -32,7 +31,7 @@ pub fn check_json(body: &[u8]) -> Result<(), NotJson> {
     })
 }
 
-/// A body without the byte order mark that some writers begin with.
+/// The body without the byte order mark that some writers put first.
 fn without_bom(body: &[u8]) -> &[u8] {
     body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body)
 }

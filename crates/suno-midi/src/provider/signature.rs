@@ -1,9 +1,9 @@
-//! Who sent this? The provider's signature.
+//! The provider's signature: who sent this?
 //!
 //! From the provider's page "Webhook Security Verification": the header `X-Webhook-Signature` is
-//! `base64(HMAC-SHA256(key, taskId + "." + timestamp))` with the text of the header
-//! `X-Webhook-Timestamp`, Unix seconds at which the request was sent. The body itself is not
-//! signed, and the key's bytes are its characters (it is not base64-decoded).
+//! `base64(HMAC-SHA256(webhookHmacKey, taskId + "." + timestamp))`, where `timestamp` is the text of the header
+//! `X-Webhook-Timestamp`: the Unix seconds at which the request was sent. The body is not signed. The bytes of the key are the
+//! characters of the `webhookHmacKey`; it is not base64-decoded.
 
 use std::{fmt, time::Duration};
 
@@ -17,15 +17,15 @@ pub const TIMESTAMP_HEADER: &str = "x-webhook-timestamp";
 /// The header with the signature, in standard base64 with padding.
 pub const SIGNATURE_HEADER: &str = "x-webhook-signature";
 
-/// As many as a `u64` has.
+/// How many digits the largest `u64` has.
 const MAX_TIMESTAMP_DIGITS: usize = 20;
 
-/// The shared secret, called `webhookHmacKey` in the provider's settings. Never printed.
+/// The secret shared with the provider, called `webhookHmacKey` in its settings. `Debug` hides it.
 #[derive(Clone)]
-pub struct Key(Hmac<Sha256>);
+pub struct SigningKey(Hmac<Sha256>);
 
-impl Key {
-    /// The key as text, white space around it removed; `None` if nothing is left.
+impl SigningKey {
+    /// The key from its text, without the white space around it; `None` if nothing is left.
     pub fn new(text: &str) -> Option<Self> {
         let text = text.trim();
         if text.is_empty() {
@@ -42,12 +42,12 @@ impl Key {
             .chain_update(timestamp)
     }
 
-    /// The signature of a task id and the text of a timestamp, as the provider would send it.
+    /// Signs a task id and the text of a timestamp as the provider does.
     ///
     /// ```
-    /// use suno_midi::provider::signature::Key;
+    /// use suno_midi::provider::signature::SigningKey;
     ///
-    /// let key = Key::new("secret").unwrap();
+    /// let key = SigningKey::new("secret").unwrap();
     /// assert_eq!(key.sign("abc123", "1700000000"), "Mp9xoGiB1TXNsdh3ZCkP1qFS5dnc7j11ljm0xy1j9UE=");
     /// ```
     pub fn sign(&self, task_id: &str, timestamp: &str) -> String {
@@ -55,13 +55,13 @@ impl Key {
     }
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key(…)")
+        f.write_str("SigningKey(…)")
     }
 }
 
-/// The two headers, well-formed and recent, but not yet known to be true.
+/// The two headers: well-formed and recent, but not verified.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Claim {
     timestamp: String,
@@ -70,9 +70,8 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Reads the two headers' texts; `now` and `tolerance` decide whether they are recent.
-    ///
-    /// `now` is the time since the Unix epoch (UTC).
+    /// Reads the texts of the two headers. The timestamp may be at most `tolerance` from `now`, the time since the Unix
+    /// epoch (UTC), either way.
     ///
     /// # Errors
     /// [`Rejection`] if a header is missing or malformed, or the timestamp outside the window.
@@ -85,7 +84,7 @@ impl Claim {
         let (Some(timestamp), Some(signature)) = (timestamp, signature) else {
             return Err(Rejection::MissingHeader);
         };
-        // `u64::from_str` alone would let a leading `+` pass, and thousands of zeros.
+        // `u64::from_str` accepts a leading `+` and any number of leading zeros.
         if timestamp.len() > MAX_TIMESTAMP_DIGITS || !timestamp.bytes().all(|b| b.is_ascii_digit()) {
             return Err(Rejection::MalformedTimestamp);
         }
@@ -105,8 +104,8 @@ impl Claim {
         })
     }
 
-    /// Whether one of `keys` made this signature for `task_id`; each comparison takes constant time.
-    pub fn is_signed_by(&self, keys: &[Key], task_id: &str) -> bool {
+    /// Whether one of `keys` made this signature for `task_id`. Each comparison takes constant time.
+    pub fn is_signed_by(&self, keys: &[SigningKey], task_id: &str) -> bool {
         keys.iter()
             .any(|key| key.mac(task_id, &self.timestamp).verify_slice(&self.signature).is_ok())
     }
@@ -125,10 +124,10 @@ impl fmt::Debug for Claim {
     }
 }
 
-/// Why a request is not believed. For the log only: the caller gets one answer for all.
+/// Why a request is not believed. For the log only: every sender gets the same answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Rejection {
-    /// One of the two headers is not there.
+    /// A header is missing.
     #[error("the signature headers are missing: is there a webhookHmacKey in the provider's settings?")]
     MissingHeader,
     /// The timestamp is not a plain number of seconds.
@@ -137,10 +136,10 @@ pub enum Rejection {
     /// The signature is not standard base64 with padding.
     #[error("the signature is not base64")]
     MalformedSignature,
-    /// The request was sent too long ago, or is a replay.
+    /// The request was sent too long ago, or replayed.
     #[error("the timestamp is too old")]
     Stale,
-    /// The timestamp is ahead of our clock (milliseconds, perhaps).
+    /// The timestamp is ahead of our clock. It may be in milliseconds.
     #[error("the timestamp is in the future")]
     Future,
     /// No key made this signature for a task id in the body.
@@ -174,8 +173,8 @@ mod tests {
     const NOW: Duration = Duration::from_secs(1_700_000_000);
     const TOLERANCE: Duration = Duration::from_secs(300);
 
-    fn key(text: &str) -> Key {
-        Key::new(text).unwrap()
+    fn key(text: &str) -> SigningKey {
+        SigningKey::new(text).unwrap()
     }
 
     fn read(timestamp: &str, signature: &str) -> Result<Claim, Rejection> {
@@ -257,10 +256,10 @@ mod tests {
 
     #[test]
     fn an_empty_key_is_no_key_and_none_is_printed() {
-        assert!(Key::new("").is_none());
-        assert!(Key::new(" \n").is_none());
+        assert!(SigningKey::new("").is_none());
+        assert!(SigningKey::new(" \n").is_none());
         assert_eq!(key("k\n").sign("task", "1"), key("k").sign("task", "1"));
-        assert_eq!(format!("{:?}", key("hunter2")), "Key(…)");
+        assert_eq!(format!("{:?}", key("hunter2")), "SigningKey(…)");
         let claim = read("1700000000", &key("k").sign("task", "1700000000")).unwrap();
         assert_eq!(format!("{claim:?}"), r#"Claim { timestamp: "1700000000", .. }"#);
     }

@@ -1,8 +1,7 @@
-//! Which task is this? The ids in a body, before anything in it is believed.
+//! Finds the task ids in a body before its sender is verified.
 //!
-//! Anybody may post a body, so that this must be cheap: the body is passed over once, as tokens,
-//! with a count for a memory of its nesting. Whether it is JSON is asked when the sender is known
-//! ([`super::check_json`]).
+//! Anybody can post a body, so this must be cheap: one pass over the tokens, which remembers the nesting as a number. The
+//! receiver checks that the body is JSON once it knows the sender ([`super::check_json`]).
 
 use std::borrow::Cow;
 
@@ -11,22 +10,20 @@ use memchr::memchr2;
 use super::without_bom;
 use crate::TaskId;
 
-/// As often a body may name its task. There are four places for an id; a body that repeats them without
-/// end is made to be expensive, and has no id.
-const MAX_IDS: usize = 8;
+/// Maximum number of ids in a body; more is treated as an attack. There are four documented places for an id.
+pub const MAX_IDS: usize = 8;
 
-/// The most bytes of an id that is fit to be a key: each of its characters may be an escape of six.
+/// The most bytes of a usable id: each of its characters may be an escape of six bytes.
 const MAX_ESCAPED_ID: usize = 6 * TaskId::MAX_LENGTH;
 
-/// The most bytes of an id that is worth a signature's verification.
+/// The most bytes of an id for which we verify a signature.
 const MAX_ID: usize = 16 * 1024;
 
-/// The different task ids in a body, in the order in which they stand there.
+/// Finds the different task ids in a body, in order.
 ///
-/// Looks where the provider's pages put one: `data.taskId`, `data.task_id`, `taskId` and
-/// `task_id`. Null and empty ids count as absent. More than one id means that the body contradicts
-/// itself. None is returned of a body that names its task more than 8 times. Of a body that is not JSON,
-/// what looks like its ids.
+/// Looks in the four places that the provider's pages document: `data.taskId`, `data.task_id`, `taskId` and `task_id`. Null
+/// and empty ids count as absent. A result with several ids means that the body contradicts itself. A body that names its
+/// task more than [`MAX_IDS`] times has no id. In a body that is not JSON, finds what looks like its ids.
 ///
 /// ```
 /// use suno_midi::provider::task_ids::find_task_ids;
@@ -37,26 +34,26 @@ const MAX_ID: usize = 16 * 1024;
 pub fn find_task_ids(body: &[u8]) -> Vec<Cow<'_, str>> {
     let mut ids = Ids::default();
     let mut place = Place::Outside;
-    // The name of the member that was last begun.
+    // The name of the current member.
     let mut member = None;
-    // How many brackets are open that hold no id.
-    let mut passed_over = 0_usize;
+    // How many brackets are open whose content we skip.
+    let mut skipped = 0_usize;
     let mut tokens = Tokens {
         body: without_bom(body),
         at: 0,
     };
-    while let Some(token) = if passed_over == 0 {
+    while let Some(token) = if skipped == 0 {
         tokens.next()
     } else {
         tokens.next_bracket()
     } {
         match token {
-            Token::Open(_) if passed_over > 0 => passed_over += 1,
-            Token::Close if passed_over > 0 => passed_over -= 1,
+            Token::Open(_) if skipped > 0 => skipped += 1,
+            Token::Close if skipped > 0 => skipped -= 1,
             Token::Open(bracket) => match (place, member.take(), bracket) {
                 (Place::Outside, _, b'{') => place = Place::Top,
                 (Place::Top, Some(Name::Data), b'{') => place = Place::Data,
-                _ => passed_over = 1,
+                _ => skipped = 1,
             },
             Token::Close if place == Place::Data => (place, member) = (Place::Top, None),
             Token::Close => break,
@@ -82,7 +79,7 @@ pub fn find_task_ids(body: &[u8]) -> Vec<Cow<'_, str>> {
 #[derive(Default)]
 struct Ids<'a> {
     distinct: Vec<Cow<'a, str>>,
-    /// How many there were, equal ones too.
+    /// How many were found, including equal ones.
     seen: usize,
 }
 
@@ -103,7 +100,7 @@ enum Place {
     Data,
 }
 
-/// The names that matter to the scan.
+/// The member names that matter.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Name {
     TaskId,
@@ -123,8 +120,8 @@ impl Name {
     }
 }
 
-/// Whether a string between its quotes says `name`, whose letters may be escaped. To undo the escapes of
-/// each name in a body would cost more than all the rest of the scan.
+/// Whether the string between two quotes is `name`. Its letters may be escaped. Decoding every name of a body would cost more
+/// than the rest of the scan.
 fn says(mut text: &[u8], name: &str) -> bool {
     for letter in name.bytes() {
         text = match text {
@@ -144,8 +141,8 @@ fn hex_value(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|value| value.try_into().ok())
 }
 
-/// What a string between its quotes says. One that JSON does not allow, or that is longer than any
-/// id, is taken as it stands: it is an id that nobody signs, and not the same as none.
+/// Decodes the string between two quotes. A string that JSON does not allow, or that is too long, must not count as absent:
+/// it becomes an id that nobody signs.
 fn decoded(text: &[u8]) -> Cow<'_, str> {
     const NOBODY: Cow<'_, str> = Cow::Borrowed("\u{fffd}");
     if text.len() > MAX_ID {
@@ -166,11 +163,11 @@ enum Token<'a> {
     Comma,
     /// A string, without its quotes.
     Text(&'a [u8]),
-    /// A number, a literal, or nothing that JSON knows.
+    /// A number, a literal, or something that is not JSON.
     Other(&'a [u8]),
 }
 
-/// A body, and how far it was read.
+/// Reads the tokens of a body.
 struct Tokens<'a> {
     body: &'a [u8],
     at: usize,
@@ -218,7 +215,7 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// The rest of a string whose opening quote was read; all that is left if it is not closed.
+    /// The rest of a string after its opening quote; the rest of the body if the string is not closed.
     fn text(&mut self) -> &'a [u8] {
         let start = self.at;
         while let Some(found) = memchr2(b'"', b'\\', &self.body[self.at..]) {
@@ -227,7 +224,7 @@ impl<'a> Tokens<'a> {
                 self.at = end + 1;
                 return &self.body[start..end];
             }
-            // What is escaped, a quote perhaps, ends nothing.
+            // An escaped quote does not end the string.
             self.at = (end + 2).min(self.body.len());
         }
         self.at = self.body.len();

@@ -1,12 +1,11 @@
 //! Which channel an instrument plays on.
 //!
-//! MIDI has 16 channels, and General MIDI keeps the tenth for drums. Up to 15 melodic instruments
-//! get one each, in the order in which they come; all drums share the tenth. Further melodic
-//! instruments begin again with the first channel on the next *port*, which their track names in a
-//! MIDI port event (FF 21), as notation programs do. A reader that knows no ports still sees each
-//! instrument's own track with its own program and all of its notes.
+//! MIDI has 16 channels, and General MIDI reserves the tenth for drums. Up to 15 melodic instruments get one channel each, in
+//! order; all drums share the tenth. Further melodic instruments start over with the first channel of the next *port*, which
+//! their tracks name in a MIDI port event (FF 21), as notation programs do. A reader that ignores ports still sees a track
+//! for each instrument, with its own program and all its notes.
 
-use crate::music::instruments::Sound;
+use crate::{music::instruments::Sound, score::MAX_INSTRUMENTS};
 
 /// The channel of drums in General MIDI, counted from 0: a musician's channel 10.
 pub const DRUMS: u8 = 9;
@@ -14,9 +13,11 @@ pub const DRUMS: u8 = 9;
 /// How many instruments other than drums have a channel of their own on one port.
 const MELODIC_PER_PORT: u8 = 15;
 
-/// How many instruments have a channel of their own: as many as the 128 ports that a MIDI port
-/// event can name have melodic channels.
-pub const MAX_INSTRUMENTS: usize = 128 * MELODIC_PER_PORT as usize;
+/// How many ports a MIDI port event can name.
+const PORTS: usize = 128;
+
+// Every instrument of a score has a channel of its own.
+const _: () = assert!(MAX_INSTRUMENTS == PORTS * MELODIC_PER_PORT as usize);
 
 /// A port and a channel of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,7 +28,7 @@ pub struct Channel {
     pub number: u8,
 }
 
-/// The channels for at most [`MAX_INSTRUMENTS`] instruments with these sounds, in the same order.
+/// The channels for the instruments of a score with these sounds, in the same order.
 pub fn assign(sounds: impl IntoIterator<Item = Sound>) -> Vec<Channel> {
     let (mut port, mut next) = (0, 0);
     let mut assign_one = |sound| {

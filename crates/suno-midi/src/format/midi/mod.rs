@@ -1,59 +1,50 @@
-//! Score → Standard MIDI File (pure).
+//! A song → a Standard MIDI File.
 //!
-//! Each room decides one thing: [`instruments`] what an instrument's name sounds like,
-//! [`channels`] where it plays, `beat` and `tempo` how seconds become ticks, [`overlaps`] how notes of one pitch
-//! make way for each other; [`smf`] writes it down.
-//! The decisions are in a [`Plan`], so that the result document can report them.
+//! [`channels`] decides where an instrument plays, [`ticks`] turns seconds into ticks, [`overlaps`] makes notes of one pitch
+//! give way to each other, and `smf` writes the events.
 
 pub mod channels;
 pub mod overlaps;
-pub mod smf;
+mod smf;
+pub mod ticks;
 
-use crate::{
-    music::{
-        instruments::{self, Sound},
-        tempo::Tempo,
-    },
-    score::Score,
-};
+use crate::music::Song;
 use channels::Channel;
+use overlaps::{Resolved, Span};
+use ticks::Ticks;
 
-/// All that is decided about a file before it is written.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
-    /// How seconds become ticks.
-    pub tempo: Tempo,
-    /// One track for each instrument of the score, in the same order.
-    pub tracks: Vec<Track>,
-}
+pub use smf::write;
 
-/// How one instrument is played.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The track of one instrument, before it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Track {
-    /// Its program, or drums.
-    pub sound: Sound,
-    /// Whether the instrument's name was recognised; if not, `sound` is the default.
-    pub known: bool,
-    /// Its port and channel.
+    /// The port and the channel that it plays on.
     pub channel: Channel,
+    /// Its notes, by note on, then pitch.
+    pub notes: Vec<Span>,
+    /// What its notes lost to other notes of the same pitch.
+    pub resolved: Resolved,
 }
 
-impl Plan {
-    /// The plan for a score.
-    pub fn new(score: &Score, tempo: Tempo) -> Self {
-        let sounds: Vec<(Sound, bool)> = score
-            .instruments
-            .iter()
-            .map(|instrument| {
-                instruments::recognise(&instrument.name).map_or((Sound::DEFAULT, false), |sound| (sound, true))
-            })
-            .collect();
-        let channels = channels::assign(sounds.iter().map(|&(sound, _)| sound));
-        let tracks = sounds
-            .iter()
-            .zip(channels)
-            .map(|(&(sound, known), channel)| Track { sound, known, channel })
-            .collect();
-        Self { tempo, tracks }
-    }
+/// Lays out one track for each instrument of the score, in the same order.
+pub fn tracks(song: &Song) -> Vec<Track> {
+    let ticks = Ticks::new(&song.tempo);
+    let channels = channels::assign(song.voices.iter().map(|voice| voice.sound));
+    let mut notes: Vec<Vec<Span>> = song
+        .score
+        .instruments
+        .iter()
+        .map(|instrument| instrument.notes.iter().map(|note| ticks.span(note)).collect())
+        .collect();
+    let resolved = overlaps::resolve(&channels, &mut notes);
+    channels
+        .into_iter()
+        .zip(notes)
+        .zip(resolved)
+        .map(|((channel, notes), resolved)| Track {
+            channel,
+            notes,
+            resolved,
+        })
+        .collect()
 }

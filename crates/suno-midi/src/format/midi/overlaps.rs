@@ -1,8 +1,7 @@
-//! Notes in ticks that every reader sees alike.
+//! Notes in ticks that every reader understands alike.
 //!
-//! A note off names no note on: it ends "the" note of its pitch and channel. When two of one pitch
-//! sound at once, one reader ends the first, another the last, a third both. So no two do: the
-//! earlier note ends where the next begins.
+//! A note off names only a pitch and a channel. If two notes of one pitch sound at once, one reader ends the first, another
+//! the last, a third both. So we never write two at once: the earlier note ends where the next begins.
 
 use std::collections::BTreeMap;
 
@@ -21,37 +20,37 @@ pub struct Span {
     pub velocity: u8,
 }
 
-/// What one track's notes lost to each other.
+/// What the notes of a track lost to other notes of the same pitch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Resolved {
-    /// Notes that end earlier than sent, because the same key is struck again.
+    /// How many notes end earlier than sent, because a note of the same pitch begins.
     pub shortened: usize,
-    /// Notes that are one with another of the same instrument, pitch and tick.
+    /// How many notes disappeared in another note of the same track, pitch and tick.
     pub merged: usize,
 }
 
-/// The tick, the track, and the index of a note in it.
+/// The tick of a note on, its track, and the index of the note in the track.
 type Strike = (u32, usize, usize);
 
-/// Resolves the notes of one file, `tracks` being those of each instrument, and says what it did to
-/// each. Afterwards the notes of a track are by `on`, then `pitch`.
+/// Resolves the overlaps of one file and reports them for each track. Afterwards the notes of a track are ordered by `on`,
+/// then `pitch`.
 ///
-/// Of notes with one onset, pitch and track, one is left, as long and as loud as any of them. Of
-/// notes with one onset and pitch on different tracks of one channel, each is left, and all end
-/// with the longest.
+/// - Notes of one track with the same onset and pitch become one note, as long and as loud as the longest and the loudest.
+/// - Notes of different tracks on one channel with the same onset and pitch all stay, and end with the longest.
 pub fn resolve(channels: &[Channel], tracks: &mut [Vec<Span>]) -> Vec<Resolved> {
     let mut resolved = vec![Resolved::default(); tracks.len()];
-    // For each key of each channel, when it is struck, and by which note of which track.
-    let mut keys: BTreeMap<(Channel, u8), Vec<Strike>> = BTreeMap::new();
+    // When each pitch of each channel begins, and which note of which track begins it.
+    let mut pitches: BTreeMap<(Channel, u8), Vec<Strike>> = BTreeMap::new();
     for (track, (&channel, notes)) in channels.iter().zip(tracks.iter_mut()).enumerate() {
         resolved[track].merged = merge(notes);
         for (index, note) in notes.iter().enumerate() {
-            keys.entry((channel, note.pitch))
+            pitches
+                .entry((channel, note.pitch))
                 .or_default()
                 .push((note.on, track, index));
         }
     }
-    for mut strikes in keys.into_values() {
+    for mut strikes in pitches.into_values() {
         strikes.sort_unstable();
         let mut next_on = u32::MAX;
         for together in strikes.chunk_by(|a, b| a.0 == b.0).rev() {
@@ -72,7 +71,7 @@ pub fn resolve(channels: &[Channel], tracks: &mut [Vec<Span>]) -> Vec<Resolved> 
     resolved
 }
 
-/// Makes one of the notes of one track with the same onset and pitch; returns how many went.
+/// Merges the notes of one track that have the same onset and pitch; returns how many notes disappeared.
 fn merge(notes: &mut Vec<Span>) -> usize {
     let before = notes.len();
     notes.sort_by_key(|note| (note.on, note.pitch));

@@ -1,0 +1,70 @@
+//! A verified body → stored and queued.
+//!
+//! The order matters: put, then send. After a crash between the two there is a body without a job. Whoever brought the body
+//! did not hear that it was taken, and brings it again: the put then finds the body, and its job is sent.
+
+use thiserror::Error;
+
+use crate::{
+    archive::{Archive, ArchiveError, Arrival, Stored},
+    jobs::Job,
+    objects,
+    queue::{Queue, QueueError},
+};
+
+/// Where verified bodies go.
+#[derive(Debug)]
+pub struct Intake {
+    /// Keeps the bodies.
+    pub archive: Archive,
+    /// Takes a job for each body.
+    pub render_queue: Queue,
+}
+
+/// A body that is stored and queued.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// The name of the body.
+    pub object: String,
+    /// Whether the same bytes were there already.
+    pub duplicate: bool,
+}
+
+/// Why a body was not taken.
+#[derive(Debug, Error)]
+pub enum IntakeError {
+    /// S3 failed. The body may be stored; it is not queued.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// SQS failed. The body is stored; it may be queued.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
+impl IntakeError {
+    /// Whether trying again may help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Archive(error) => error.is_transient(),
+            Self::Queue(error) => error.is_transient(),
+        }
+    }
+}
+
+impl Intake {
+    /// Stores a body and queues its job.
+    ///
+    /// # Errors
+    /// If S3 or SQS did not confirm. It is safe to take the same body again.
+    pub async fn take(&self, arrival: &Arrival) -> Result<Taken, IntakeError> {
+        let object = objects::raw(&arrival.task_id, &arrival.body);
+        let stored = self.archive.store(&object, arrival).await?;
+        // Also if the body was there: an earlier try may have ended before it sent the job.
+        let job = Job::new(arrival.task_id.clone(), self.archive.bucket(), object.clone());
+        self.render_queue.send(&arrival.task_id, &job).await?;
+        Ok(Taken {
+            object,
+            duplicate: stored == Stored::AlreadyThere,
+        })
+    }
+}

@@ -1,0 +1,55 @@
+//! The names of objects in the bucket.
+//!
+//! The names of results, `midi/<taskId>.…`, are part of the result document ([`suno_midi::document`]).
+
+use suno_midi::{Digest, TaskId};
+
+/// The prefix of archived bodies.
+pub const RAW: &str = "raw/";
+
+const EXTENSION: &str = ".json";
+
+/// The name of a body: `raw/<taskId>/<sha256 of the body, hex>.json`. The same bytes of a task are one object.
+pub fn raw(task_id: &TaskId, body: &[u8]) -> String {
+    format!("{}{}{EXTENSION}", raw_of(task_id), Digest::of(body))
+}
+
+/// The prefix of all bodies of a task.
+pub fn raw_of(task_id: &TaskId) -> String {
+    format!("{RAW}{task_id}/")
+}
+
+/// The task whose body has this name; `None` if it is not the name of a body.
+pub fn task_of_raw(object: &str) -> Option<TaskId> {
+    let (task_id, name) = object.strip_prefix(RAW)?.split_once('/')?;
+    let stem = name.strip_suffix(EXTENSION)?;
+    (!stem.is_empty() && !stem.contains('/')).then(|| task_id.parse().ok())?
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_body_has_its_task_and_the_hash_of_its_bytes() {
+        let object = raw(&"5c79".parse().unwrap(), b"{}");
+        assert_eq!(
+            object,
+            "raw/5c79/44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a.json"
+        );
+        assert_eq!(task_of_raw(&object).unwrap().as_str(), "5c79");
+        assert_eq!(task_of_raw("raw/5c79/by-hand.json").unwrap().as_str(), "5c79");
+        for other in [
+            "raw/5c79.json",
+            "midi/5c79.json",
+            "raw/5c79/a/b.json",
+            "raw/../b.json",
+            "raw/5c79/b.txt",
+            "raw/5c79/.json",
+            "raw//b.json",
+        ] {
+            assert_eq!(task_of_raw(other), None, "{other}");
+        }
+    }
+}

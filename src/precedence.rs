@@ -1,0 +1,84 @@
+//! Which of several bodies of a task decides.
+
+use suno_midi::document::State;
+
+/// The rank of a result. A song ranks above an empty song, an empty song above everything else; then the newer body, then the
+/// greater object name. This is a total order, so that the bodies of a task end alike in whatever order they arrive.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank {
+    class: Class,
+    webhook_timestamp: u64,
+    object: String,
+}
+
+/// States with files rank above states without, so that no file is left behind that its document does not name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    WithoutFiles,
+    Empty,
+    Song,
+}
+
+impl Rank {
+    /// The rank of the body `object`, sent at `webhook_timestamp` (Unix seconds), that ends in `state`. `None` stands for an
+    /// object that midihook did not write; it ranks lowest.
+    pub fn new(state: impl Into<Option<State>>, webhook_timestamp: u64, object: &str) -> Self {
+        let class = match state.into() {
+            Some(State::Rendered) => Class::Song,
+            Some(State::Empty) => Class::Empty,
+            Some(State::Failed | State::Pending | State::Invalid | State::Unsupported) | None => Class::WithoutFiles,
+        };
+        Self {
+            class,
+            webhook_timestamp,
+            object: object.to_owned(),
+        }
+    }
+
+    /// When the body was sent, in Unix seconds.
+    pub fn webhook_timestamp(&self) -> u64 {
+        self.webhook_timestamp
+    }
+
+    /// The name of the body.
+    pub fn object(&self) -> &str {
+        &self.object
+    }
+
+    /// True if the published result wins over `new`. A newer release may judge the same body differently, as long as it does
+    /// not leave files behind that the new document does not name.
+    pub fn stands_before(&self, new: &Self) -> bool {
+        let same_body = (self.webhook_timestamp, &self.object) == (new.webhook_timestamp, &new.object);
+        self > new && !(same_body && new.class > Class::WithoutFiles)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_never_outranks_a_song_and_the_newer_song_decides() {
+        let rank = |state, time| Rank::new(state, time, "k");
+        assert!(rank(State::Rendered, 1) > rank(State::Failed, 9));
+        assert!(rank(State::Rendered, 1) > rank(State::Empty, 9));
+        assert!(rank(State::Empty, 1) > rank(State::Invalid, 9));
+        assert!(rank(State::Empty, 1) > rank(State::Pending, 9));
+        assert!(rank(State::Rendered, 2) > rank(State::Rendered, 1));
+        assert!(rank(State::Failed, 2) > rank(State::Unsupported, 1));
+        assert!(Rank::new(State::Rendered, 1, "b") > Rank::new(State::Rendered, 1, "a"));
+        assert!(Rank::new(None, 0, "") < rank(State::Invalid, 0));
+    }
+
+    #[test]
+    fn a_newer_release_may_judge_the_same_body_differently() {
+        let rank = |state, time| Rank::new(state, time, "k");
+        assert!(!rank(State::Rendered, 1).stands_before(&rank(State::Empty, 1)));
+        assert!(rank(State::Rendered, 1).stands_before(&rank(State::Empty, 2)));
+        assert!(
+            rank(State::Rendered, 1).stands_before(&rank(State::Invalid, 1)),
+            "its files would be left"
+        );
+        assert!(!rank(State::Rendered, 1).stands_before(&rank(State::Rendered, 1)));
+    }
+}
