@@ -3,12 +3,14 @@
 VENV         := .venv
 REQUIREMENTS := tests/requirements.txt
 PYTHON       ?= python3
-# The processor of the Lambdas: x86_64 or arm64.
+# The processor of the functions: x86_64 or arm64.
 ARCH         ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
-# provided.al2023 has glibc 2.34. A plain `cargo build` on a newer system links against a newer one.
+# What provided.al2023 has. A plain `cargo build` on a newer system links against a newer glibc.
 GLIBC        := 2.34
 TARGET       := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu
 LAMBDAS      := receiver renderer
+# `make mutants` installs it.
+MUTANTS      := 27.1.0
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
@@ -25,25 +27,33 @@ run: build ## Deploy to a local stack, send a signed callback, fetch the song in
 serve: build ## Keep the local stack up, for a tunnel to point at, until Ctrl-C
 	@python -m tests.stack serve
 
-deploy: build ## Deploy to AWS; the first time asks for what it needs, and keeps the answers
+deploy: build ## Deploy to AWS; asks for what it needs the first time, and keeps the answers
 	@if grep -s '^parameter_overrides' samconfig.toml | grep -q 'Architecture=' \
 	    && ! grep '^parameter_overrides' samconfig.toml | grep -q 'Architecture=\\"$(ARCH)\\"'; then \
 	    echo "samconfig.toml deploys for another architecture than $(ARCH): make deploy ARCH=..., or edit it there" >&2; exit 1; fi
 	@if grep -qs '^parameter_overrides' samconfig.toml; then sam deploy; \
 	else sam deploy --guided --parameter-overrides Architecture=$(ARCH); fi
 
-build: $(VENV)/.ready ## Build the Lambdas in release mode, for SAM
-	@echo "==> Building the Lambdas for $(ARCH) (the first time takes some minutes)"
+build: $(VENV)/.ready ## Build the functions in release mode, for SAM
+	@echo "==> Building the functions for $(ARCH) (the first time takes some minutes)"
 	cargo lambda build --locked --release --target $(TARGET).$(GLIBC) --package midihook $(LAMBDAS:%=--bin %)
 	@echo "==> Packaging them for SAM"
 	@mkdir -p .aws-sam
 	@sam build --parameter-overrides Architecture=$(ARCH) >.aws-sam/build.log 2>&1 || { cat .aws-sam/build.log; exit 1; }
 
 ##@ Check
-.PHONY: test test-oracles chaos fuzz lint audit fmt
+.PHONY: check test test-oracles chaos fuzz mutants bench lint audit fmt
 
-test: lint build ## Everything: lint, unit, property, replayed-HTTP, doc and deployed-stack tests
+check: ## The inner loop: formatting, clippy, unit and property tests; needs only Rust
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo test --locked --workspace --lib --bins --quiet
+	PROPTEST_CASES=$${PROPTEST_CASES:-50} cargo test --locked --package suno-midi --test golden --test properties --quiet
+	cargo test --locked --package midihook-cli --test cli --quiet
+
+test: lint build ## Everything: check, docs, chaos, tempo, readers, the deployed stack
 	cargo test --locked --workspace
+	cargo test --locked --package midihook-cli --no-default-features
 	python -m pytest tests --ignore tests/oracles
 
 test-oracles: $(VENV)/.ready ## Play the files with fluidsynth, read them with midicsv (Debian packages)
@@ -52,7 +62,7 @@ test-oracles: $(VENV)/.ready ## Play the files with fluidsynth, read them with m
 chaos: ## 10,000 schedules of faults in memory; CHAOS_SCHEDULES=…, CHAOS_SEED=…
 	CHAOS_SCHEDULES=$${CHAOS_SCHEDULES:-10000} cargo test --locked --profile chaos --package midihook --test aws chaos::nothing -- --nocapture
 
-fuzz: $(VENV)/.ready ## Fuzz each reader of a stranger's bytes for FUZZ_SECONDS (60); needs a C++ compiler
+fuzz: $(VENV)/.ready ## Fuzz everything that reads a stranger's bytes, FUZZ_SECONDS (60) each; needs a C++ compiler
 	@for target in task_ids signature callback render; do mkdir -p crates/suno-midi/fuzz/corpus/$$target; \
 	    echo "==> Fuzzing $$target for $${FUZZ_SECONDS:-60} s"; \
 	    RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir crates/suno-midi/fuzz $$target crates/suno-midi/fuzz/corpus/$$target events -- \
@@ -60,15 +70,27 @@ fuzz: $(VENV)/.ready ## Fuzz each reader of a stranger's bytes for FUZZ_SECONDS 
 	    RUSTC_BOOTSTRAP=1 cargo fuzz cmin --fuzz-dir crates/suno-midi/fuzz $$target >crates/suno-midi/fuzz/cmin.log 2>&1 || { cat crates/suno-midi/fuzz/cmin.log; exit 1; }; \
 	done
 
-lint: $(VENV)/.ready ## Formatting, clippy, docs, the template, the dependency tree
+mutants: $(VENV)/.ready ## Change the core in a thousand small ways: its tests must notice each (cargo-mutants)
+	@cargo mutants --version 2>/dev/null | grep -qF $(MUTANTS) || { echo "==> Installing cargo-mutants (some minutes)"; \
+	    cargo install --quiet --locked --root $(VENV) --version $(MUTANTS) cargo-mutants; }
+	cargo mutants --package suno-midi --jobs $${MUTANTS_JOBS:-2} --output target $(MUTANTS_ARGS)
+
+bench: ## What a stranger's 5.9 MB cost before the signature is verified
+	cargo bench --locked --package suno-midi
+
+lint: $(VENV)/.ready ## Formatting, clippy, docs, the template, the dependency trees
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --package midihook-cli --no-default-features --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 	sam validate --lint
-	cargo deny --locked check licenses bans sources
+	cargo deny --locked --workspace check licenses bans sources
+	cargo deny --locked check --config src/deny.toml bans
+	cargo deny --locked --manifest-path crates/suno-midi/Cargo.toml check --config crates/suno-midi/deny.toml bans
+	cargo deny --locked --manifest-path crates/cli/Cargo.toml --no-default-features check --config crates/cli/deny.toml bans
 
-audit: $(VENV)/.ready ## Known weaknesses of the dependencies; fetches the advisory database
-	cargo deny --locked check advisories
+audit: $(VENV)/.ready ## Known vulnerabilities of the dependencies; fetches the advisory database
+	cargo deny --locked --workspace check advisories
 	cargo deny --locked --manifest-path crates/suno-midi/fuzz/Cargo.toml check advisories
 
 fmt: ## Format the sources
@@ -77,7 +99,7 @@ fmt: ## Format the sources
 ##@ Other
 .PHONY: clean help
 
-clean: ## Remove all that was built, the tools included
+clean: ## Remove everything that was built, and the tools
 	rm -rf target .aws-sam out $(VENV)
 
 help: ## This list
@@ -89,7 +111,7 @@ $(VENV)/.ready: $(REQUIREMENTS)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
 	@touch $@
 
-# What `sam build` calls for each function (BuildMethod: makefile).
+# `sam build` calls these, one for each function (BuildMethod: makefile).
 .PHONY: $(LAMBDAS:%=build-%)
 build-ReceiverFunction: package-receiver
 build-RendererFunction: package-renderer

@@ -1,7 +1,7 @@
-//! Schedules of callbacks, faults and crashes, drawn from a seed; and what must be true after each.
+//! Schedules of callbacks, faults and crashes, drawn from a seed, and what must be true after each.
 //!
-//! Time is virtual: a schedule of minutes takes milliseconds. `CHAOS_SCHEDULES` says how many,
-//! `CHAOS_SEED` from which seed on; a failure prints the command that plays its schedule again.
+//! Time is virtual: a schedule of minutes takes milliseconds. `CHAOS_SCHEDULES` is the number of schedules and `CHAOS_SEED`
+//! the first seed. A failure prints the command that replays its schedule.
 
 use std::{
     cell::{Cell, RefCell},
@@ -47,11 +47,11 @@ const EPOCH: u64 = 1_795_478_400;
 const OLD_KEY: &str = "old-key";
 const NEW_KEY: &str = "new-key";
 
-/// The template's.
+/// As in template.yaml.
 const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(360);
 const MAX_RECEIVES: u32 = 5;
 const RENDERER_TIMEOUT: Duration = Duration::from_secs(60);
-/// The provider's.
+/// How often the provider calls.
 const TRIES: u32 = 3;
 
 const FAULTS: [&str; 12] = [
@@ -98,7 +98,7 @@ fn nothing_is_lost_and_nothing_circulates_whatever_fails() {
     });
     let totals = totals.into_inner().unwrap();
     println!("{totals:#?}");
-    // One schedule alone, played again, may have few faults or none.
+    // A single schedule may have few faults or none.
     if count >= 100 {
         let drawn: Vec<&str> = totals.faults.keys().map(String::as_str).collect();
         assert_eq!(drawn, FAULTS, "the faults are real");
@@ -113,7 +113,7 @@ fn a_seed_gives_the_same_schedule_again() {
     }
 }
 
-/// Says, when a schedule panics, how to play it again.
+/// Prints how to replay a schedule, if it panics.
 struct Replay(u64);
 
 impl Drop for Replay {
@@ -184,13 +184,13 @@ struct World {
     idle: RefCell<Vec<(Aws, Receiver)>>,
     waiting: RefCell<Vec<Message>>,
     dead: RefCell<Vec<String>>,
-    /// How many messages of the account were taken over into `waiting`.
+    /// How many messages of the account have been moved to `waiting`.
     taken: Cell<usize>,
     in_work: Cell<u32>,
     over: Cell<bool>,
     forged: Cell<bool>,
     rotated_at: Cell<Option<Instant>>,
-    /// The bodies that were answered 200, by their keys.
+    /// The names of the bodies that were answered 200.
     accepted: RefCell<BTreeSet<String>>,
     requests: Cell<u64>,
     deliveries: Cell<u64>,
@@ -258,7 +258,7 @@ async fn schedule(seed: u64) -> Outcome {
     let dead = world.dead.borrow().len() as u64;
     world.check(&callbacks, poison, &world.dead_tasks());
 
-    // The mending: faults end, and what failed is brought back.
+    // The repair: faults end, and the dead-letter queue is moved back.
     world.aws.state().chaos.as_mut().unwrap().chance = 0.0;
     for body in world.dead.take() {
         world.wait_in_queue(body);
@@ -288,7 +288,7 @@ async fn schedule(seed: u64) -> Outcome {
     }
 }
 
-/// One to three tasks, each with one to four bodies of any kind; perhaps a forger.
+/// One to three tasks with one to four bodies of any kind each, and perhaps a forger.
 fn callbacks(rng: &mut fastrand::Rng) -> Vec<Callback> {
     let mut callbacks = Vec::new();
     for task in 0..rng.usize(1..4) {
@@ -327,7 +327,7 @@ fn body(rng: &mut fastrand::Rng, task: &str) -> Vec<u8> {
         6 => success(json!({"instruments": 7})),
         _ => json!({"code": 500 + u32::from(rng.u8(0..2)), "msg": "no", "taskId": task, "data": null}),
     };
-    // Other bytes, but the same song.
+    // Different bytes, but the same song.
     body["x"] = rng.u8(0..3).into();
     body.to_string().into_bytes()
 }
@@ -341,7 +341,7 @@ impl World {
         Duration::from_secs(self.rng.borrow_mut().u64(range))
     }
 
-    /// The provider: up to three tries, or more where it did not hear our 200.
+    /// The provider: up to three tries, or more if it did not receive our 200.
     async fn send(self: Rc<Self>, callback: Callback) {
         sleep(callback.after).await;
         for _ in 0..TRIES {
@@ -351,7 +351,7 @@ impl World {
                     assert!(callback.genuine, "a forged callback was accepted");
                     let key = raw(&callback.task.parse().unwrap(), &callback.body);
                     self.accepted.borrow_mut().insert(key);
-                    // Sometimes the 200 is lost on its way, or the provider calls again all the same.
+                    // Sometimes the 200 is lost, or the provider calls again anyway.
                     if !self.chance(0.2) {
                         return;
                     }
@@ -367,13 +367,13 @@ impl World {
         }
     }
 
-    /// The one gap, of at most as long: a new key is not looked for twice within it.
+    /// The one gap: if the keys were re-read moments ago, a rotation can go unnoticed for [`FORCED_REREAD_AFTER`].
     fn forger_made_us_look_just_before_the_rotation(&self) -> bool {
         let just_now = |at: Instant| at.elapsed() < FORCED_REREAD_AFTER + DEADLINE;
         self.forged.get() && self.rotated_at.get().is_some_and(just_now)
     }
 
-    /// One request to a receiver; its answer, unless the receiver's process ended.
+    /// Sends one request to a receiver. Returns the status, or `None` if the receiver's process ended.
     async fn deliver(&self, callback: &Callback) -> Option<u16> {
         self.requests.set(self.requests.get() + 1);
         let idle = self.idle.borrow_mut().pop();
@@ -416,8 +416,8 @@ impl World {
         });
     }
 
-    /// What was sent to the render queue since the last look.
-    fn take_over(&self) {
+    /// Moves the messages sent to the render queue since the last call to `waiting`.
+    fn move_to_waiting(&self) {
         let sent: Vec<String> = {
             let state = self.aws.state();
             let new = &state.messages[self.taken.get()..];
@@ -432,23 +432,23 @@ impl World {
         }
     }
 
-    /// Until the queue has been empty for long enough that no late message can come.
+    /// Waits until the queue has been empty for so long that no late message can come.
     async fn drained(&self) {
         let mut empty_since = Instant::now();
         while empty_since.elapsed() < Duration::from_secs(90) {
             sleep(Duration::from_secs(1)).await;
-            self.take_over();
+            self.move_to_waiting();
             if self.in_work.get() > 0 || !self.waiting.borrow().is_empty() {
                 empty_since = Instant::now();
             }
         }
     }
 
-    /// A renderer and SQS's trigger for it: any visible message, in any order, at least once.
+    /// A renderer and its SQS trigger: delivers visible messages, in any order, at least once.
     async fn work(self: Rc<Self>) {
         let mut warm = None;
         while !self.over.get() {
-            self.take_over();
+            self.move_to_waiting();
             let message = {
                 let mut waiting = self.waiting.borrow_mut();
                 let now = Instant::now();
@@ -467,7 +467,7 @@ impl World {
             let (process, renderer) = warm.take().unwrap_or_else(|| self.renderer());
             let done = render(&process, &renderer, &message.body).await;
             warm = done.is_some().then_some((process, renderer));
-            // Now and then SQS delivers again what was deleted.
+            // Sometimes SQS delivers a deleted message again.
             if done != Some(true) || self.chance(0.05) {
                 self.again(message);
             }
@@ -498,7 +498,7 @@ impl World {
         jobs.map(|job| job.task_id).collect()
     }
 
-    /// The invariants; all but those of results also for tasks that wait in the dead-letter queue.
+    /// Checks the invariants. Those about results do not hold for tasks in `waiting`, whose jobs are in the dead-letter queue.
     fn check(&self, callbacks: &[Callback], poison: usize, waiting: &BTreeSet<TaskId>) {
         let state = self.aws.state();
         let queued: BTreeSet<String> = state
@@ -509,7 +509,7 @@ impl World {
             .map(|job| job.object)
             .collect();
 
-        // Every 200: its exact bytes are there, and their job was queued.
+        // Every 200: the exact bytes are stored, and their job was queued.
         let sent: BTreeMap<String, &Callback> = callbacks
             .iter()
             .filter(|callback| callback.genuine)
@@ -523,7 +523,7 @@ impl World {
             );
             assert!(queued.contains(key), "no job was ever sent for {key}");
         }
-        // No job without its body; no body but those sent, and none ever touched again.
+        // Every job has its body. Every body was sent by the provider, and was written once.
         assert!(queued.iter().all(|key| state.objects.contains_key(key)));
         let mut written = BTreeSet::new();
         for (key, object) in state.written.iter().filter(|(key, _)| key.starts_with("raw/")) {
@@ -535,7 +535,7 @@ impl World {
             assert!(written.insert(key), "{key} was written twice");
         }
 
-        // The results are those of the body that decides, and of no other.
+        // The results are those of the body that decides.
         let mut expected = BTreeMap::new();
         let mut tasks: BTreeMap<TaskId, Vec<&String>> = BTreeMap::new();
         for key in &queued {
@@ -580,7 +580,7 @@ impl World {
         assert_eq!(keys(&results), keys(&expected));
         assert!(results == expected, "a result is not that of the body that decides");
 
-        // At no moment a document without its files, or before them, or a song replaced by less.
+        // A document never existed without its files or before them, and nothing replaced a better result.
         let mut there: BTreeMap<&str, Rank> = BTreeMap::new();
         for (key, object) in state.written.iter().filter(|(key, _)| key.starts_with("midi/")) {
             let metadata = |name: &str| object.headers[&format!("x-amz-meta-{name}")].clone();
@@ -600,7 +600,7 @@ impl World {
             assert!(before < Some(rank), "{key}: replaced by less");
         }
 
-        // Nothing circulates: only receivers send jobs, once in each of the SDK's tries; and poison is not silent.
+        // Nothing circulates: only receivers send jobs, once in each of the SDK's tries. Poison reaches the dead-letter queue.
         let jobs = state.messages.iter().filter(|(queue, _)| queue == QUEUE_URL).count();
         assert!(jobs as u64 <= 3 * self.requests.get());
         let dead = self.dead.borrow();
@@ -608,7 +608,7 @@ impl World {
     }
 }
 
-/// Whether a renderer said that the message is done with; `None` if its process ended.
+/// Whether a renderer is done with the message; `None` if its process ended.
 async fn render(process: &Aws, renderer: &Renderer, body: &str) -> Option<bool> {
     let mut message = SqsMessage::default();
     message.message_id = Some("m".to_owned());

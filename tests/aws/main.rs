@@ -1,4 +1,4 @@
-//! The edges: both handlers over a fake account, asserting what goes over the wire.
+//! Both handlers over an AWS account in memory: what goes over the wire, and what survives faults.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod chaos;

@@ -1,4 +1,4 @@
-//! Request → answer, and what was stored and queued.
+//! The receiver: requests → answers, and what is stored and queued.
 
 use std::time::{Duration, SystemTime};
 
@@ -27,7 +27,7 @@ async fn answer(receiver: &Receiver, request: &Request) -> (u16, Value) {
     answer_after(Duration::ZERO, receiver, request).await
 }
 
-/// The answer at a later time than the sample events were signed.
+/// The answer `later` than the sample events were signed.
 async fn answer_after(later: Duration, receiver: &Receiver, request: &Request) -> (u16, Value) {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW) + later;
     let response = receiver.handle(request, now).await;
@@ -71,7 +71,7 @@ fn unavailable() -> (u16, Value) {
     (503, json!({"error": "try again"}))
 }
 
-/// Nothing of a request that has no 200 may be kept.
+/// A request that is not answered 200 must leave nothing behind.
 fn assert_nothing_kept(aws: &Aws) {
     assert_eq!(aws.keys(), [""; 0]);
     assert_eq!(aws.messages(), [""; 0]);
@@ -112,7 +112,7 @@ async fn a_base64_encoded_body_is_stored_as_the_provider_sent_it() {
 }
 
 #[tokio::test]
-async fn what_a_stranger_says_of_the_url_does_not_matter() {
+async fn an_invalid_url_does_not_matter() {
     let json = std::fs::read_to_string("events/request-success.json").unwrap();
     let odd = |spoil: &dyn Fn(&mut Value)| {
         let mut event: Value = serde_json::from_str(&json).unwrap();
@@ -172,7 +172,7 @@ async fn another_body_of_the_task_is_kept_beside_the_first() {
 }
 
 #[tokio::test]
-async fn a_race_at_the_put_is_run_again_until_the_object_is_there() {
+async fn a_put_that_races_is_tried_again_until_the_object_is_there() {
     let aws = Aws::with_key(KEY);
     aws.fail("PUT", [Fault::Status(409), Fault::Status(409)]);
     assert_eq!(answer(&aws.receiver(), &event("request-success")).await, accepted(TASK));
@@ -185,7 +185,7 @@ async fn a_race_at_the_put_is_run_again_until_the_object_is_there() {
 }
 
 #[tokio::test]
-async fn an_unbelieved_request_leaves_nothing_and_learns_nothing() {
+async fn an_unsigned_request_leaves_nothing_and_learns_nothing() {
     let now = NOW.to_string();
     let key = SigningKey::new(KEY).unwrap();
     let body = br#"{"taskId":"t"}"#.to_vec();
@@ -240,7 +240,7 @@ async fn without_a_key_every_request_is_refused() {
 }
 
 #[tokio::test]
-async fn a_malformed_body_is_told_why_only_when_signed() {
+async fn only_a_signed_malformed_body_gets_the_reason() {
     for (body, signed_id, error) in [
         ("not json", "t", "malformed"),
         ("{}", "t", "malformed"),
@@ -267,7 +267,7 @@ async fn a_malformed_body_is_told_why_only_when_signed() {
 }
 
 #[tokio::test]
-async fn a_body_too_large_is_refused_before_anything_is_done_with_it() {
+async fn a_body_too_large_is_refused_before_any_call() {
     let aws = Aws::with_key(KEY);
     let large = signed(vec![b' '; MAX_BODY_BYTES + 1], "t");
     assert_eq!(
@@ -285,7 +285,7 @@ async fn both_keys_of_a_rotation_are_accepted() {
 }
 
 #[tokio::test]
-async fn a_rotated_key_is_seen_by_the_first_callback_that_needs_it_and_a_stranger_cannot_ask_without_end() {
+async fn the_first_callback_finds_a_rotated_key_and_a_stranger_cannot_cause_readings_without_end() {
     let aws = Aws::with_key("old");
     let receiver = aws.receiver();
     let readings = || {
@@ -327,10 +327,10 @@ async fn a_rotated_key_is_seen_by_the_first_callback_that_needs_it_and_a_strange
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rotation_between_the_readings_of_the_two_keys_hides_none() {
+async fn a_rotation_between_the_readings_of_the_two_keys_hides_no_key() {
     fastrand::seed(1); // the SDK's retry delay, which the rotation must not outlast
     let aws = Aws::with_key(KEY);
-    // The old key was not AWSPREVIOUS yet, and is not AWSCURRENT any more.
+    // The old key is no longer AWSCURRENT, and was not yet AWSPREVIOUS.
     aws.fail("GetSecretValue AWSCURRENT", [Fault::Status(503)]);
     let receiver = aws.receiver();
     let request = event("request-success");
@@ -360,7 +360,7 @@ async fn keys_age_while_the_process_is_frozen() {
     };
     assert_eq!(answer(&receiver, &signed_at(0)).await, accepted("t"));
     aws.state().keys.insert("AWSCURRENT", KEY.to_owned());
-    // Here no time passes but on the clock.
+    // Only the wall clock moves; the process is frozen.
     let night = REREAD_AFTER.as_secs();
     for (seconds, expected) in [(night - 1, accepted("t")), (night, unauthorized())] {
         let later = Duration::from_secs(seconds);
@@ -370,7 +370,7 @@ async fn keys_age_while_the_process_is_frozen() {
             "{seconds}"
         );
     }
-    // A clock that was set back makes nothing young.
+    // A clock that was set back does not make the keys fresh.
     let before = aws.calls().len();
     assert_eq!(answer(&receiver, &event("request-success")).await, accepted(TASK));
     assert!(aws.calls()[before].starts_with("GetSecretValue"));
@@ -405,7 +405,7 @@ async fn when_aws_fails_the_provider_is_asked_to_call_again() {
 }
 
 #[tokio::test]
-async fn a_passing_fault_is_overcome_within_the_answer() {
+async fn a_short_fault_is_retried_within_the_answer() {
     for what in ["GetSecretValue", "PUT", "SendMessage"] {
         for fault in [
             Fault::Status(500),
@@ -466,7 +466,7 @@ async fn while_secrets_manager_fails_a_stranger_cannot_keep_it_busy() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_reading_that_hung_nobody_waits_for_another_at_once() {
+async fn after_a_reading_that_hung_the_next_callback_does_not_wait() {
     let aws = Aws::with_key(KEY);
     let receiver = aws.receiver();
     aws.fail("GetSecretValue", vec![Fault::Hang; 1000]);

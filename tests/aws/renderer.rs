@@ -1,4 +1,4 @@
-//! Messages → results, and which of them come back.
+//! The renderer: messages → results, and which messages go back to the queue.
 
 use std::time::SystemTime;
 
@@ -39,7 +39,7 @@ fn file(name: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(format!("events/{name}.json")).unwrap()).unwrap()
 }
 
-/// Puts a body as the receiver does; the job for it.
+/// Stores a body as the receiver does. Returns its job.
 fn archive(aws: &Aws, task: &str, body: &str, webhook_timestamp: u64) -> String {
     let task_id = task.parse().unwrap();
     let key = raw(&task_id, body.as_bytes());
@@ -146,7 +146,7 @@ async fn the_newest_song_decides_in_whatever_order_jobs_arrive() {
 }
 
 #[tokio::test]
-async fn each_kind_of_body_ends_in_its_state_and_none_comes_back() {
+async fn each_kind_of_body_ends_in_its_state_and_no_message_comes_back() {
     for (body, state) in [
         (FAILURE, "failed"),
         (r#"{"code":200,"data":{"taskId":"t","state":"complete"}}"#, "empty"),
@@ -172,7 +172,7 @@ async fn each_kind_of_body_ends_in_its_state_and_none_comes_back() {
 }
 
 #[tokio::test]
-async fn s3s_test_event_and_other_objects_are_passed_over() {
+async fn s3s_test_event_is_ignored() {
     let aws = Aws::default();
     assert_eq!(failures(&aws, file("sqs-test-event")).await, [""; 0]);
     assert_eq!(aws.calls(), [""; 0]);
@@ -221,7 +221,7 @@ async fn while_s3_fails_the_message_comes_back_and_then_succeeds() {
 }
 
 #[tokio::test]
-async fn a_body_of_which_only_a_part_came_is_not_judged() {
+async fn a_body_that_arrives_in_part_has_no_result() {
     let aws = Aws::default();
     let job = archive(&aws, "t", &song(60), 1);
     aws.fail("GET", [Fault::CutOff]);
@@ -232,7 +232,7 @@ async fn a_body_of_which_only_a_part_came_is_not_judged() {
 }
 
 #[tokio::test]
-async fn an_answer_without_a_body_is_named_too() {
+async fn an_error_without_a_body_names_its_status() {
     let aws = Aws::default();
     aws.fail("HEAD", [Fault::Status(403)]);
     let archive = Archive::new(clients::s3(&aws.config(clients::RENDERER)), BUCKET.to_owned());
@@ -247,7 +247,7 @@ async fn an_answer_without_a_body_is_named_too() {
 }
 
 #[tokio::test]
-async fn a_write_that_met_another_is_decided_anew() {
+async fn a_write_that_races_is_decided_again() {
     let aws = Aws::default();
     let job = archive(&aws, "t", &song(60), 1);
     aws.fail("PUT", [Fault::Status(409), Fault::Status(412)]);
@@ -256,7 +256,7 @@ async fn a_write_that_met_another_is_decided_anew() {
 }
 
 #[tokio::test]
-async fn each_result_is_announced_and_an_announcement_that_failed_is_made_again() {
+async fn each_result_is_announced_also_if_the_first_try_failed() {
     let aws = Aws::default();
     let job = archive(&aws, "t", &song(60), 1);
     aws.fail("SendMessage", vec![Fault::Status(500); 3]);
@@ -290,7 +290,7 @@ async fn an_announcement_fits_into_a_message() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_gone_has_a_result_that_says_so_and_replaces_nothing() {
+async fn a_deleted_body_has_a_result_that_says_so_and_replaces_nothing() {
     let aws = Aws::default();
     let gone = serde_json::to_string(&Job::new("t".parse().unwrap(), BUCKET, "raw/t/gone.json".to_owned())).unwrap();
     assert_eq!(failures(&aws, batch(std::slice::from_ref(&gone))).await, [""; 0]);
@@ -317,7 +317,7 @@ async fn an_object_larger_than_any_callback_is_not_read() {
 }
 
 #[tokio::test]
-async fn of_several_records_in_one_message_each_is_tried() {
+async fn each_record_of_a_message_is_tried() {
     let aws = Aws::default();
     let records: Vec<Value> = ["a", "b"]
         .iter()

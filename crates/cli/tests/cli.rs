@@ -18,7 +18,7 @@ fn midihook(arguments: &[&str], input: &[u8]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A command that does not read its input may end before all is written.
+    // The command may end before it has read all of its input.
     let _ = child.stdin.take().unwrap().write_all(input);
     child.wait_with_output().unwrap()
 }
@@ -32,7 +32,7 @@ fn outcome(arguments: &[&str], input: &[u8]) -> (Option<i32>, String, String) {
     )
 }
 
-/// A directory of the test's own.
+/// An empty directory for one test.
 fn directory(test: &str) -> PathBuf {
     let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(test);
     let _ = std::fs::remove_dir_all(&directory);
@@ -172,10 +172,10 @@ fn help_has_examples_and_a_wrong_command_line_exits_with_2() {
     );
 }
 
-/// The lines of a request's head, and its body.
+/// The lines of the head of a request, and its body.
 type Asked = (Vec<String>, Vec<u8>);
 
-/// Answers one request with `status`; its URL, and what was asked.
+/// Starts a server that answers one request with `status`. Returns its URL, and the request.
 fn server(status: &'static str) -> (String, thread::JoinHandle<Asked>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/callback", listener.local_addr().unwrap());
@@ -229,9 +229,13 @@ fn send_signs_and_posts_the_file_byte_for_byte() {
 }
 
 #[test]
-fn sends_exit_code_tells_no_from_not_now() {
+fn the_exit_code_of_send_says_whether_trying_again_helps() {
     for (status, code, words) in [
-        ("401 Unauthorized", 3, "The key is not one of the two that the stack accepts"),
+        (
+            "401 Unauthorized",
+            3,
+            "The key is not one of the two that the stack accepts",
+        ),
         ("400 Bad Request", 3, "400"),
         ("503 Service Unavailable", 1, "try again"),
     ] {
@@ -292,12 +296,7 @@ fn a_command_for_a_stack_says_what_is_missing_before_it_does_anything() {
             3,
             "--since is not before --until",
         ),
-        (
-            &["replay", "t"],
-            &[],
-            1,
-            "no usable AWS credentials",
-        ),
+        (&["replay", "t"], &[], 1, "no usable AWS credentials"),
     ] {
         let (got, err) = said(arguments, environment);
         assert_eq!(got, Some(code), "{err}");

@@ -1,4 +1,4 @@
-//! `cargo bench`: the scan for ids, beside other passes over the same 5.9 MB in the same run.
+//! `make bench`: the scan for task ids, compared with other passes over the same 5.9 MB in the same run.
 
 use std::{hint::black_box, time::Instant};
 

@@ -1,4 +1,4 @@
-//! What a stranger's request costs before it is believed: no memory that grows with the body.
+//! What a stranger's request costs before it is verified: its memory does not grow with the body.
 #![allow(clippy::unwrap_used)]
 
 use suno_midi::provider::task_ids::find_task_ids;
@@ -8,12 +8,12 @@ static HEAP: dhat::Alloc = dhat::Alloc;
 
 const SIZE: usize = 5_900_000;
 
-/// In bytes: the list of ids, which are parts of the body.
+/// The most bytes for the list of ids, which borrow from the body.
 const LIST: usize = 200;
-/// In bytes: the list, and eight ids with their escapes undone.
+/// The most bytes for the list and eight decoded ids.
 const MOST: usize = 8_000;
 
-/// Bodies of 5.9 MB whose id comes last, so that all of them must be passed over.
+/// Bodies of 5.9 MB whose id comes last, so that the scan must read all of them.
 fn bodies() -> Vec<(&'static str, String)> {
     let id = r#""taskId":"5c79c0ffeebe8e"}"#;
     let note = r#"{"pitch":60,"start":"12.34375","end":12.5,"velocity":0.8},"#;
@@ -45,7 +45,7 @@ fn bodies() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// How many ids the scan found, and the most bytes that it held at once.
+/// How many ids the scan finds, and its peak memory in bytes.
 fn scan(body: &[u8]) -> (usize, usize) {
     let _profiler = dhat::Profiler::builder().testing().build();
     let ids = find_task_ids(body);
@@ -59,13 +59,13 @@ fn the_scan_for_ids_holds_nothing_but_the_ids() {
         let (_, held) = scan(body.as_bytes());
         assert!(held < LIST, "{name}: {held} bytes");
     }
-    // Of several ids each is held, and while its escapes are undone twice.
+    // Each of several ids is held, and twice while it is decoded.
     let escaped: Vec<String> = (0..8)
         .map(|n| format!(r#""taskId":"\n{n}{}""#, "y".repeat(760)))
         .collect();
     let (ids, held) = scan(format!("{{{}}}", escaped.join(",")).as_bytes());
     assert!(ids == 8 && held < MOST, "{ids} ids: {held} bytes");
-    // One that is no text, or of any length, is not copied.
+    // An id that is not UTF-8, or too long, is not copied.
     let not_text = [b"{\"taskId\":\"", [0xff; 768].as_slice(), b"\"}"].concat();
     let long = ["y", "\\n", "\u{e9}"].map(|unit| format!(r#"{{"taskId":"{}"}}"#, unit.repeat(SIZE / unit.len())));
     for body in long.iter().map(String::as_bytes).chain([not_text.as_slice()]) {

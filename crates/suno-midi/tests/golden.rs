@@ -8,7 +8,7 @@ use std::{fmt::Write as _, fs, path::Path};
 use midly::{MetaMessage, MidiMessage, Smf, TrackEventKind};
 use suno_midi::{convert, format, music::tempo::TempoChoice};
 
-/// A file in words: ticks, and channels as musicians count them.
+/// A file in words, in ticks. Channels are numbered as musicians do.
 fn dump(midi: &[u8]) -> String {
     let smf = Smf::parse(midi).unwrap();
     let mut text = format!("{:?}, {:?}\n", smf.header.format, smf.header.timing);
@@ -50,7 +50,7 @@ fn dump(midi: &[u8]) -> String {
 }
 
 #[test]
-fn files_are_as_they_were_found_good() {
+fn files_are_as_a_person_approved_them() {
     let mut seen = 0;
     for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden")).unwrap() {
         let path = entry.unwrap().path();

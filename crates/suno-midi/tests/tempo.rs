@@ -9,7 +9,7 @@ use suno_midi::{
     score::Score,
 };
 
-/// SplitMix64: a few lines, and the same songs on every machine.
+/// SplitMix64, so that every machine gets the same songs.
 struct Random(u64);
 
 impl Random {
@@ -29,7 +29,7 @@ impl Random {
         self.next() < probability
     }
 
-    /// Roughly normal, of deviation 1.
+    /// Roughly normal, with standard deviation 1.
     fn normal(&mut self) -> f64 {
         (0..12).map(|_| self.next()).sum::<f64>() - 6.0
     }
@@ -39,9 +39,9 @@ impl Random {
 enum Kind {
     /// Played by a machine.
     Straight,
-    /// Played by people: 4 ms off on average.
+    /// Played by people: 4 ms off (standard deviation).
     Played,
-    /// 8 ms.
+    /// 8 ms off.
     Loose,
     /// Off-beats at 58 to 67 % of the beat.
     Swing,
@@ -186,7 +186,7 @@ struct Tally {
     double: usize,
     wrong: usize,
     withheld: usize,
-    /// Of the right ones, those whose bars begin where the song's do.
+    /// How many of the right ones also have the right bar lines.
     bars: usize,
 }
 
