@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.stack.local import ROOT, LocalStack
+from tests.local_stack.stack import ROOT, LocalStack
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import wave
 import pytest
 
 from tests.readers.callbacks import callback
-from tests.stack.local import ROOT
+from tests.local_stack.stack import ROOT
 
 SOUNDFONT = pathlib.Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
 SEEDS = range(1, 41)

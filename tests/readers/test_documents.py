@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from tests.readers.callbacks import callback
-from tests.stack.local import ROOT
+from tests.local_stack.stack import ROOT
 
 SCHEMA = json.loads((ROOT / "docs" / "result.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)

@@ -13,7 +13,7 @@ import uuid
 
 import pytest
 
-from tests.stack.local import sign, wait_for
+from tests.local_stack.stack import sign, wait_for
 
 MARK = "hostile-body-marker"
 UNAUTHORIZED = (401, {"error": "unauthorized"})

@@ -7,7 +7,7 @@ import threading
 import time
 import uuid
 
-from tests.stack.local import wait_for
+from tests.local_stack.stack import wait_for
 
 # src/keys.rs: a wrong signature causes another reading at most as often, in each process.
 FORCED_REREAD_AFTER = 10

@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from tests.servers import Server
-from tests.stack.local import ROOT, sign
+from tests.programs.servers import Server
+from tests.local_stack.stack import ROOT, sign
 
 RECEIVER = ROOT / "target" / "lambda" / "receiver" / "bootstrap"
 KEY = "test-key"

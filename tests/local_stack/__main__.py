@@ -7,7 +7,7 @@ import secrets
 import sys
 import time
 
-from tests.stack.local import ROOT, LocalStack, StackError
+from tests.local_stack.stack import ROOT, LocalStack, StackError
 
 SAMPLE = ROOT / "events" / "callback-success.json"
 OUT = pathlib.Path("out")

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from tests.servers import Server
+from tests.programs.servers import Server
 
 FIRST = int(os.environ.get("REDRIVE_SEED", 1))
 BUCKET = "bucket"

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.stack.local import ROOT
+from tests.local_stack.stack import ROOT
 
 # provided.al2023 has glibc 2.34 (AWS Lambda developer guide, "OS-only runtimes").
 NEWEST_GLIBC = (2, 34)

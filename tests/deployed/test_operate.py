@@ -5,8 +5,8 @@ import uuid
 
 import pytest
 
-from tests.stack.local import wait_for
-from tests.stack.test_deployed import song
+from tests.local_stack.stack import wait_for
+from tests.deployed.test_deployed import song
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import jsonschema
 import mido
 import pytest
 
-from tests.stack.local import ROOT, sign, wait_for
+from tests.local_stack.stack import ROOT, sign, wait_for
 
 EVENTS = ROOT / "events"
 
