@@ -7,6 +7,7 @@ import secrets
 import sys
 import time
 
+from tests.local_stack.follow import SongFollower, copy
 from tests.local_stack.stack import ROOT, LocalStack, StackError
 
 SAMPLE = ROOT / "events" / "callback-success.json"
@@ -16,14 +17,6 @@ ENVIRONMENT = ROOT / ".aws-sam" / "local.env"
 
 def say(line):
     print(f"==> {line}", flush=True)
-
-
-def save(stack, key):
-    """Copies an object of midi/ into out/."""
-    OUT.mkdir(exist_ok=True)
-    path = OUT / pathlib.PurePosixPath(key).name
-    path.write_bytes(stack.read(key))
-    return path
 
 
 def summary(document):
@@ -54,7 +47,8 @@ def run():
             raise StackError(f"the callback was not accepted; the functions' logs:\n{''.join(stack.logs())}")
         say("Waiting for the song")
         document = stack.result(task_id)
-        paths = [save(stack, key) for key in stack.keys(f"midi/{task_id}.")]
+        OUT.mkdir(exist_ok=True)
+        paths = [copy(stack, key, OUT) for key in stack.keys(f"midi/{task_id}.")]
         say("Stopping the stack")
     print(f"\n{summary(document)}\n")
     for path in paths:
@@ -64,21 +58,17 @@ def run():
 
 def serve():
     key = os.environ.get("MIDIHOOK_KEY") or secrets.token_urlsafe(24)
-    with LocalStack(key, say) as stack:
+    with LocalStack(key, say) as stack, SongFollower(stack, OUT) as songs:
         port = stack.front(int(os.environ.get("PORT", 0))).server_address[1]
         print(f"\n    callback URL  http://127.0.0.1:{port}/callback")
         print(f"    key           {key if 'MIDIHOOK_KEY' not in os.environ else '(from MIDIHOOK_KEY)'}")
         ENVIRONMENT.write_text(stack.function_environment())
         print(f"    environment   {ENVIRONMENT.relative_to(ROOT)}, for cargo lambda watch --env-file")
         print("\nPoint a tunnel at the URL. Songs are copied to out/. Ctrl-C stops and forgets the stack.\n", flush=True)
-        s3, seen = stack.client("s3"), {}
         try:
             while True:
-                for entry in s3.list_objects_v2(Bucket=stack.bucket, Prefix="midi/").get("Contents", []):
-                    if seen.get(entry["Key"]) != entry["ETag"]:
-                        seen[entry["Key"]] = entry["ETag"]
-                        print(save(stack, entry["Key"]), flush=True)
-                time.sleep(1)
+                for path in songs.copy_next():
+                    print(path, flush=True)
         except KeyboardInterrupt:
             say("Stopping the stack")
         finally:
