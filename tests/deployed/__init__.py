@@ -1,1 +1,1 @@
-"""The deployed template, on a local AWS stack."""
+"""The template, deployed on a local AWS stack and used over HTTP."""
