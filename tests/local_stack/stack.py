@@ -99,6 +99,8 @@ class LocalStack:
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_CA_BUNDLE": self.ca,
             "SAM_CLI_TELEMETRY": "0",
+            # sam and MiniStack leave temporary files behind.
+            "TMPDIR": str(self.directory),
         }
         ministack = self.environment | {
             "AUTH": "true",
@@ -112,7 +114,6 @@ class LocalStack:
             "MINISTACK_SSL_CERT": str(files["cert"]),
             "MINISTACK_SSL_KEY": str(files["key"]),
             "SSL_CERT_FILE": self.ca,
-            "TMPDIR": str(self.directory),
         }
         self.log = self.directory / "ministack.log"
         with open(self.log, "wb") as log:
