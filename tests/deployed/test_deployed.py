@@ -10,6 +10,7 @@ import mido
 import pytest
 
 from tests.local_stack.stack import ROOT, sign, wait_for
+from tests.programs.template import PARAMETERS, properties
 
 EVENTS = ROOT / "events"
 
@@ -273,6 +274,16 @@ def test_an_eventbridge_rule_sees_each_song(stack, task_id):
     assert stack.post(song(task_id), task_id).status_code == 200
     [event] = received(stack, queue_url, lambda body: task_id in body["detail"]["object"]["key"])
     assert event["detail"]["object"]["key"] == f"midi/{task_id}.json"
+
+
+def test_the_environment_for_cargo_lambda_is_that_of_the_functions(stack):
+    ours = dict(line.split("=", 1) for line in stack.function_environment().splitlines())
+    for function in ("ReceiverFunction", "RendererFunction"):
+        deployed = stack.client("lambda").get_function_configuration(FunctionName=stack.outputs[f"{function}Name"])
+        variables = deployed["Environment"]["Variables"]
+        assert variables.keys() == properties(function)["Environment"]["Variables"].keys()
+        assert variables.items() <= ours.items()
+    assert (ours["TOLERANCE_SECONDS"], ours["TEMPO"]) == (str(PARAMETERS["ToleranceSeconds"]["Default"]), PARAMETERS["Tempo"]["Default"])
 
 
 def test_deploying_again_keeps_results_and_changes_settings(stack, task_id):
