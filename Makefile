@@ -22,10 +22,10 @@ export PYTHONDONTWRITEBYTECODE := 1
 .PHONY: run serve deploy build
 
 run: build ## Deploy to a local stack, send a signed callback, fetch the song into out/
-	@python -m tests.stack run
+	@python -m tests.local_stack run
 
 serve: build ## Keep the local stack up, for a tunnel to point at, until Ctrl-C
-	@python -m tests.stack serve
+	@python -m tests.local_stack serve
 
 deploy: build ## Deploy to AWS; asks for what it needs the first time, and keeps the answers
 	@if grep -s '^parameter_overrides' samconfig.toml | grep -q 'Architecture=' \

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Print a request event with a fresh timestamp and signature: sign.py events/request-success.json [KEY]
+"""Print a request event with a new timestamp and signature: sign.py events/request-success.json [KEY]
 
-The samples were signed at a fixed time with the key "test-key"; the receiver refuses them as stale.
-The key may also be in MIDIHOOK_KEY."""
+The samples have old timestamps, so the receiver refuses them as stale. KEY is the signing key. Without it, the script
+uses the one in MIDIHOOK_KEY, or "test-key", which signed the samples."""
 
 import base64, hashlib, hmac, json, os, sys, time
 

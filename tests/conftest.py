@@ -1,16 +1,16 @@
-"""What the Python tests share: the product's command line, and the deployed stack."""
+"""Fixtures of all Python tests: the command line and the deployed stack."""
 
 import secrets
 import subprocess
 
 import pytest
 
-from tests.stack.local import ROOT, LocalStack
+from tests.local_stack.stack import ROOT, LocalStack
 
 
 @pytest.fixture(scope="session")
 def midihook():
-    """Runs the command line: midihook("render", …, input=bytes)."""
+    """A function that runs the command line: midihook("render", …, input=bytes)."""
     subprocess.run(["cargo", "build", "--quiet", "--package", "midihook-cli"], cwd=ROOT, check=True)
     program = ROOT / "target" / "debug" / "midihook"
 
@@ -23,6 +23,6 @@ def midihook():
 
 @pytest.fixture(scope="session")
 def stack():
-    """The template, deployed on a local stack for the whole session."""
+    """The template, deployed on a local AWS stack. All tests of a session share it."""
     with LocalStack(secrets.token_urlsafe(24)) as stack:
         yield stack

@@ -1,1 +1,1 @@
-"""Programs from Debian that play or strictly read the files: `make test-oracles`."""
+"""Programs from Debian play the files, or read them strictly: `make test-oracles`."""

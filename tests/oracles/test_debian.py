@@ -1,4 +1,4 @@
-"""fluidsynth plays the files to sound without a warning; midicsv reads them strictly."""
+"""fluidsynth turns the files into sound without a warning. midicsv, which reads strictly, accepts them."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ import wave
 import pytest
 
 from tests.readers.callbacks import callback
-from tests.stack.local import ROOT
+from tests.local_stack.stack import ROOT
 
 SOUNDFONT = pathlib.Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
 SEEDS = range(1, 41)
@@ -21,7 +21,7 @@ SEEDS = range(1, 41)
 def installed():
     missing = [program for program in ("fluidsynth", "midicsv") if not shutil.which(program)]
     if missing or not SOUNDFONT.exists():
-        pytest.exit("needs: apt-get install fluidsynth fluid-soundfont-gm midicsv", returncode=1)
+        pytest.exit("The oracles need: apt-get install fluidsynth fluid-soundfont-gm midicsv", returncode=1)
 
 
 def render(midihook, directory, seed):

@@ -1,1 +1,1 @@
-"""The files, as programs read them that are not ours."""
+"""Other programs read the files, and documents are checked against their schema."""

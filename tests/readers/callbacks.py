@@ -1,4 +1,4 @@
-"""Random callbacks, from a seed: mostly what the provider sends, and some of what it should not."""
+"""Random callbacks, each made from a seed. Most values are like the provider's; some are wrong on purpose."""
 
 import random
 
@@ -14,7 +14,7 @@ def seconds(r, steps):
 
 
 def odd_note(r):
-    """A note with something wrong with it."""
+    """A note with one wrong member, and sometimes one missing."""
     note = {"pitch": r.randint(0, 127), "start": r.uniform(0, 30), "end": r.uniform(0, 30), "velocity": r.random()}
     member = r.choice(list(note))
     odd = {
@@ -47,7 +47,7 @@ def notes(r, count):
 
 
 def callback(seed):
-    """The callback of a seed."""
+    """The callback made from a seed."""
     r = random.Random(seed)
     instruments = []
     for _ in range(r.choice([0, 1, 2, 3, 5, 8, 20])):

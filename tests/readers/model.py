@@ -1,5 +1,5 @@
-"""What a callback should sound like, written down a second time, from the documentation of
-midihook's rules and not from its code. All arithmetic is exact."""
+"""A second implementation of midihook's rules: the tracks that a callback's file must have. It was written from the documentation,
+not from the product's code. All arithmetic is exact."""
 
 import math
 from collections import defaultdict
@@ -28,7 +28,7 @@ class Track(NamedTuple):
 
 
 def number(value):
-    """A float, NaN for what is not a number, None for nothing."""
+    """A value as a float: NaN if it is not a number, None if it is missing."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
@@ -44,7 +44,7 @@ def half_up(value):
 
 
 class TempoMap:
-    """Tempo events as (tick, microseconds per quarter), the first at tick 0."""
+    """Converts between seconds and ticks. `events` are pairs (tick, microseconds per quarter); the first is at tick 0."""
 
     def __init__(self, events):
         self.segments = []  # (second, tick, ticks per second)
@@ -56,7 +56,7 @@ class TempoMap:
                 second += (following - tick) / rate
 
     def tick(self, seconds):
-        """The tick nearest to a time."""
+        """The tick nearest to a time in seconds."""
         begin, tick, rate = [segment for segment in self.segments if segment[0] <= seconds][-1]
         return tick + half_up((seconds - begin) * rate)
 
@@ -66,7 +66,7 @@ class TempoMap:
 
 
 def playable(sent, tempo):
-    """One note, or None if MIDI cannot hold it."""
+    """A sent note as a MIDI note, or None if it cannot be one."""
     pitch, start, end, velocity = (number(sent.get(member)) for member in ("pitch", "start", "end", "velocity"))
     if pitch is None or not math.isfinite(pitch) or not 0 <= half_up(Fraction(pitch)) <= 127:
         return None
@@ -87,7 +87,7 @@ def playable(sent, tempo):
 
 
 def program(name):
-    """pretty_midi's own table of General MIDI names, which has the later name of program 54."""
+    """The program of an instrument's name, from pretty_midi's table. That table has the later General MIDI name of program 54."""
     try:
         return pretty_midi.instrument_name_to_program({"Synth Voice": "Synth Choir"}.get(name, name))
     except ValueError:
@@ -95,7 +95,7 @@ def program(name):
 
 
 def expected(callback, tempo):
-    """The tracks of a callback's file with a tempo map."""
+    """The tracks that a callback's file must have with this tempo map."""
     tracks, melodic = [], 0
     for instrument in callback["data"].get("instruments") or []:
         drums = instrument["name"] == "Drums"
@@ -105,15 +105,15 @@ def expected(callback, tempo):
         struck = defaultdict(list)
         for note in filter(None, notes):
             struck[note.on, note.pitch].append(note)
-        # Of notes struck together on one track one is left, as long and as loud as any of them.
+        # Notes of one pitch that start together on one track become one note, with the longest duration and the highest velocity.
         notes = [
             Note(pitch, on, max(note.off for note in same), max(note.velocity for note in same))
             for (on, pitch), same in struck.items()
         ]
         tracks.append(Track(instrument["name"], 0 if drums else program(instrument["name"]), port, channel, notes))
 
-    # On one channel a note ends where the next of its pitch begins; notes struck together on
-    # different tracks end together.
+    # A note ends where the next note of its pitch on its channel begins. If notes of one pitch start together on different
+    # tracks of a channel, they also end together.
     onsets, ends = defaultdict(set), defaultdict(int)
     for track in tracks:
         for note in track.notes:

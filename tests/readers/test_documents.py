@@ -1,4 +1,4 @@
-"""Each result document is what docs/result.schema.json says, and counts what is in the file."""
+"""Each result document fits docs/result.schema.json, and its counts fit the file."""
 
 import json
 import xml.etree.ElementTree as ElementTree
@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from tests.readers.callbacks import callback
-from tests.stack.local import ROOT
+from tests.local_stack.stack import ROOT
 
 SCHEMA = json.loads((ROOT / "docs" / "result.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -20,11 +20,11 @@ def document(midihook, directory, sent):
     return json.loads(done.stdout)
 
 
-def test_the_schema_is_one():
+def test_the_schema_is_valid():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
-def test_documents_of_songs(midihook, tmp_path):
+def test_the_document_of_a_song(midihook, tmp_path):
     for seed in range(1, 101):
         result = document(midihook, tmp_path, callback(seed))
         VALIDATOR.validate(result)
@@ -32,8 +32,8 @@ def test_documents_of_songs(midihook, tmp_path):
         assert result["song"]["notes"] == sum(track["notes"] for track in tracks)
         sent = [len(instrument["notes"] or []) for instrument in callback(seed)["data"]["instruments"]]
         kept = [track["notes"] + track.get("merged", 0) + sum(track.get("skipped", {}).values()) for track in tracks]
-        assert kept == sent, f"seed {seed}: every note sent is in the file or counted"
-        # The picture is well-formed, and says in words what it shows.
+        assert kept == sent, f"seed {seed}: a sent note is neither in the file nor counted"
+        # The picture is well-formed and has a description.
         picture = ElementTree.parse(tmp_path / "song.svg").getroot()
         assert picture.find("{http://www.w3.org/2000/svg}desc").text.startswith("Piano roll of ")
 
@@ -49,5 +49,5 @@ def test_documents_of_songs(midihook, tmp_path):
         {"code": 200, "data": {"instruments": []}},
     ],
 )
-def test_documents_of_other_ends(midihook, tmp_path, sent):
+def test_the_document_of_a_task_without_a_song(midihook, tmp_path, sent):
     VALIDATOR.validate(document(midihook, tmp_path, sent))

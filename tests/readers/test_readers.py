@@ -13,7 +13,7 @@ import symusic
 from tests.readers.callbacks import callback
 from tests.readers.model import TICKS_PER_QUARTER, Note, TempoMap, expected
 
-# MIDIHOOK_SEED=n starts elsewhere; a failure names the seed of its callback.
+# MIDIHOOK_SEED is the first seed. A failure names its seed.
 FIRST = int(os.environ.get("MIDIHOOK_SEED", 1))
 CALLBACKS = int(os.environ.get("MIDIHOOK_CALLBACKS", 1000))
 PER_TEST = 50
@@ -27,8 +27,9 @@ def render(midihook, directory, sent, *options):
 
 
 def by_mido(path):
-    """Each track's name, program changes, channel and notes, first in first out. A hanging note, or
-    an off without an on, is an error."""
+    """The tempo map, and the name, program, port, channel and notes of each track. A note off ends the oldest note of its pitch.
+
+    Fails for a note that never ends, and for a note off without a note on."""
     file = mido.MidiFile(path, charset="utf-8")
     assert (file.type, file.ticks_per_beat) == (1, TICKS_PER_QUARTER)
     tracks = []
@@ -37,7 +38,7 @@ def by_mido(path):
         for message in track:
             now += message.time
             if message.type == "note_on":
-                assert not sounding[message.note], "a note on the same key is still sounding"
+                assert not sounding[message.note], "a note on while a note of the same pitch sounds"
                 sounding[message.note].append((now, message.velocity))
             elif message.type == "note_off":
                 on, velocity = sounding[message.note].pop(0)
@@ -48,7 +49,7 @@ def by_mido(path):
                 port = message.port
             if hasattr(message, "channel"):
                 channels.add(message.channel)
-        assert not any(sounding.values()), "a hanging note"
+        assert not any(sounding.values()), "a note never ends"
         assert track[-1].type == "end_of_track"
         assert len(programs) == 1 and programs[0][0] == 0 and len(channels) == 1
         tracks.append((track.name, programs[0][1], port, channels.pop(), sorted(notes)))
@@ -56,7 +57,7 @@ def by_mido(path):
 
 
 def by_mido_tempo(conductor):
-    """The tempo map; its bars are whole and begin with each time signature."""
+    """The tempo map. Each time signature must begin a whole bar."""
     assert [message.type for message in conductor[:2]] == ["track_name", "sequencer_specific"] and conductor[-1].type == "end_of_track"
     now, tempos, signatures = 0, [], []
     for message in conductor[2:-1]:
@@ -75,16 +76,16 @@ def by_mido_tempo(conductor):
 
 def check(midihook, directory, seed):
     sent = callback(seed)
-    # Most as they come, some at a tempo asked for, which has a lead-in to a downbeat more often.
+    # A third of the songs get a fixed tempo: their files have a lead-in bar more often.
     path = render(midihook, directory, sent, *([] if seed % 3 else ["--bpm", str(60 + seed % 140)]))
     tempo, tracks = by_mido(path)
     model = expected(sent, tempo)
     assert tracks == [tuple(track) for track in model], f"mido, seed {seed}"
 
-    # Neither of the others lists a track without notes.
+    # pretty_midi and symusic do not list tracks without notes.
     model = [track for track in model if track.notes]
     read = pretty_midi.PrettyMIDI(str(path))
-    utf8 = lambda name: name.encode("latin-1").decode()  # pretty_midi takes every name for Latin-1
+    utf8 = lambda name: name.encode("latin-1").decode()  # pretty_midi reads every name as Latin-1
     instruments = [
         (utf8(i.name), i.program, i.is_drum, sorted((n.pitch, n.start, n.end, n.velocity) for n in i.notes)) for i in read.instruments
     ]
@@ -96,13 +97,12 @@ def check(midihook, directory, seed):
             assert end == pytest.approx(tempo.seconds(note.off), abs=1e-6), f"pretty_midi, seed {seed}"
 
     read = symusic.Score(str(path))
-    key = lambda name, program, drums: (name, program, drums)
     tracks = [
-        (key(t.name, t.program, t.is_drum), sorted(Note(n.pitch, n.time, n.time + n.duration, n.velocity) for n in t.notes))
+        ((t.name, t.program, t.is_drum), sorted(Note(n.pitch, n.time, n.time + n.duration, n.velocity) for n in t.notes))
         for t in read.tracks
         if len(t.notes)
     ]
-    assert sorted(tracks) == sorted((key(t.name, t.program, t.channel == 9), t.notes) for t in model), f"symusic, seed {seed}"
+    assert sorted(tracks) == sorted(((t.name, t.program, t.channel == 9), t.notes) for t in model), f"symusic, seed {seed}"
 
 
 @pytest.mark.parametrize("first", range(FIRST, FIRST + CALLBACKS, PER_TEST))
@@ -111,8 +111,8 @@ def test_three_readers_agree_with_the_model(midihook, tmp_path, first):
         check(midihook, tmp_path, seed)
 
 
-def test_seconds_are_within_half_a_tick_of_what_was_sent(midihook, tmp_path):
-    """On the provider's grid they are exact at 120 BPM; anywhere they are within half a tick."""
+def test_times_are_within_half_a_tick_of_those_sent(midihook, tmp_path):
+    """These times are not on the provider's grid. On the grid, times are exact at 120 BPM."""
     sent = callback(FIRST)
     sent["data"]["instruments"] = [
         {"name": "Piano", "notes": [{"pitch": n % 128, "start": n * 0.123456, "end": n * 0.123456 + 0.1, "velocity": 1} for n in range(500)]}
@@ -125,7 +125,7 @@ def test_seconds_are_within_half_a_tick_of_what_was_sent(midihook, tmp_path):
                 assert abs(at - sent_seconds) <= max(at - before, after - at) / 2 + 1e-9
 
 
-def test_the_same_callback_gives_the_same_bytes_and_its_song_in_other_json_differs_in_its_origin_alone(midihook, tmp_path):
+def test_a_callback_always_gives_the_same_bytes_and_its_song_in_other_json_differs_only_in_its_origin(midihook, tmp_path):
     sent = callback(FIRST + 2)
     first = render(midihook, tmp_path, sent).read_bytes()
     assert render(midihook, tmp_path, sent).read_bytes() == first

@@ -1,4 +1,4 @@
-"""`make run` and `make serve`."""
+"""`make run` and `make serve`: `python -m tests.local_stack run` or `serve`."""
 
 import json
 import os
@@ -7,7 +7,8 @@ import secrets
 import sys
 import time
 
-from tests.stack.local import ROOT, LocalStack, StackError
+from tests.local_stack.follow import SongFollower, copy
+from tests.local_stack.stack import ROOT, LocalStack, StackError
 
 SAMPLE = ROOT / "events" / "callback-success.json"
 OUT = pathlib.Path("out")
@@ -18,19 +19,11 @@ def say(line):
     print(f"==> {line}", flush=True)
 
 
-def save(stack, key):
-    """Copies an object of midi/ into out/."""
-    OUT.mkdir(exist_ok=True)
-    path = OUT / pathlib.PurePosixPath(key).name
-    path.write_bytes(stack.read(key))
-    return path
-
-
 def summary(document):
-    """A result document for people."""
+    """A result document as text for people."""
     lines = [f"task {document['taskId']}: {document['state']}"]
     if failure := document.get("failure"):
-        lines.append(f"  the provider said: {failure.get('code', '')} {failure['message']}")
+        lines.append(f"  the provider says: {failure.get('code', '')} {failure['message']}")
     if song := document.get("song"):
         lines.append(f"  {song['notes']} notes, {song['seconds']:.1f} s, {song['tempo']['bpm']:g} BPM")
         lines += [
@@ -51,10 +44,11 @@ def run():
         answer = stack.post(body, task_id)
         print(f"    {answer.status_code} {answer.text}")
         if answer.status_code != 200:
-            raise StackError(f"the callback was not accepted; the functions' logs:\n{''.join(stack.logs())}")
+            raise StackError(f"the callback was refused. The functions logged:\n{''.join(stack.logs())}")
         say("Waiting for the song")
         document = stack.result(task_id)
-        paths = [save(stack, key) for key in stack.keys(f"midi/{task_id}.")]
+        OUT.mkdir(exist_ok=True)
+        paths = [copy(stack, name, OUT) for name in stack.object_names(f"midi/{task_id}.")]
         say("Stopping the stack")
     print(f"\n{summary(document)}\n")
     for path in paths:
@@ -63,22 +57,18 @@ def run():
 
 
 def serve():
-    key = os.environ.get("MIDIHOOK_KEY") or secrets.token_urlsafe(24)
-    with LocalStack(key, say) as stack:
+    signing_key = os.environ.get("MIDIHOOK_KEY") or secrets.token_urlsafe(24)
+    with LocalStack(signing_key, say) as stack, SongFollower(stack, OUT) as songs:
         port = stack.front(int(os.environ.get("PORT", 0))).server_address[1]
         print(f"\n    callback URL  http://127.0.0.1:{port}/callback")
-        print(f"    key           {key if 'MIDIHOOK_KEY' not in os.environ else '(from MIDIHOOK_KEY)'}")
+        print(f"    signing key   {'(from MIDIHOOK_KEY)' if os.environ.get('MIDIHOOK_KEY') else signing_key}")
         ENVIRONMENT.write_text(stack.function_environment())
         print(f"    environment   {ENVIRONMENT.relative_to(ROOT)}, for cargo lambda watch --env-file")
-        print("\nPoint a tunnel at the URL. Songs are copied to out/. Ctrl-C stops and forgets the stack.\n", flush=True)
-        s3, seen = stack.client("s3"), {}
+        print("\nPoint a tunnel at the callback URL. New songs are copied to out/. Ctrl-C stops and deletes the stack.\n", flush=True)
         try:
             while True:
-                for entry in s3.list_objects_v2(Bucket=stack.bucket, Prefix="midi/").get("Contents", []):
-                    if seen.get(entry["Key"]) != entry["ETag"]:
-                        seen[entry["Key"]] = entry["ETag"]
-                        print(save(stack, entry["Key"]), flush=True)
-                time.sleep(1)
+                for path in songs.copy_next():
+                    print(path, flush=True)
         except KeyboardInterrupt:
             say("Stopping the stack")
         finally:

@@ -1,5 +1,5 @@
-"""`midihook redrive` over an SQS that fails, is cut off, and does half of what it is asked, while the command is killed: no job
-is lost. REDRIVE_SEED says from which seed on; a failure names its seed."""
+"""`midihook redrive` with an SQS that returns errors, drops connections and does only half of a batch, and with the command
+killed at any moment. No job is lost. REDRIVE_SEED is the first seed; a failure names its seed."""
 
 import json
 import os
@@ -9,14 +9,14 @@ import threading
 
 import pytest
 
-from tests.servers import Server
+from tests.programs.servers import Server
 
 FIRST = int(os.environ.get("REDRIVE_SEED", 1))
 BUCKET = "bucket"
 
 
 class Sqs:
-    """Two queues, in memory. Of what is received and not deleted nothing comes back before `time_passes`."""
+    """Two queues in memory. A message that was received and not deleted stays hidden until `time_passes`."""
 
     def __init__(self, rng, dead):
         self.rng, self.dead, self.render = rng, dict(enumerate(dead)), []
@@ -39,8 +39,8 @@ class Sqs:
         }
 
     def redrive(self, program, *arguments):
-        """Runs the command; its exit code (negative if it was killed) and what it said."""
-        with self.lock:  # a fault that kills must know whom
+        """Runs the command. Returns its exit code (negative if it was killed), its output and its errors."""
+        with self.lock:  # so that a fault cannot kill the command before it is known
             self.command = subprocess.Popen([program, "redrive", *arguments], env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         output, errors = self.command.communicate(timeout=60)
         assert self.server.errors == []
@@ -85,7 +85,7 @@ class Sqs:
         return {"Messages": messages} if messages else {}
 
     def batch(self, request, act):
-        """Each entry, but now and then some are said to have failed, under the status 200."""
+        """Acts on each entry. Some may fail instead; the status of the answer is 200 all the same."""
         failed, done = [], []
         for entry in request["Entries"]:
             if self.rng.random() < self.chance:
@@ -117,12 +117,12 @@ def job(number):
 
 @pytest.fixture(scope="session")
 def program(midihook):
-    """The path of the command line."""
+    """The path of the command-line program."""
     return midihook.program
 
 
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + 20))
-def test_no_job_is_lost_whatever_fails(program, seed):
+def test_no_fault_loses_a_job(program, seed):
     rng = random.Random(seed)
     sent, poison = [job(number) for number in range(rng.randint(1, 40))], ["poison"] * rng.randint(0, 3)
     jobs, sqs = set(sent), Sqs(rng, sent + poison)
@@ -130,28 +130,28 @@ def test_no_job_is_lost_whatever_fails(program, seed):
     for _ in range(4):
         code, _, errors = sqs.redrive(program)
         assert jobs <= set(sqs.dead.values()) | set(sqs.render), f"seed {seed}: a job is lost"
-        assert code or not sqs.dead, f"seed {seed}: it says that all is done: {errors}"
+        assert code or not sqs.dead, f"seed {seed}: exit code 0, but messages are left: {errors}"
         sqs.time_passes()
     sqs.chance = 0
     code, _, errors = sqs.redrive(program)
     assert (code, list(sqs.dead.values()), set(sqs.render)) == (3 if poison else 0, poison, jobs), f"seed {seed}: {errors}"
 
 
-def test_what_comes_back_while_the_rest_is_read_does_not_keep_it_for_ever(program):
+def test_messages_that_reappear_at_once_do_not_make_it_run_for_ever(program):
     poison = [f"poison {number}" for number in range(25)]
     sqs = Sqs(random.Random(1), [*poison, job(1)])
     sqs.hides = False
     code, output, _ = sqs.redrive(program, "--dry-run")
-    assert (code, len(output.splitlines())) == (0, 26), "each once"
+    assert (code, len(output.splitlines())) == (0, 26), "each message once"
     code, output, errors = sqs.redrive(program)
     assert (code, sqs.render) == (3, [job(1)]) and "and were left: 25;" in errors
 
 
-def test_what_an_interrupted_run_hides_is_said(program):
+def test_messages_hidden_by_an_interrupted_run_are_reported(program):
     sqs = Sqs(random.Random(1), [job(1), job(2)])
     sqs.hidden = {0}
     code, output, errors = sqs.redrive(program, "--dry-run")
     assert (code, output) == (0, "raw/t2/a.json\n") and "counted 2 messages and gave 1" in errors
-    assert sqs.hidden == {0}, "what was looked at is there again at once"
+    assert sqs.hidden == {0}, "a dry run leaves its messages visible"
     code, _, errors = sqs.redrive(program)
     assert (code, sqs.render) == (1, [job(2)]) and "run this again" in errors

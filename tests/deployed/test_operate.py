@@ -1,17 +1,17 @@
-"""`midihook replay` and `midihook redrive` on the deployed template."""
+"""`midihook replay` and `midihook redrive` against the deployed template."""
 
 import json
 import uuid
 
 import pytest
 
-from tests.stack.local import wait_for
-from tests.stack.test_deployed import song
+from tests.local_stack.stack import wait_for
+from tests.deployed.test_deployed import song
 
 
 @pytest.fixture
 def operate(stack, midihook):
-    """Runs a command with the stack's own line for the shell."""
+    """Runs a command with the environment that the stack's CommandLine output gives."""
     return lambda *arguments: midihook(*arguments, env=stack.command_line())
 
 
@@ -25,33 +25,34 @@ def songs(stack):
         stack.result(task_id)
     wait_for("the queue to drain", lambda: stack.queued() == 0)
     for task_id in tasks:
-        for key in stack.keys(f"midi/{task_id}."):
-            stack.client("s3").delete_object(Bucket=stack.bucket, Key=key)
+        for name in stack.object_names(f"midi/{task_id}."):
+            stack.client("s3").delete_object(Bucket=stack.bucket, Key=name)
     return tasks
 
 
-def raw_keys(stack, *tasks):
-    return [key for task_id in tasks for key in stack.keys(f"raw/{task_id}/")]
+def raw_names(stack, *tasks):
+    return [name for task_id in tasks for name in stack.object_names(f"raw/{task_id}/")]
 
 
 def versions(stack):
-    return stack.client("s3").list_object_versions(Bucket=stack.bucket, Prefix="midi/", MaxKeys=1000)["Versions"]
+    pages = stack.client("s3").get_paginator("list_object_versions").paginate(Bucket=stack.bucket, Prefix="midi/")
+    return [version for page in pages for version in page.get("Versions", [])]
 
 
 def test_a_task_is_replayed(stack, operate, songs):
     dry = operate("replay", songs[0], "--dry-run")
-    assert (dry.returncode, dry.stdout.decode().split()) == (0, raw_keys(stack, songs[0]))
+    assert (dry.returncode, dry.stdout.decode().split()) == (0, raw_names(stack, songs[0]))
     assert b"callbacks to render again: 1;" in dry.stderr
-    assert stack.keys(f"midi/{songs[0]}.") == []
+    assert stack.object_names(f"midi/{songs[0]}.") == []
 
     done = operate("replay", *songs)
     assert (done.returncode, done.stderr) == (0, b"") and b"jobs queued: 2;" in done.stdout
     assert {stack.result(task_id)["state"] for task_id in songs} == {"rendered"}
 
 
-def test_a_time_is_replayed_and_to_do_it_twice_changes_nothing(stack, operate, songs):
+def test_replaying_a_period_twice_changes_nothing(stack, operate, songs):
     dry = operate("replay", "--since", "1h", "--dry-run")
-    assert set(raw_keys(stack, *songs)) <= set(dry.stdout.decode().split())
+    assert set(raw_names(stack, *songs)) <= set(dry.stdout.decode().split())
     assert operate("replay", "--since", "1h", "--until", "59m", "--dry-run").stdout == b""
     assert operate("replay", "--since", "2020-01-01", "--until", "2020-01-02T12:00:00Z", "--dry-run").stdout == b""
 
@@ -65,7 +66,7 @@ def test_a_time_is_replayed_and_to_do_it_twice_changes_nothing(stack, operate, s
     assert versions(stack) == before
 
 
-def test_a_task_that_is_not_there_and_a_time_that_is_none_are_said_so(operate):
+def test_replay_reports_an_unknown_task_and_a_bad_time(operate):
     missing = operate("replay", "nothing")
     assert missing.returncode == 3 and b"no callback of task nothing is archived" in missing.stderr
     assert operate("replay", "--since", "yesterday").returncode == 2
@@ -73,11 +74,11 @@ def test_a_task_that_is_not_there_and_a_time_that_is_none_are_said_so(operate):
     assert operate("replay", "a/b").returncode == 2
 
 
-def test_dead_letters_are_brought_back_and_poison_is_left_until_told_otherwise(stack, operate, songs):
+def test_redrive_moves_jobs_and_leaves_other_messages_unless_told_to_discard_them(stack, operate, songs):
     sqs, dead = stack.client("sqs"), stack.outputs["RenderDeadLetterQueueUrl"]
-    keys = raw_keys(stack, *songs)
-    for task_id, key in zip(songs, keys, strict=True):
-        job = {"version": 1, "taskId": task_id, "bucket": stack.bucket, "key": key}
+    names = raw_names(stack, *songs)
+    for task_id, name in zip(songs, names, strict=True):
+        job = {"version": 1, "taskId": task_id, "bucket": stack.bucket, "key": name}
         sqs.send_message(QueueUrl=dead, MessageBody=json.dumps(job))
     elsewhere = json.dumps({"version": 1, "taskId": "t", "bucket": "elsewhere", "key": "raw/t/a.json"})
     for message in ("poison", '{"version": 2}', elsewhere):
@@ -86,7 +87,7 @@ def test_dead_letters_are_brought_back_and_poison_is_left_until_told_otherwise(s
     for _ in range(2):
         dry = operate("redrive", "--dry-run")
         assert dry.returncode == 0, dry.stderr
-        assert all(key.encode() in dry.stdout for key in keys) and b"the message is not JSON" in dry.stdout
+        assert all(name.encode() in dry.stdout for name in names) and b"the message is not JSON" in dry.stdout
         assert stack.queued("RenderDeadLetterQueueUrl") == 5
 
     done = operate("redrive")
@@ -97,12 +98,12 @@ def test_dead_letters_are_brought_back_and_poison_is_left_until_told_otherwise(s
 
     discarded = operate("redrive", "--discard")
     assert discarded.returncode == 3 and b"messages discarded: 2" in discarded.stderr
-    assert b"upgrade the renderer" in discarded.stderr, "a newer midihook's job is one all the same"
+    assert b"upgrade the renderer" in discarded.stderr, "the job of a newer midihook is kept"
     assert stack.queued("RenderDeadLetterQueueUrl") == 1
     sqs.purge_queue(QueueUrl=dead)
 
 
-def test_without_rights_or_names_the_command_says_what_to_do(stack, midihook):
+def test_a_missing_setting_or_bucket_is_reported(stack, midihook):
     nameless = {name: value for name, value in stack.command_line().items() if not name.startswith("MIDIHOOK_")}
     missing = midihook("redrive", env=nameless)
     assert missing.returncode == 2 and b"--dead-letter-queue-url" in missing.stderr

@@ -1,5 +1,5 @@
-"""A local AWS stack: MiniStack on the loopback interface, with IAM enforced and TLS, and the product
-deployed on it by `sam deploy` from the same template.yaml that goes to AWS."""
+"""A local AWS stack: MiniStack on the loopback interface, with TLS and with IAM enforced. `sam deploy` deploys the same
+template.yaml to it that goes to AWS."""
 
 import base64
 import contextlib
@@ -27,11 +27,11 @@ STACK_NAME = "midihook"
 
 
 class StackError(Exception):
-    """The stack did not come up; the text says what to read."""
+    """The stack did not start; the text says why."""
 
 
 def wait_for(what, condition, seconds=60, every=0.1):
-    """The first true value of condition(); an error that names `what` if there is none in time."""
+    """Calls condition() until its value is true, and returns that value. A timeout raises an error that names `what`."""
     deadline = time.monotonic() + seconds
     while True:
         if value := condition():
@@ -41,17 +41,17 @@ def wait_for(what, condition, seconds=60, every=0.1):
         time.sleep(every)
 
 
-def sign(key, task_id, timestamp):
-    """The provider's signature, written down a second time, so that the product's own is checked."""
-    mac = hmac.new(key.encode(), f"{task_id}.{timestamp}".encode(), hashlib.sha256)
+def sign(signing_key, task_id, timestamp):
+    """The provider's signature. A second implementation, so that it checks the product's."""
+    mac = hmac.new(signing_key.encode(), f"{task_id}.{timestamp}".encode(), hashlib.sha256)
     return base64.b64encode(mac.digest()).decode()
 
 
 class LocalStack:
-    """`with LocalStack(key) as stack:` starts MiniStack and deploys; the end stops and forgets it."""
+    """`with LocalStack(signing_key) as stack:` starts MiniStack and deploys. At its end the stack is stopped and deleted."""
 
-    def __init__(self, key, say=lambda line: None):
-        self.key = key
+    def __init__(self, signing_key, say=lambda line: None):
+        self.signing_key = signing_key
         self.say = say
         self.outputs = {}
         self.clients = {}
@@ -68,21 +68,12 @@ class LocalStack:
 
     def __exit__(self, *_):
         if process := getattr(self, "process", None):
-            # The functions are its children, each in the same session.
-            self._signal(signal.SIGTERM)
-            try:
-                process.wait(timeout=3)
-            except subprocess.TimeoutExpired:
-                pass
-            self._signal(signal.SIGKILL)
+            # The functions are its children, in the same group. After SIGTERM, MiniStack would take 30 s to stop, and it has
+            # nothing to save.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         shutil.rmtree(self.directory, ignore_errors=True)
-
-    def _signal(self, number):
-        try:
-            os.killpg(self.process.pid, number)
-        except ProcessLookupError:
-            pass
 
     def _start(self):
         self.say("Starting the local AWS stack (loopback only, IAM enforced, TLS)")
@@ -98,7 +89,7 @@ class LocalStack:
             self.port = free.getsockname()[1]
         self.endpoint = f"https://127.0.0.1:{self.port}"
 
-        # Nothing of the caller's own AWS settings may reach the stack, or the other way round.
+        # The caller's own AWS settings must not reach the stack, nor the stack's requests the caller's account.
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
@@ -108,6 +99,8 @@ class LocalStack:
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_CA_BUNDLE": self.ca,
             "SAM_CLI_TELEMETRY": "0",
+            # sam and MiniStack leave temporary files behind.
+            "TMPDIR": str(self.directory),
         }
         ministack = self.environment | {
             "AUTH": "true",
@@ -116,12 +109,11 @@ class LocalStack:
             "IOT_MTLS_ENABLED": "0",
             "CLOUDTRAIL_RECORDING": "1",
             "CLOUDTRAIL_MAX_EVENTS": "100000",
-            # TLS, or the bucket's TLS-only policy would refuse the functions. They inherit the CA.
+            # Without TLS, the bucket's policy would refuse the functions. They inherit the CA.
             "USE_SSL": "1",
             "MINISTACK_SSL_CERT": str(files["cert"]),
             "MINISTACK_SSL_KEY": str(files["key"]),
             "SSL_CERT_FILE": self.ca,
-            "TMPDIR": str(self.directory),
         }
         self.log = self.directory / "ministack.log"
         with open(self.log, "wb") as log:
@@ -132,7 +124,7 @@ class LocalStack:
 
     def _is_up(self):
         if self.process.poll() is not None:
-            raise StackError(f"MiniStack ended at once:\n{self.log.read_text()[-2000:]}")
+            raise StackError(f"MiniStack stopped while it started:\n{self.log.read_text()[-2000:]}")
         try:
             return requests.get(f"{self.endpoint}/_ministack/health", verify=self.ca, timeout=2).ok
         except requests.RequestException:
@@ -144,19 +136,19 @@ class LocalStack:
         described = self.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"][0]
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
         api_id = self.outputs["CallbackUrl"].split("//")[1].split(".")[0]
-        # The host name of the output resolves only where *.localhost does.
+        # The host name in the output resolves only on systems that resolve *.localhost.
         self.callback_url = f"{self.endpoint}/_aws/execute-api/{api_id}/$default/callback"
         self.bucket = self.outputs["BucketName"]
 
     def deploy(self, *parameters):
-        """Deploys again, with further template parameters."""
-        command = ["sam", "deploy", "--config-env", "local", "--parameter-overrides", f"WebhookHmacKey={self.key}", *parameters]
+        """Deploys the template, with more parameters if any are given."""
+        command = ["sam", "deploy", "--config-env", "local", "--parameter-overrides", f"WebhookHmacKey={self.signing_key}", *parameters]
         done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True)
         if done.returncode:
             raise StackError(f"sam deploy failed:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
 
     def processes(self):
-        """The process ids of the functions that run."""
+        """The ids of the running functions' processes."""
         found = []
         for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
             try:
@@ -169,14 +161,14 @@ class LocalStack:
         return found
 
     def queued(self, queue="RenderQueueUrl"):
-        """How many messages a queue has, those being worked on included."""
+        """The number of messages in a queue, including those that were received and not yet deleted."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         attributes = self.client("sqs").get_queue_attributes(QueueUrl=self.outputs[queue], AttributeNames=names)["Attributes"]
         return sum(int(attributes[name]) for name in names)
 
     @contextlib.contextmanager
     def visibility_timeout(self, seconds):
-        """Another visibility timeout of the render queue, for a while."""
+        """Changes the render queue's visibility timeout within a `with` block; gives the usual one."""
         sqs, queue = self.client("sqs"), self.outputs["RenderQueueUrl"]
         usual = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["VisibilityTimeout"])["Attributes"]
         sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": str(seconds)})
@@ -186,44 +178,44 @@ class LocalStack:
             sqs.set_queue_attributes(QueueUrl=queue, Attributes=usual)
 
     def command_line(self):
-        """The environment in which `midihook replay` and `midihook redrive` find this stack."""
+        """An environment in which `midihook replay` and `midihook redrive` use this stack."""
         pairs = (word.split("=", 1) for word in self.outputs["CommandLine"].removeprefix("export ").split())
         return self.environment | dict(pairs) | {"SSL_CERT_FILE": self.ca}
 
     def client(self, service):
-        """A boto3 client with the rights of the account's root."""
-        if service not in self.clients:  # each takes a tenth of a second to make
+        """A boto3 client with the rights of the account's root user."""
+        if service not in self.clients:  # making one takes a tenth of a second
             session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
             self.clients[service] = session.client(service, endpoint_url=self.endpoint, verify=self.ca)
         return self.clients[service]
 
-    def post(self, body, task_id, key=None, timestamp=None, headers=None):
-        """Posts a body as the provider would; `headers` replace or, if None, remove the usual ones."""
+    def post(self, body, task_id, signing_key=None, timestamp=None, headers=None):
+        """Posts a body as the provider does. `headers` replaces the usual headers; the value None removes one."""
         timestamp = str(int(time.time())) if timestamp is None else timestamp
         usual = {
             "content-type": "application/json",
             "x-webhook-timestamp": timestamp,
-            "x-webhook-signature": sign(self.key if key is None else key, task_id, timestamp),
+            "x-webhook-signature": sign(self.signing_key if signing_key is None else signing_key, task_id, timestamp),
         }
         return requests.post(self.callback_url, data=body, headers=usual | (headers or {}), verify=self.ca, timeout=20)
 
-    def keys(self, prefix=""):
-        """The keys in the bucket."""
+    def object_names(self, prefix=""):
+        """The names of all objects in the bucket, or of those under a prefix."""
         pages = self.client("s3").get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
         return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
-    def read(self, key):
+    def read(self, name):
         """An object's bytes."""
-        return self.client("s3").get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        return self.client("s3").get_object(Bucket=self.bucket, Key=name)["Body"].read()
 
     def result(self, task_id, seconds=60):
-        """The result document of a task, once it is there."""
-        key = f"midi/{task_id}.json"
-        wait_for(key, lambda: key in self.keys(key), seconds)
-        return json.loads(self.read(key))
+        """Waits for a task's result document and returns it."""
+        name = f"midi/{task_id}.json"
+        wait_for(name, lambda: name in self.object_names(name), seconds)
+        return json.loads(self.read(name))
 
     def function_environment(self):
-        """What the functions have in their environment, as NAME=value lines: for `cargo lambda watch`."""
+        """The functions' environment variables as NAME=value lines, for `cargo lambda watch --env-file`."""
         names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"]
         ours = {name: self.environment[name] for name in names} | {
             "AWS_REGION": REGION,
@@ -238,15 +230,14 @@ class LocalStack:
         return "".join(f"{name}={value}\n" for name, value in ours.items())
 
     def logs(self):
-        """All log lines of both functions."""
+        """All lines that both functions have logged."""
         logs = self.client("logs")
         groups = [self.outputs["ReceiverLogGroup"], self.outputs["RendererLogGroup"]]
         pages = [page for group in groups for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group)]
         return [event["message"] for page in pages for event in page["events"]]
 
     def front(self, port=0):
-        """A plain http://127.0.0.1:<port>/callback before the stack's own long https URL; its server
-        runs until shutdown()."""
+        """Starts a proxy from http://127.0.0.1:<port>/callback to the stack's own, long https URL. It runs until shutdown()."""
         stack = self
 
         class Front(http.server.BaseHTTPRequestHandler):

@@ -1,7 +1,7 @@
-"""The deployed template, while its functions' processes are killed: nothing that was answered 200 is lost.
+"""Kills the functions' processes while callbacks arrive at the deployed template. No callback that got a 200 is lost.
 
-CHAOS_DEPLOYED says how many schedules there are, CHAOS_SEED from which seed on. A failure names its task, and so its seed: what is
-sent is then the same again, the moments of the kills are not.
+CHAOS_DEPLOYED is the number of schedules, CHAOS_SEED the first seed. A failure names the task, which contains the seed. A seed
+determines what is sent, but not when a process is killed.
 """
 
 import concurrent.futures
@@ -17,14 +17,14 @@ import time
 import mido
 import pytest
 
-from tests.stack.local import sign, wait_for
+from tests.local_stack.stack import sign, wait_for
 
 COUNT = int(os.environ.get("CHAOS_DEPLOYED", 200))
 FIRST = int(os.environ.get("CHAOS_SEED", 1))
 
 
 class Schedule:
-    """One task: its bodies, and what became of them."""
+    """One task: its bodies, and which of them were accepted."""
 
     def __init__(self, seed):
         self.rng = random.Random(seed)
@@ -46,11 +46,11 @@ class Schedule:
         return json.dumps({"code": 200, "data": {"taskId": self.task_id} | data[kind]}).encode()
 
     def play(self, stack):
-        """The provider: each body in up to three tries, some once more after they were taken."""
+        """Sends each body in up to three tries, as the provider does. Some are sent again although they were accepted."""
         began = int(time.time()) - 60
         self.sent, self.accepted = set(self.bodies), set()
         for number, body in enumerate(self.bodies):
-            # The order of the times is not that of the sending.
+            # Timestamps are not always in the order of sending.
             timestamp = str(began + self.rng.choice([number, -number]))
             for _ in range(3):
                 self.tries += 1
@@ -67,7 +67,7 @@ class Schedule:
 
 
 def kill_until(over, stack, rng):
-    """Kills a function's process now and then; how many."""
+    """Kills a function's process now and then. Returns the number of kills."""
     killed = 0
     while not over.wait(rng.uniform(0.02, 0.25)):
         if processes := stack.processes():
@@ -79,28 +79,28 @@ def kill_until(over, stack, rng):
     return killed
 
 
-def rank(stack, key):
-    """Which of several bodies decides, as the README says: a song, then an empty one, then the newest."""
-    head = stack.client("s3").head_object(Bucket=stack.bucket, Key=key)
-    body = json.loads(stack.read(key))
+def rank(stack, name):
+    """The precedence of a body among those of its task, as the README has it: a song, then an empty song, then the newest."""
+    head = stack.client("s3").head_object(Bucket=stack.bucket, Key=name)
+    body = json.loads(stack.read(name))
     data = body.get("data") or {}
     kind = 0 if body["code"] != 200 or "instruments" not in data else 2 if data["instruments"] else 1
-    return kind, int(head["Metadata"]["webhook-timestamp"]), key
+    return kind, int(head["Metadata"]["webhook-timestamp"]), name
 
 
 def check(stack, schedule):
     task_id = schedule.task_id
-    raw = {key: stack.read(key) for key in stack.keys(f"raw/{task_id}/")}
-    keys = {body: f"raw/{task_id}/{hashlib.sha256(body).hexdigest()}.json" for body in schedule.sent}
-    assert all(raw.get(keys[body]) == body for body in schedule.accepted), f"{task_id}: a body is lost"
-    assert set(raw.values()) <= schedule.sent, f"{task_id}: a body that nobody sent"
+    raw = {name: stack.read(name) for name in stack.object_names(f"raw/{task_id}/")}
+    names = {body: f"raw/{task_id}/{hashlib.sha256(body).hexdigest()}.json" for body in schedule.sent}
+    assert all(raw.get(names[body]) == body for body in schedule.accepted), f"{task_id}: a body is lost"
+    assert set(raw.values()) <= schedule.sent, f"{task_id}: a body in raw/ was never sent"
     if not schedule.accepted:
         return
     document = json.loads(stack.read(f"midi/{task_id}.json"))
-    # A body whose sender was told to try again may have a job, or none.
+    # A body that was answered 5xx may have a job or not. So the document may be of a body that outranks all accepted ones.
     decides = document["source"]["key"]
-    assert rank(stack, decides) >= max(rank(stack, keys[body]) for body in schedule.accepted), f"{task_id}: another decides"
-    assert sorted(stack.keys(f"midi/{task_id}.")) == sorted(document["files"].values())
+    assert rank(stack, decides) >= max(rank(stack, names[body]) for body in schedule.accepted), f"{task_id}: the wrong body decides"
+    assert sorted(stack.object_names(f"midi/{task_id}.")) == sorted(document["files"].values())
     if document["state"] == "rendered":
         [pitch] = [note["pitch"] for part in json.loads(raw[decides])["data"]["instruments"] for note in part["notes"]]
         file = mido.MidiFile(file=io.BytesIO(stack.read(f"midi/{task_id}.mid")))
@@ -111,7 +111,7 @@ def drained(stack):
     return stack.queued() == 0
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="finds the functions' processes in /proc")
+@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="needs /proc to find the functions' processes")
 def test_nothing_is_lost_while_processes_are_killed(stack, midihook):
     print(f"chaos: {COUNT} schedules from seed {FIRST}")
     over = threading.Event()

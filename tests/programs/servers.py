@@ -1,4 +1,4 @@
-"""HTTP servers that stand in for a service."""
+"""An HTTP server that replaces a service in a test."""
 
 import http.server
 import sys
@@ -6,8 +6,10 @@ import threading
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """On the loopback interface. Its answers are made by a function of the handler, whose `body` is the request's:
-    a status, headers and a body; or None, to close the connection without an answer."""
+    """An HTTP server on the loopback interface.
+
+    `answer` takes the request's handler, with the request's body in `handler.body`. It returns a status, headers and a
+    body, or None to close the connection without an answer."""
 
     daemon_threads = True
 
@@ -44,10 +46,10 @@ class Server(http.server.ThreadingHTTPServer):
 
         self.errors = []
         super().__init__(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
     def handle_error(self, *_):
-        # That the other side gave up is no error of ours.
+        # The client may close the connection early. That is not an error of the test.
         if not isinstance(error := sys.exc_info()[1], OSError):
             self.errors.append(error)
 

@@ -1,4 +1,4 @@
-"""The whole product: callbacks over HTTP to the deployed template, IAM enforced, results from the bucket."""
+"""The whole product: callbacks over HTTP to the deployed template, with IAM enforced, and results from the bucket."""
 
 import io
 import json
@@ -9,7 +9,8 @@ import jsonschema
 import mido
 import pytest
 
-from tests.stack.local import ROOT, sign, wait_for
+from tests.local_stack.stack import ROOT, sign, wait_for
+from tests.programs.template import PARAMETERS, properties
 
 EVENTS = ROOT / "events"
 
@@ -34,20 +35,20 @@ def test_the_providers_sample_becomes_a_song(stack):
 
     document = stack.result(task_id)
     assert document["state"] == "rendered"
-    [raw] = stack.keys(f"raw/{task_id}/")
+    [raw] = stack.object_names(f"raw/{task_id}/")
     assert document["source"]["key"] == raw
-    assert stack.read(raw) == body, "byte for byte"
+    assert stack.read(raw) == body, "the archived body differs"
     file = mido.MidiFile(file=io.BytesIO(stack.read(f"midi/{task_id}.mid")))
     assert [track.name for track in file.tracks[1:]] == ["Drums", "Electric Bass (finger)"]
     assert sum(message.type == "note_on" for track in file.tracks for message in track) == 6
 
 
-def test_the_same_callback_five_times_is_one_body_and_one_song(stack, task_id):
+def test_the_same_callback_sent_five_times_makes_one_body_and_one_song(stack, task_id):
     for _ in range(5):
         assert stack.post(song(task_id), task_id).status_code == 200
     stack.result(task_id)
     wait_for("the queue to drain", lambda: stack.queued() == 0)
-    assert len(stack.keys(f"raw/{task_id}/")) == 1
+    assert len(stack.object_names(f"raw/{task_id}/")) == 1
     versions = stack.client("s3").list_object_versions(Bucket=stack.bucket, Prefix=f"midi/{task_id}.")["Versions"]
     assert sorted(version["Key"] for version in versions) == [f"midi/{task_id}.{kind}" for kind in ("json", "mid", "svg")]
 
@@ -55,36 +56,36 @@ def test_the_same_callback_five_times_is_one_body_and_one_song(stack, task_id):
 def test_a_stranger_stores_nothing_and_queues_nothing(stack, task_id):
     now = str(int(time.time()))
     for why, arguments in {
-        "another key": {"key": "not the key"},
+        "another signing key": {"signing_key": "not the key"},
         "a stale timestamp": {"timestamp": str(int(now) - 301)},
-        "a timestamp ahead": {"timestamp": str(int(now) + 330)},
+        "a timestamp in the future": {"timestamp": str(int(now) + 330)},
         "no signature": {"headers": {"x-webhook-signature": None}},
         "no timestamp": {"headers": {"x-webhook-timestamp": None}},
-        "another task's signature": {"headers": {"x-webhook-timestamp": now, "x-webhook-signature": sign(stack.key, "other", now)}},
+        "another task's signature": {"headers": {"x-webhook-timestamp": now, "x-webhook-signature": sign(stack.signing_key, "other", now)}},
     }.items():
         answer = stack.post(song(task_id), task_id, **arguments)
         assert (answer.status_code, answer.json()) == (401, {"error": "unauthorized"}), why
 
-    # A message queued for the stranger would be rendered before that of a task sent afterwards.
+    # A job of the stranger would be rendered before the job of a later task.
     after = uuid.uuid4().hex
     assert stack.post(song(after), after).status_code == 200
     stack.result(after)
     wait_for("the queue to drain", lambda: stack.queued() == 0)
-    assert not [key for key in stack.keys() if task_id in key]
+    assert not [name for name in stack.object_names() if task_id in name]
     assert not [line for line in stack.logs() if task_id in line]
 
 
-def test_malformed_bodies_are_refused_with_the_reason(stack, task_id):
+def test_a_malformed_body_is_refused_with_the_reason(stack, task_id):
     assert stack.post(b"not json", task_id).json() == {"error": "malformed"}
     conflicting = stack.post(song(task_id, task_id="other"), task_id)
     assert (conflicting.status_code, conflicting.json()) == (400, {"error": "the body names more than one task id"})
     unfit = stack.post(song("../" + task_id), "../" + task_id)
     assert unfit.status_code == 400 and "the task id must be" in unfit.json()["error"]
-    assert not [key for key in stack.keys() if task_id in key]
+    assert not [name for name in stack.object_names() if task_id in name]
 
 
 @pytest.mark.parametrize("path", ["", "/", "/other"])
-def test_no_other_path_is_answered(stack, task_id, path, monkeypatch):
+def test_other_paths_are_answered_404(stack, task_id, path, monkeypatch):
     monkeypatch.setattr(stack, "callback_url", stack.callback_url.removesuffix("/callback") + path)
     assert stack.post(song(task_id), task_id).status_code == 404
 
@@ -99,29 +100,29 @@ def test_no_other_path_is_answered(stack, task_id, path, monkeypatch):
         ({"code": 200, "data": {"instruments": "none"}}, "invalid"),
     ],
 )
-def test_each_kind_of_callback_ends_in_its_state(stack, task_id, body, state):
+def test_each_kind_of_callback_has_its_state(stack, task_id, body, state):
     assert stack.post(json.dumps(body | {"task_id": task_id}), task_id).status_code == 200
     assert stack.result(task_id)["state"] == state
-    assert (f"midi/{task_id}.mid" in stack.keys("midi/")) == (state == "empty")
+    assert (f"midi/{task_id}.mid" in stack.object_names("midi/")) == (state == "empty")
 
 
-def test_a_failure_after_the_song_leaves_the_song(stack, task_id):
+def test_a_failure_after_a_song_does_not_replace_it(stack, task_id):
     assert stack.post(song(task_id), task_id).status_code == 200
     stack.result(task_id)
     failure = json.dumps({"code": 500, "msg": "no", "taskId": task_id, "data": None})
     assert stack.post(failure, task_id, timestamp=str(int(time.time()) + 5)).status_code == 200
     wait_for("the queue to drain", lambda: stack.queued() == 0)
     assert stack.result(task_id)["state"] == "rendered"
-    assert len(stack.keys(f"raw/{task_id}/")) == 2
+    assert len(stack.object_names(f"raw/{task_id}/")) == 2
 
 
 def test_an_s3_event_is_a_job(stack, task_id):
-    key = f"raw/{task_id}/by hand.json"
-    stack.client("s3").put_object(Bucket=stack.bucket, Key=key, Body=song(task_id))
+    name = f"raw/{task_id}/by hand.json"
+    stack.client("s3").put_object(Bucket=stack.bucket, Key=name, Body=song(task_id))
     record = {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put"}
-    event = {"Records": [record | {"s3": {"bucket": {"name": stack.bucket}, "object": {"key": key.replace(" ", "+")}}}]}
+    event = {"Records": [record | {"s3": {"bucket": {"name": stack.bucket}, "object": {"key": name.replace(" ", "+")}}}]}
     stack.client("sqs").send_message(QueueUrl=stack.outputs["RenderQueueUrl"], MessageBody=json.dumps(event))
-    assert stack.result(task_id)["source"]["key"] == key
+    assert stack.result(task_id)["source"]["key"] == name
 
 
 def test_an_eventbridge_rule_may_feed_the_render_queue(stack, task_id):
@@ -129,12 +130,12 @@ def test_an_eventbridge_rule_may_feed_the_render_queue(stack, task_id):
     pattern = {"source": ["aws.s3"], "detail": {"object": {"key": [{"prefix": f"raw/{task_id}/"}]}}}
     events.put_rule(Name="jobs", EventPattern=json.dumps(pattern))
     events.put_targets(Rule="jobs", Targets=[{"Id": "queue", "Arn": stack.outputs["RenderQueueArn"]}])
-    key = f"raw/{task_id}/dropped.json"
-    stack.client("s3").put_object(Bucket=stack.bucket, Key=key, Body=song(task_id))
-    assert stack.result(task_id)["source"]["key"] == key
+    name = f"raw/{task_id}/dropped.json"
+    stack.client("s3").put_object(Bucket=stack.bucket, Key=name, Body=song(task_id))
+    assert stack.result(task_id)["source"]["key"] == name
 
 
-def test_poison_ends_in_the_dead_letter_queue(stack):
+def test_an_unparseable_message_ends_in_the_dead_letter_queue(stack):
     sqs = stack.client("sqs")
     with stack.visibility_timeout(1) as usual:
         assert usual >= 6 * 60, "six times the function's timeout"
@@ -157,7 +158,7 @@ def watched(widget):
 
 def test_alarms_and_dashboard_watch_what_is_emitted(stack, task_id):
     assert stack.post(song(task_id), task_id).status_code == 200
-    assert stack.post(song(task_id), task_id, key="wrong").status_code == 401
+    assert stack.post(song(task_id), task_id, signing_key="wrong").status_code == 401
     stack.result(task_id)
     wait_for("the log", lambda: any("RenderTime" in line and task_id in line for line in stack.logs()))
     emitted = set()
@@ -201,7 +202,7 @@ def test_the_command_line_sends_as_the_provider_does(stack, midihook, task_id):
     front = stack.front()
     url = f"http://127.0.0.1:{front.server_address[1]}/callback"
     try:
-        sent = midihook("send", url, "-", "--key", stack.key, input=song(task_id))
+        sent = midihook("send", url, "-", "--key", stack.signing_key, input=song(task_id))
         assert (sent.returncode, sent.stderr) == (0, b"")
         assert stack.result(task_id)["state"] == "rendered"
         refused = midihook("send", url, "-", "--key", "wrong", input=song(task_id))
@@ -214,17 +215,17 @@ def test_nothing_secret_is_logged(stack, task_id):
     timestamp = str(int(time.time()))
     marked = song(task_id, secret="body-text")
     assert stack.post(marked, task_id, timestamp=timestamp).status_code == 200
-    assert stack.post(marked, task_id, key="wrong-key", timestamp=timestamp).status_code == 401
+    assert stack.post(marked, task_id, signing_key="wrong-key", timestamp=timestamp).status_code == 401
     stack.result(task_id)
     wait_for("the log", lambda: any(task_id in line and "accepted" in line for line in stack.logs()))
     log = "\n".join(stack.logs())
-    signatures = [sign(key, task_id, timestamp) for key in (stack.key, "wrong-key")]
-    for secret in [stack.key, "wrong-key", "body-text", *signatures]:
+    signatures = [sign(signing_key, task_id, timestamp) for signing_key in (stack.signing_key, "wrong-key")]
+    for secret in [stack.signing_key, "wrong-key", "body-text", *signatures]:
         assert secret not in log
 
 
 def received(stack, queue_url, wanted, count=1):
-    """The first messages of a queue that `wanted` accepts, once there are as many."""
+    """Receives from a queue until `wanted` has accepted `count` messages, and returns those."""
     sqs, found = stack.client("sqs"), []
 
     def receive():
@@ -245,12 +246,12 @@ def test_a_result_is_announced_on_the_results_queue(stack, task_id):
     schema = json.loads((ROOT / "docs" / "result.schema.json").read_text())
     jsonschema.validate(message, schema)
     assert message.pop("bucket") == stack.bucket
-    assert message == stack.result(task_id), "the files are there when the announcement is"
-    assert sorted(stack.keys(f"midi/{task_id}.")) == sorted(message["files"].values())
+    assert message == stack.result(task_id), "the document is stored before it is announced"
+    assert sorted(stack.object_names(f"midi/{task_id}.")) == sorted(message["files"].values())
 
 
-def test_a_rule_on_s3_events_sees_each_song(stack, task_id):
-    """The README's example consumer: an EventBridge rule whose target is a queue."""
+def test_an_eventbridge_rule_sees_each_song(stack, task_id):
+    """The consumer in the documentation: an EventBridge rule whose target is a queue."""
     sqs, events = stack.client("sqs"), stack.client("events")
     queue_url = sqs.create_queue(QueueName="songs")["QueueUrl"]
     queue_arn = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -275,7 +276,17 @@ def test_a_rule_on_s3_events_sees_each_song(stack, task_id):
     assert event["detail"]["object"]["key"] == f"midi/{task_id}.json"
 
 
-def test_a_deployed_stack_is_deployed_again_and_keeps_what_it_has(stack, task_id):
+def test_the_environment_for_cargo_lambda_is_that_of_the_functions(stack):
+    ours = dict(line.split("=", 1) for line in stack.function_environment().splitlines())
+    for function in ("ReceiverFunction", "RendererFunction"):
+        deployed = stack.client("lambda").get_function_configuration(FunctionName=stack.outputs[f"{function}Name"])
+        variables = deployed["Environment"]["Variables"]
+        assert variables.keys() == properties(function)["Environment"]["Variables"].keys()
+        assert variables.items() <= ours.items()
+    assert (ours["TOLERANCE_SECONDS"], ours["TEMPO"]) == (str(PARAMETERS["ToleranceSeconds"]["Default"]), PARAMETERS["Tempo"]["Default"])
+
+
+def test_deploying_again_keeps_results_and_changes_settings(stack, task_id):
     assert stack.post(song(task_id), task_id).status_code == 200
     before = stack.result(task_id)
     stack.deploy()
@@ -289,7 +300,7 @@ def test_a_deployed_stack_is_deployed_again_and_keeps_what_it_has(stack, task_id
         stack.deploy()
 
 
-def test_logs_and_metrics_tell_what_happened_to_a_task(stack, task_id):
+def test_logs_and_metrics_report_each_step_of_a_task(stack, task_id):
     assert stack.post(song(task_id), task_id).status_code == 200
     assert stack.post(song(task_id), task_id).status_code == 200
     stack.result(task_id)
@@ -312,9 +323,9 @@ def test_logs_and_metrics_tell_what_happened_to_a_task(stack, task_id):
         assert line["spans"][0]["requestId"]
 
 
-def test_a_signed_callback_that_is_refused_is_named_in_the_log_and_a_strangers_is_not(stack, task_id):
+def test_the_log_names_the_task_of_a_refused_callback_only_if_it_is_signed(stack, task_id):
     cut_off = song(task_id)[:-3]
-    assert stack.post(cut_off, task_id, key="wrong").status_code == 401
+    assert stack.post(cut_off, task_id, signing_key="wrong").status_code == 401
     assert stack.post(cut_off, task_id).status_code == 400
 
     def refused():

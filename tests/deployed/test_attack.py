@@ -1,4 +1,4 @@
-"""Hostile requests over HTTP to the deployed template: each has its answer, and leaves nothing that it should not."""
+"""Hostile requests over HTTP to the deployed template. Each gets the expected answer; a refused one stores and queues nothing."""
 
 import base64
 import gzip
@@ -13,7 +13,7 @@ import uuid
 
 import pytest
 
-from tests.stack.local import sign, wait_for
+from tests.local_stack.stack import sign, wait_for
 
 MARK = "hostile-body-marker"
 UNAUTHORIZED = (401, {"error": "unauthorized"})
@@ -27,10 +27,10 @@ NOT_JSON = "the body is not JSON"
 
 
 class Request:
-    """A genuine callback; each case spoils something of it."""
+    """A genuine callback. Each case changes something in it."""
 
     def __init__(self, stack):
-        self.key = stack.key
+        self.signing_key = stack.signing_key
         self.id = uuid.uuid4().hex
         self.timestamp = str(int(time.time()))
         self.body = json.dumps({"code": 200, "data": {"taskId": self.id, "mark": MARK, "instruments": []}}).encode()
@@ -38,20 +38,20 @@ class Request:
         self.headers = [("content-type", "application/json")]
         self.signatures = None
         self.timestamps = None
-        self.secrets = {self.key}
+        self.secrets = {self.signing_key}
 
     @property
     def signature(self):
-        return sign(self.key, self.id, self.timestamp)
+        return sign(self.signing_key, self.id, self.timestamp)
 
     def with_id(self, task_id, /, **data):
-        """Another id, signed."""
+        """Uses another task id, and signs it."""
         self.id = task_id
         self.body = json.dumps({"code": 200, "data": {"taskId": task_id, "mark": MARK} | data}).encode("utf-8", "surrogatepass")
         return self
 
     def signed_as(self, make):
-        """Another text for a signature, made of the true one."""
+        """Sends another signature, which `make` derives from the right one."""
         self.signatures = [make(self.signature)]
         return self
 
@@ -64,13 +64,13 @@ class Request:
         return self
 
     def send(self, stack):
-        """The status and the JSON of the answer."""
+        """Sends the request. Returns the answer's status and its JSON."""
         url = urllib.parse.urlsplit(stack.callback_url)
         context = ssl.create_default_context(cafile=stack.ca)
         connection = http.client.HTTPSConnection(url.hostname, url.port, context=context, timeout=30)
         signatures = [self.signature] if self.signatures is None else self.signatures
         timestamps = [self.timestamp] if self.timestamps is None else self.timestamps
-        # Whatever was tried may not be in the log; short texts may be there by chance.
+        # No signature that was tried may be in the log. Short texts are left out: the log may contain them by chance.
         self.secrets |= {text for text in signatures if len(text) > 20} | {self.signature}
         connection.putrequest(self.method, self.path, skip_accept_encoding=True)
         for name, value in self.headers:
@@ -87,8 +87,8 @@ class Request:
         return answer.status, json.loads(text) if text else None
 
 
-def mac(key, text):
-    return hmac.new(key.encode(), text.encode(), hashlib.sha256).digest()
+def mac(signing_key, text):
+    return hmac.new(signing_key.encode(), text.encode(), hashlib.sha256).digest()
 
 
 def b64(data):
@@ -96,8 +96,8 @@ def b64(data):
 
 
 def with_url_safe_alphabet(request):
-    """At a moment whose signature has characters in which the two alphabets differ."""
-    moment = next(second for second in range(int(request.timestamp), 0, -1) if set("+/") & set(sign(request.key, request.id, str(second))))
+    """Uses a timestamp whose signature has characters that differ between the two base64 alphabets."""
+    moment = next(second for second in range(int(request.timestamp), 0, -1) if set("+/") & set(sign(request.signing_key, request.id, str(second))))
     request.timestamp = str(moment)
     return request.signed_as(lambda signature: signature.replace("+", "-").replace("/", "_"))
 
@@ -107,7 +107,7 @@ def moved_by(seconds):
 
 
 def with_timestamp(make):
-    """Another text for a timestamp, which the key signed."""
+    """Sends another timestamp, which `make` derives from the current one, and signs it."""
     return lambda r: r.replaced(timestamp=make(r.timestamp))
 
 
@@ -124,39 +124,39 @@ CASES = {
     "no signature": (UNAUTHORIZED, lambda r: r.replaced(signatures=[])),
     "an empty signature": (UNAUTHORIZED, lambda r: r.replaced(signatures=[""])),
     "a signature of zeros": (UNAUTHORIZED, unsigned),
-    "another key's signature": (UNAUTHORIZED, lambda r: r.replaced(signatures=[sign("another key", r.id, r.timestamp)])),
-    "an empty key's signature": (UNAUTHORIZED, lambda r: r.replaced(signatures=[sign("", r.id, r.timestamp)])),
-    "one character less": (UNAUTHORIZED, lambda r: r.signed_as(lambda s: s[:-1])),
-    "half of the signature": (UNAUTHORIZED, lambda r: r.signed_as(lambda s: b64(base64.b64decode(s)[:16]))),
-    "31 bytes of the signature": (UNAUTHORIZED, lambda r: r.signed_as(lambda s: b64(base64.b64decode(s)[:31]))),
-    "a byte more": (UNAUTHORIZED, lambda r: r.signed_as(lambda s: b64(base64.b64decode(s) + b"\0"))),
-    "one bit off": (UNAUTHORIZED, lambda r: r.signed_as(lambda s: b64(bytes([base64.b64decode(s)[0] ^ 1]) + base64.b64decode(s)[1:]))),
+    "a signature by another key": (UNAUTHORIZED, lambda r: r.replaced(signatures=[sign("another key", r.id, r.timestamp)])),
+    "a signature by an empty key": (UNAUTHORIZED, lambda r: r.replaced(signatures=[sign("", r.id, r.timestamp)])),
+    "one character missing": (UNAUTHORIZED, lambda r: r.signed_as(lambda s: s[:-1])),
+    "the first 16 bytes of the signature": (UNAUTHORIZED, lambda r: r.signed_as(lambda s: b64(base64.b64decode(s)[:16]))),
+    "the first 31 bytes of the signature": (UNAUTHORIZED, lambda r: r.signed_as(lambda s: b64(base64.b64decode(s)[:31]))),
+    "one byte too many": (UNAUTHORIZED, lambda r: r.signed_as(lambda s: b64(base64.b64decode(s) + b"\0"))),
+    "one bit flipped": (UNAUTHORIZED, lambda r: r.signed_as(lambda s: b64(bytes([base64.b64decode(s)[0] ^ 1]) + base64.b64decode(s)[1:]))),
     "too much padding": (UNAUTHORIZED, lambda r: r.signed_as(lambda s: s + "=")),
     "no padding": (UNAUTHORIZED, lambda r: r.signed_as(lambda s: s.rstrip("="))),
     "url-safe base64": (UNAUTHORIZED, with_url_safe_alphabet),
     "hex": (UNAUTHORIZED, lambda r: r.signed_as(lambda s: base64.b64decode(s).hex())),
     "base64 of hex": (UNAUTHORIZED, lambda r: r.signed_as(lambda s: b64(base64.b64decode(s).hex().encode()))),
     "lower case": (UNAUTHORIZED, lambda r: r.signed_as(str.lower)),
-    "a prefix as other providers have": (UNAUTHORIZED, lambda r: r.signed_as(lambda s: "sha256=" + s)),
-    "a blank within": (UNAUTHORIZED, lambda r: r.signed_as(lambda s: s[:20] + " " + s[20:])),
-    "two in one header": (UNAUTHORIZED, lambda r: r.signed_as(lambda s: f"{s},{s}")),
+    "a prefix, as other providers send it": (UNAUTHORIZED, lambda r: r.signed_as(lambda s: "sha256=" + s)),
+    "a blank inside": (UNAUTHORIZED, lambda r: r.signed_as(lambda s: s[:20] + " " + s[20:])),
+    "two signatures in one header": (UNAUTHORIZED, lambda r: r.signed_as(lambda s: f"{s},{s}")),
     "the header twice": (UNAUTHORIZED, lambda r: r.replaced(signatures=[r.signature, r.signature])),
-    "a wrong one, then the right one": (UNAUTHORIZED, lambda r: r.replaced(signatures=[b64(bytes(32)), r.signature])),
-    "10 kB of signature": (UNAUTHORIZED, lambda r: r.replaced(signatures=["A" * 10_000])),
+    "a wrong signature, then the right one": (UNAUTHORIZED, lambda r: r.replaced(signatures=[b64(bytes(32)), r.signature])),
+    "a signature of 10 kB": (UNAUTHORIZED, lambda r: r.replaced(signatures=["A" * 10_000])),
     "a hash without a key": (UNAUTHORIZED, lambda r: r.replaced(signatures=[b64(hashlib.sha256(f"{r.id}.{r.timestamp}".encode()).digest())])),
-    "of the id alone": (UNAUTHORIZED, lambda r: r.replaced(signatures=[b64(mac(r.key, r.id))])),
-    "of the time before the id": (UNAUTHORIZED, lambda r: r.replaced(signatures=[b64(mac(r.key, f"{r.timestamp}.{r.id}"))])),
-    "without the dot": (UNAUTHORIZED, lambda r: r.replaced(signatures=[b64(mac(r.key, r.id + r.timestamp))])),
-    "of the body": (UNAUTHORIZED, lambda r: r.replaced(signatures=[b64(mac(r.key, r.body.decode()))])),
-    "in the query": (UNAUTHORIZED, lambda r: r.replaced(signatures=[], path=f"{r.path}?x-webhook-signature={urllib.parse.quote(r.signature)}")),
-    "used for another id": (UNAUTHORIZED, lambda r: r.signed_as(lambda s: s).with_id(uuid.uuid4().hex)),
-    "used at another time": (UNAUTHORIZED, lambda r: r.signed_as(lambda s: s).replaced(timestamp=str(int(r.timestamp) - 1))),
-    # Timestamps, each signed.
+    "a signature of the id alone": (UNAUTHORIZED, lambda r: r.replaced(signatures=[b64(mac(r.signing_key, r.id))])),
+    "a signature of the timestamp, then the id": (UNAUTHORIZED, lambda r: r.replaced(signatures=[b64(mac(r.signing_key, f"{r.timestamp}.{r.id}"))])),
+    "a signature without the dot": (UNAUTHORIZED, lambda r: r.replaced(signatures=[b64(mac(r.signing_key, r.id + r.timestamp))])),
+    "a signature of the body": (UNAUTHORIZED, lambda r: r.replaced(signatures=[b64(mac(r.signing_key, r.body.decode()))])),
+    "the signature in the query": (UNAUTHORIZED, lambda r: r.replaced(signatures=[], path=f"{r.path}?x-webhook-signature={urllib.parse.quote(r.signature)}")),
+    "another task's signature": (UNAUTHORIZED, lambda r: r.signed_as(lambda s: s).with_id(uuid.uuid4().hex)),
+    "the signature of another second": (UNAUTHORIZED, lambda r: r.signed_as(lambda s: s).replaced(timestamp=str(int(r.timestamp) - 1))),
+    # Timestamps. Each is signed.
     "no timestamp": (UNAUTHORIZED, lambda r: r.replaced(timestamps=[])),
     "an empty timestamp": (UNAUTHORIZED, with_timestamp(lambda t: "")),
     "the timestamp twice": (UNAUTHORIZED, lambda r: r.replaced(timestamps=[r.timestamp, r.timestamp])),
     "a stale timestamp": (UNAUTHORIZED, moved_by(-310)),
-    "a timestamp ahead": (UNAUTHORIZED, moved_by(330)),
+    "a timestamp in the future": (UNAUTHORIZED, moved_by(330)),
     "a timestamp of the year 1970": (UNAUTHORIZED, with_timestamp(lambda t: "0")),
     "milliseconds": (UNAUTHORIZED, with_timestamp(lambda t: t + "000")),
     "a negative timestamp": (UNAUTHORIZED, with_timestamp(lambda t: "-" + t)),
@@ -168,28 +168,28 @@ CASES = {
     "a timestamp of 10 kB": (UNAUTHORIZED, with_timestamp(lambda t: "0" * 10_000 + t)),
     "full-width digits": (UNAUTHORIZED, with_timestamp(lambda t: t.translate({ord("0") + n: 0xFF10 + n for n in range(10)}))),
     "a date": (UNAUTHORIZED, with_timestamp(lambda t: "2026-11-24T00:00:00Z")),
-    # Ids that cannot be keys, each signed: only who has the key is told.
-    "an id that climbs": (UNFIT_ID, lambda r: r.with_id("../" + r.id)),
+    # Ids that cannot be part of an object name. Only a sender with the signing key is told so.
+    "an id with ../": (UNFIT_ID, lambda r: r.with_id("../" + r.id)),
     "an id with a slash": (UNFIT_ID, lambda r: r.with_id(f"{r.id}/x")),
     "an id with a backslash": (UNFIT_ID, lambda r: r.with_id(f"..\\{r.id}")),
-    "a dot": (UNFIT_ID, lambda r: r.with_id(".")),
-    "two dots": (UNFIT_ID, lambda r: r.with_id("..")),
+    "a dot for an id": (UNFIT_ID, lambda r: r.with_id(".")),
+    "two dots for an id": (UNFIT_ID, lambda r: r.with_id("..")),
     "an id with NUL": (UNFIT_ID, lambda r: r.with_id(f"{r.id}\0")),
     "an id with a line break": (UNFIT_ID, lambda r: r.with_id(f"{r.id}\n")),
     "an id with a blank": (UNFIT_ID, lambda r: r.with_id(f"{r.id} ")),
-    "an escaped slash": (UNFIT_ID, lambda r: r.with_id(f"{r.id}%2Fx")),
+    "an id with an escaped slash": (UNFIT_ID, lambda r: r.with_id(f"{r.id}%2Fx")),
     "an id of 129 characters": (UNFIT_ID, lambda r: r.with_id(r.id * 4 + "x")),
     "an id of 10 kB": (UNFIT_ID, lambda r: r.with_id("x" * 10_000)),
-    "a Cyrillic look-alike": (UNFIT_ID, lambda r: r.with_id(f"t\u0430sk{r.id}")),
-    "full-width letters": (UNFIT_ID, lambda r: r.with_id(f"\uff41{r.id}")),
-    "a zero-width space": (UNFIT_ID, lambda r: r.with_id(f"{r.id}\u200b")),
-    "a right-to-left override": (UNFIT_ID, lambda r: r.with_id(f"\u202e{r.id}")),
-    "an emoji": (UNFIT_ID, lambda r: r.with_id(f"\U0001f3b5{r.id}")),
-    "an id that climbs, unsigned": (UNAUTHORIZED, lambda r: unsigned(r.with_id("../" + r.id))),
+    "an id with a Cyrillic look-alike": (UNFIT_ID, lambda r: r.with_id(f"t\u0430sk{r.id}")),
+    "an id with a full-width letter": (UNFIT_ID, lambda r: r.with_id(f"\uff41{r.id}")),
+    "an id with a zero-width space": (UNFIT_ID, lambda r: r.with_id(f"{r.id}\u200b")),
+    "an id with a right-to-left override": (UNFIT_ID, lambda r: r.with_id(f"\u202e{r.id}")),
+    "an id with an emoji": (UNFIT_ID, lambda r: r.with_id(f"\U0001f3b5{r.id}")),
+    "an id with ../, unsigned": (UNAUTHORIZED, lambda r: unsigned(r.with_id("../" + r.id))),
     "an id of 10 kB, unsigned": (UNAUTHORIZED, lambda r: unsigned(r.with_id("x" * 10_000))),
     "half a surrogate pair for an id": (UNFIT_ID, lambda r: r.with_id("\ud800").replaced(id="\\ud800")),
     "an id of 20 kB": (UNAUTHORIZED, lambda r: r.with_id("x" * 20_000)),
-    # Ids that contradict each other, or are none.
+    # Several ids, or none.
     "two ids, the first signed": (SEVERAL_IDS, lambda r: r.with_id(r.id, task_id="another")),
     "two ids, the second signed": (SEVERAL_IDS, lambda r: r.with_body(json.dumps({"taskId": "x", "task_id": r.id, "mark": MARK}).encode())),
     "two ids, neither signed": (UNAUTHORIZED, lambda r: unsigned(r.with_id(r.id, task_id="another"))),
@@ -199,45 +199,45 @@ CASES = {
     "an empty id": (MALFORMED, lambda r: r.with_id("")),
     "null for an id": (MALFORMED, lambda r: r.with_id(None).replaced(id="")),
     "a list for an id": (MALFORMED, lambda r: r.with_body(json.dumps({"taskId": [r.id], "mark": MARK}).encode())),
-    "an id within an id": (MALFORMED, lambda r: r.with_body(json.dumps({"taskId": {"taskId": r.id}, "mark": MARK}).encode())),
-    "an id elsewhere": (MALFORMED, lambda r: r.with_body(json.dumps({"data": [{"taskId": r.id}], "mark": MARK}).encode())),
-    # Bodies that are no JSON.
+    "an object with an id for an id": (MALFORMED, lambda r: r.with_body(json.dumps({"taskId": {"taskId": r.id}, "mark": MARK}).encode())),
+    "an id in another place": (MALFORMED, lambda r: r.with_body(json.dumps({"data": [{"taskId": r.id}], "mark": MARK}).encode())),
+    # Bodies that are not JSON.
     "no body": (MALFORMED, lambda r: r.with_body(b"")),
-    "blanks": (MALFORMED, lambda r: r.with_body(b" \n\t")),
-    "a text": (MALFORMED, lambda r: r.with_body(MARK.encode())),
+    "only blanks": (MALFORMED, lambda r: r.with_body(b" \n\t")),
+    "plain text": (MALFORMED, lambda r: r.with_body(MARK.encode())),
     "a form": (MALFORMED, lambda r: r.with_body(f"taskId={r.id}&mark={MARK}".encode())),
     "XML": (MALFORMED, lambda r: r.with_body(f"<taskId>{r.id}</taskId><!-- {MARK} -->".encode())),
     "UTF-16": (MALFORMED, lambda r: r.with_body(r.body.decode().encode("utf-16"))),
     "gzip": (MALFORMED, lambda r: r.with_body(gzip.compress(r.body))),
-    "gzip, and said so": (MALFORMED, lambda r: r.with_body(gzip.compress(r.body)).replaced(headers=[("content-encoding", "gzip")])),
-    "cut off": (NOT_JSON, lambda r: r.with_body(r.body[:-3])),
-    "cut off, unsigned": (UNAUTHORIZED, lambda r: unsigned(r.with_body(r.body[:-3]))),
-    "twice": (NOT_JSON, lambda r: r.with_body(r.body * 2)),
-    "a comma too much": (NOT_JSON, lambda r: r.with_body(r.body[:-1] + b",}")),
+    "gzip, with its content encoding": (MALFORMED, lambda r: r.with_body(gzip.compress(r.body)).replaced(headers=[("content-encoding", "gzip")])),
+    "a body cut off": (NOT_JSON, lambda r: r.with_body(r.body[:-3])),
+    "a body cut off, unsigned": (UNAUTHORIZED, lambda r: unsigned(r.with_body(r.body[:-3]))),
+    "the body twice": (NOT_JSON, lambda r: r.with_body(r.body * 2)),
+    "a comma too many": (NOT_JSON, lambda r: r.with_body(r.body[:-1] + b",}")),
     "single quotes": (MALFORMED, lambda r: r.with_body(r.body.replace(b'"', b"'"))),
     # Size and depth.
     "100,000 levels, unsigned": (UNAUTHORIZED, lambda r: unsigned(nested(r, 100_000))),
     "2,900,000 levels, unsigned": (UNAUTHORIZED, lambda r: unsigned(nested(r, 2_900_000))),
     "5.9 MB, unsigned": (UNAUTHORIZED, lambda r: unsigned(r.with_id(r.id, x="y" * 5_900_000))),
-    "6 MB and a byte": (TOO_LARGE, lambda r: r.with_body(r.body.ljust(6 * 1024 * 1024 + 1))),
-    # Other ways in.
+    "6 MB and one byte": (TOO_LARGE, lambda r: r.with_body(r.body.ljust(6 * 1024 * 1024 + 1))),
+    # Other methods and paths.
     **{f"{method} /callback": (NOT_FOUND, lambda r, method=method: r.replaced(method=method)) for method in ("GET", "PUT", "PATCH", "DELETE")},
     **{f"POST …{tail}": (NOT_FOUND, lambda r, tail=tail: r.replaced(path=r.path + tail)) for tail in ("/", "/x", "x", "%2f..", "/../callback/x", ";x=1")},
     "POST /Callback": (NOT_FOUND, lambda r: r.replaced(path=r.path.replace("/callback", "/Callback"))),
-    # Odd, but genuine: refused, it would be a lost song.
+    # Odd, but genuine. Refusing one of these would lose a song.
     "genuine": (ACCEPTED, lambda r: r),
     "a byte order mark": (ACCEPTED, lambda r: r.with_body(b"\xef\xbb\xbf" + r.body)),
     "100,000 levels": (ACCEPTED, lambda r: nested(r, 100_000)),
     "huge numbers": (ACCEPTED, lambda r: r.with_body(r.body.replace(b"200", b"200, \"x\": [1e999, -1e-999, " + b"9" * 5000 + b"]"))),
     "the same id twice": (ACCEPTED, lambda r: r.with_id(r.id, task_id=r.id)),
-    "repeated names": (ACCEPTED, lambda r: r.with_body(r.body.replace(b'"mark"', b'"mark": 1, "mark"'))),
+    "the same name twice": (ACCEPTED, lambda r: r.with_body(r.body.replace(b'"mark"', b'"mark": 1, "mark"'))),
     "bytes that are not UTF-8": (ACCEPTED, lambda r: r.with_body(r.body.replace(b'"mark"', b'"\xff\xfe"')).replaced(headers=[("content-type", "application/octet-stream")])),
     "half a surrogate pair": (ACCEPTED, lambda r: r.with_body(r.body.replace(b'"mark"', b'"\\ud800"'))),
     "no content type": (ACCEPTED, lambda r: r.replaced(headers=[])),
     "another content type": (ACCEPTED, lambda r: r.replaced(headers=[("content-type", "application/octet-stream")])),
     "a query": (ACCEPTED, lambda r: r.replaced(path=r.path + "?x=1&y=../..")),
-    "a query that is none": (ACCEPTED, lambda r: r.replaced(path=r.path + '?<x>="|^')),
-    "a protocol that is none": (ACCEPTED, lambda r: r.replaced(headers=[("x-forwarded-proto", "1")])),
+    "a malformed query": (ACCEPTED, lambda r: r.replaced(path=r.path + '?<x>="|^')),
+    "an invalid protocol": (ACCEPTED, lambda r: r.replaced(headers=[("x-forwarded-proto", "1")])),
     "two protocols": (ACCEPTED, lambda r: r.replaced(headers=[("x-forwarded-proto", "https,http")])),
     "headers of proxies": (ACCEPTED, lambda r: r.replaced(headers=[("x-forwarded-for", "127.0.0.1"), ("x-http-method-override", "DELETE")])),
     "5.9 MB": (ACCEPTED, lambda r: r.with_id(r.id, x="y" * 5_900_000)),
@@ -246,51 +246,51 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def tried():
-    """What was sent, to be looked for in the log."""
+    """All requests of this module, so that the last test can search the log for their secrets."""
     return []
 
 
 @pytest.fixture(scope="module")
 def before(stack):
-    """What was in the bucket before."""
+    """The names of the objects that were in the bucket before this module."""
     wait_for("the queue to drain", lambda: stack.queued() == 0)
-    return set(stack.keys())
+    return set(stack.object_names())
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_a_hostile_request_has_its_answer_and_leaves_nothing(stack, before, tried, name):
-    expected, spoil = CASES[name]
+@pytest.mark.parametrize("case", CASES)
+def test_a_hostile_request_gets_its_answer_and_stores_nothing(stack, before, tried, case):
+    expected, spoil = CASES[case]
     request = spoil(Request(stack))
-    there = set(stack.keys("raw/"))
+    there = set(stack.object_names("raw/"))
     status, answer = request.send(stack)
     tried.append((request, expected))
     if expected == ACCEPTED:
         assert (status, answer) == (200, {"status": "accepted", "taskId": request.id})
-        key = f"raw/{request.id}/{hashlib.sha256(request.body).hexdigest()}.json"
-        assert stack.read(key) == request.body
+        name = f"raw/{request.id}/{hashlib.sha256(request.body).hexdigest()}.json"
+        assert stack.read(name) == request.body
         stack.result(request.id)
         return
     if expected == NOT_JSON:
         assert status == 400 and answer["error"].startswith(NOT_JSON), answer
     else:
         assert (status, answer) == expected
-    assert set(stack.keys("raw/")) == there
+    assert set(stack.object_names("raw/")) == there
 
 
-def test_afterwards_nothing_is_queued_and_nothing_secret_is_logged(stack, before, tried):
+def test_hostile_requests_queue_nothing_and_log_no_secret(stack, before, tried):
     assert len(CASES) >= 60
     if not tried:
         pytest.skip("nothing was tried")
     after = uuid.uuid4().hex
     assert stack.post(Request(stack).with_id(after).body, after).status_code == 200
     stack.result(after)
-    # A job that cannot be rendered would be tried again for half an hour.
+    # A job that fails would be tried again for half an hour.
     wait_for("the queue to drain", lambda: stack.queued() == 0, seconds=10)
     assert stack.queued("RenderDeadLetterQueueUrl") == 0
-    # A job of a refused request would have become a result, under whatever id.
+    # A job of a refused request would have made a result, possibly under another id.
     accepted = {request.id for request, expected in tried if expected == ACCEPTED} | {after}
-    assert {key.split("/")[1] for key in set(stack.keys("raw/")) - before} == accepted
-    assert {key for key in set(stack.keys("midi/")) - before if key.endswith(".json")} == {f"midi/{task_id}.json" for task_id in accepted}
+    assert {name.split("/")[1] for name in set(stack.object_names("raw/")) - before} == accepted
+    assert {name for name in set(stack.object_names("midi/")) - before if name.endswith(".json")} == {f"midi/{task_id}.json" for task_id in accepted}
 
     wait_for("the log", lambda: any(after in line and "accepted" in line for line in stack.logs()))
     log = "\n".join(stack.logs())

@@ -1,0 +1,1 @@
+"""The template, deployed on a local AWS stack and used over HTTP."""

@@ -1,0 +1,1 @@
+"""The built programs, each run by itself."""

@@ -1,0 +1,64 @@
+"""Runs the built functions as Lambda does: with a runtime API to ask for events, and settings in the environment."""
+
+import contextlib
+import json
+import os
+import subprocess
+import threading
+import time
+
+from tests.local_stack.stack import ROOT, wait_for
+from tests.programs.servers import Server
+from tests.programs.template import properties
+
+FOREVER = 3600.0
+
+
+def bootstrap(function):
+    """The path of a built function, such as "ReceiverFunction"."""
+    return ROOT / ".aws-sam" / "build" / function / "bootstrap"
+
+
+@contextlib.contextmanager
+def running(function, runtime_api, settings):
+    """Runs a function; gives its process. At the end it is killed and its `log` holds what it wrote."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "AWS_LAMBDA_RUNTIME_API": runtime_api,
+        "AWS_LAMBDA_FUNCTION_NAME": function,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
+        "AWS_LAMBDA_FUNCTION_VERSION": "1",
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }
+    process = subprocess.Popen(
+        [bootstrap(function)], env=environment | settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.log = process.communicate()[0]
+
+
+def settings_error(function, **changed):
+    """Starts a function with the variables that template.yaml sets, some of them changed. Returns its error, or None if it starts."""
+    names = properties(function)["Environment"]["Variables"]
+    usual = {name: "https://example.com/" for name in names} | {"TOLERANCE_SECONDS": "300", "TEMPO": "auto"}
+    assert changed.keys() <= names.keys()
+    asked = threading.Event()
+
+    def runtime(_):
+        asked.set()
+        time.sleep(FOREVER)
+
+    server = Server(runtime)
+    with running(function, server.address, {name: (usual | changed)[name] for name in names}) as process:
+        wait_for("the function to start or stop", lambda: asked.is_set() or process.poll() is not None, seconds=10, every=0.01)
+    server.shutdown()
+    if asked.is_set():
+        return None
+    line = json.loads(process.log.splitlines()[0])
+    assert (line["level"], line["message"]) == ("ERROR", "cannot start")
+    return line["error"]

@@ -1,0 +1,98 @@
+"""template.yaml agrees with the built programs, and its numbers agree with each other."""
+
+import re
+
+import pytest
+
+from tests.local_stack.stack import ROOT
+from tests.programs.functions import settings_error
+from tests.programs.template import OUTPUTS, PARAMETERS, properties
+from tests.programs.test_binaries import NEWEST_GLIBC
+from tests.programs.test_patience import LATE, PROVIDER_WAITS, answer
+
+SAMPLE = ROOT / "events" / "callback-success.json"
+TEMPOS = {
+    "auto": True,
+    "off": True,
+    "20": True,
+    "20.0": True,
+    "20.5": True,
+    "92.5": True,
+    "99.99": True,
+    "100": True,
+    "399.9": True,
+    "400": True,
+    "": False,
+    "fast": False,
+    "AUTO": False,
+    "-20": False,
+    "2": False,
+    "19": False,
+    "19.9": False,
+    "400.1": False,
+    "401": False,
+    "1000": False,
+}
+WORDS = {"three": 3, "four": 4, "five": 5, "six": 6, "seven": 7}
+
+
+@pytest.mark.parametrize(("tempo", "valid"), TEMPOS.items())
+def test_the_template_the_command_and_the_renderer_accept_the_same_tempos(midihook, tempo, valid):
+    by_template = re.search(PARAMETERS["Tempo"]["AllowedPattern"], tempo) is not None
+    by_command = midihook("render", SAMPLE, "-o", "-", f"--bpm={tempo}")
+    by_renderer = settings_error("RendererFunction", TEMPO=tempo)
+    assert by_template == valid
+    assert by_command.returncode == (0 if valid else 2), by_command.stderr
+    assert (by_renderer is None) == valid, by_renderer
+
+
+@pytest.mark.parametrize("text", ["Description", "ConstraintDescription"])
+def test_the_texts_about_the_tempo_give_its_bounds(midihook, text):
+    slowest, fastest = map(int, re.search(r"from (\d+) to (\d+)", PARAMETERS["Tempo"][text]).groups())
+    for bpm, code in {slowest: 0, fastest: 0, slowest - 1: 2, fastest + 1: 2}.items():
+        assert midihook("render", SAMPLE, "-o", "-", f"--bpm={bpm}").returncode == code, bpm
+
+
+def test_the_template_and_the_receiver_accept_the_same_tolerance():
+    bounds = PARAMETERS["ToleranceSeconds"]
+    lowest, highest = bounds["MinValue"], bounds["MaxValue"]
+    for seconds in (lowest, bounds["Default"], highest):
+        assert settings_error("ReceiverFunction", TOLERANCE_SECONDS=str(seconds)) is None
+    for seconds in (lowest - 1, highest + 1):
+        error = settings_error("ReceiverFunction", TOLERANCE_SECONDS=str(seconds))
+        assert error and "TOLERANCE_SECONDS" in error
+        assert f"from {lowest} to {highest}" in error
+
+
+def test_each_timeout_on_the_way_in_is_longer_than_the_one_inside_it():
+    # AWS answers so late that the receiver's own deadline ends the request. The log says which deadline that was.
+    _, _, log = answer(LATE, LATE, LATE)
+    deadline = int(re.search(r"within (\d+) s\b", log).group(1))
+    function = properties("ReceiverFunction")["Timeout"]
+    gateway = properties("Integration")["TimeoutInMillis"] / 1000
+    assert deadline < function < gateway < PROVIDER_WAITS
+
+
+def test_a_job_stays_hidden_for_six_times_the_renderers_timeout():
+    # AWS Lambda developer guide, "Using Lambda with Amazon SQS".
+    assert properties("RenderQueue")["VisibilityTimeout"] >= 6 * properties("RendererFunction")["Timeout"]
+
+
+def test_texts_about_dead_letters_give_the_number_of_tries():
+    tries = properties("RenderQueue")["RedrivePolicy"]["maxReceiveCount"]
+    for text in (properties("DeadLetterAlarm")["AlarmDescription"], OUTPUTS["RenderDeadLetterQueueUrl"]["Description"]):
+        assert WORDS[re.search(r"failed (\w+) times", text).group(1)] == tries
+
+
+def test_texts_about_alarms_give_their_thresholds():
+    age = properties("RenderQueueAgeAlarm")
+    assert int(re.search(r"(\d+) minutes", age["AlarmDescription"]).group(1)) * 60 == age["Threshold"]
+    # A message that SQS no longer counts after its third receive must have raised the alarm before.
+    assert age["Threshold"] < 2 * properties("RenderQueue")["VisibilityTimeout"]
+    refused = PARAMETERS["RejectedCallbacksThreshold"]["Description"]
+    assert int(re.search(r"(\d+) minutes", refused).group(1)) * 60 == properties("RejectedCallbacksAlarm")["Period"]
+
+
+def test_the_functions_are_linked_against_the_glibc_they_are_tested_for():
+    glibc = re.search(r"^GLIBC +:= (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE).group(1)
+    assert tuple(map(int, glibc.split("."))) == NEWEST_GLIBC

@@ -1,1 +1,0 @@
-"""The deployed template, on a local AWS stack."""
