@@ -81,7 +81,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         )
         .into());
     }
-    let config = args.account.config().await;
+    let config = args.account.config().await?;
     let dead = stack::queue(&config, &args.dead_letter_queue_url);
     let render = stack::queue(&config, &args.render_queue_url);
 

@@ -83,7 +83,7 @@ impl FromStr for When {
 }
 
 pub async fn run(args: &Args) -> anyhow::Result<()> {
-    let config = args.account.config().await;
+    let config = args.account.config().await?;
     let archive = Archive::new(clients::s3(&config), args.bucket.clone());
     let when = args.since.map_or(SystemTime::UNIX_EPOCH, |When(since)| since)
         ..args

@@ -2,7 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use aws_config::{Region, SdkConfig};
 use clap::builder::NonEmptyStringValueParser;
 use midihook::{
@@ -41,7 +41,7 @@ pub struct Account {
 
 impl Account {
     /// The configuration of all clients.
-    pub async fn config(&self) -> SdkConfig {
+    pub async fn config(&self) -> anyhow::Result<SdkConfig> {
         let mut loader = clients::loader(Patience {
             operation: Duration::from_secs(60),
             attempt: Duration::from_secs(20),
@@ -52,7 +52,13 @@ impl Account {
         if let Some(region) = &self.region {
             loader = loader.region(Region::new(region.clone()));
         }
-        loader.load().await
+        let config = loader.load().await;
+        if config.region().is_none() {
+            return Err(anyhow!(
+                "no AWS region: give --region, set AWS_REGION, or name a profile that has one"
+            ));
+        }
+        Ok(config)
     }
 }
 
