@@ -5,8 +5,16 @@
 
 use std::{fmt::Write as _, fs, path::Path};
 
+mod songs;
+
 use midly::{MetaMessage, MidiMessage, Smf, TrackEventKind};
-use suno_midi::{convert, format, music::tempo::TempoChoice};
+use songs::{Kind, Random, song};
+use suno_midi::{
+    convert, format,
+    music::{beat, tempo::TempoChoice},
+};
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
 
 /// A file in words, in ticks. Channels are numbered as musicians do.
 fn dump(midi: &[u8]) -> String {
@@ -52,7 +60,7 @@ fn dump(midi: &[u8]) -> String {
 #[test]
 fn files_are_as_a_person_approved_them() {
     let mut seen = 0;
-    for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden")).unwrap() {
+    for entry in fs::read_dir(GOLDEN).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_none_or(|extension| extension != "json") {
             continue;
@@ -61,12 +69,42 @@ fn files_are_as_a_person_approved_them() {
         let body = fs::read(&path).unwrap();
         let outcome = convert(&"golden".parse().unwrap(), &body, TempoChoice::Auto);
         let document = String::from_utf8(outcome.document.to_json()).unwrap();
+        let file = |format| outcome.file(format).unwrap().bytes.clone();
         check(
             &path.with_extension("txt"),
-            &format!("{}\n{document}", dump(&outcome.file(format::MIDI).unwrap().bytes)),
+            &format!("{}\n{document}", dump(&file(format::MIDI))),
+        );
+        check(
+            &path.with_extension("svg"),
+            &String::from_utf8(file(format::PIANO_ROLL)).unwrap(),
         );
     }
     assert_eq!(seen, 5);
+}
+
+/// The inferred beats of three songs of each kind. They need not be right: a change of the inference shows in the diff.
+#[test]
+fn beats_are_as_before() {
+    let mut found = String::new();
+    for kind in Kind::ALL {
+        let mut r = Random(kind as u64);
+        for _ in 0..3 {
+            let song = song(kind, &mut r);
+            let beat = beat::infer(&song.score).unwrap();
+            writeln!(
+                found,
+                "{kind:?} at {:.3} BPM from {:.3} s: beat {:.6} s, downbeat {:.6} s, confidence {:.6}; told the tempo {:.6} s",
+                song.bpm,
+                song.downbeat,
+                beat.period,
+                beat.downbeat,
+                beat.confidence,
+                beat::downbeat_at(&song.score, 60.0 / song.bpm),
+            )
+            .unwrap();
+        }
+    }
+    check(&Path::new(GOLDEN).join("beats.txt"), &found);
 }
 
 fn check(path: &Path, found: &str) {
