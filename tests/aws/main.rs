@@ -3,5 +3,6 @@
 
 mod chaos;
 mod fake;
+mod intake;
 mod receiver;
 mod renderer;

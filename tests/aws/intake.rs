@@ -1,0 +1,96 @@
+//! The intake: verified bodies → stored and queued, wherever they came from.
+
+use std::time::{Duration, SystemTime};
+
+use midihook::{
+    archive::{Archive, Arrival, Origin},
+    clients::{self, in_one_line},
+    intake::{Intake, Taken},
+    objects::raw,
+    queue::Queue,
+};
+use serde_json::{Value, json};
+
+use crate::fake::{Aws, BUCKET, Fault, QUEUE_URL};
+
+fn intake(aws: &Aws) -> Intake {
+    let config = aws.config(clients::RECEIVER);
+    Intake {
+        archive: Archive::new(clients::s3(&config), BUCKET.to_owned()),
+        render_queue: Queue::new(aws_sdk_sqs::Client::new(&config), QUEUE_URL.to_owned()),
+    }
+}
+
+fn arrival(origin: Origin) -> Arrival {
+    Arrival {
+        task_id: "t".parse().unwrap(),
+        body: br#"{"taskId":"t"}"#.to_vec(),
+        origin,
+        webhook_timestamp: 7,
+        received_at: SystemTime::UNIX_EPOCH + Duration::from_secs(8),
+    }
+}
+
+#[tokio::test]
+async fn a_body_is_stored_with_its_origin_and_queued() {
+    for (origin, source) in [(Origin::Callback, "callback"), (Origin::Poll, "poll")] {
+        let (aws, arrival) = (Aws::default(), arrival(origin));
+        let object = raw(&arrival.task_id, &arrival.body);
+        let taken = intake(&aws).take(&arrival).await.unwrap();
+        assert_eq!(
+            taken,
+            Taken {
+                object: object.clone(),
+                duplicate: false
+            }
+        );
+        assert_eq!(aws.body(&object), arrival.body);
+        let headers = aws.state().objects[&object].headers.clone();
+        assert_eq!(headers["x-amz-meta-source"], source);
+        assert_eq!(headers["x-amz-meta-webhook-timestamp"], "7");
+        assert_eq!(headers["x-amz-meta-received-at"], "1970-01-01T00:00:08Z");
+        let job: Value = serde_json::from_str(&aws.messages()[0]).unwrap();
+        assert_eq!(
+            job,
+            json!({"version": 1, "taskId": "t", "bucket": BUCKET, "key": object})
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_there_keeps_its_origin_and_gets_another_job() {
+    let aws = Aws::default();
+    for (origin, duplicate) in [(Origin::Callback, false), (Origin::Poll, true)] {
+        assert_eq!(intake(&aws).take(&arrival(origin)).await.unwrap().duplicate, duplicate);
+    }
+    let [object] = aws.keys().try_into().unwrap();
+    assert_eq!(aws.state().objects[&object].headers["x-amz-meta-source"], "callback");
+    assert_eq!(aws.messages().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_says_what_failed_and_whether_trying_again_helps() {
+    for (what, status, transient, words) in [
+        ("PUT", 403, false, "S3 could not store raw/t/"),
+        ("PUT", 503, true, "S3 could not store raw/t/"),
+        (
+            "SendMessage",
+            403,
+            false,
+            "SQS could not queue a message of task t: Injected",
+        ),
+        (
+            "SendMessage",
+            500,
+            true,
+            "SQS could not queue a message of task t: Injected",
+        ),
+    ] {
+        let aws = Aws::default();
+        aws.fail(what, vec![Fault::Status(status); 3]);
+        let error = intake(&aws).take(&arrival(Origin::Poll)).await.unwrap_err();
+        assert_eq!(error.is_transient(), transient, "{what} {status}");
+        assert!(in_one_line(&error).starts_with(words), "{}", in_one_line(&error));
+        assert_eq!(aws.messages(), [""; 0], "{what} {status}");
+    }
+}
