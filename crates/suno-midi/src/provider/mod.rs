@@ -1,7 +1,8 @@
 //! What is specific to KIE.ai: what it sends, and how it signs it.
 //!
-//! The facts come from the provider's pages "MIDI Generation Callbacks", "Get MIDI Generation Details" and "Webhook Security
-//! Verification". Where the pages disagree, we accept every form: a callback that is refused for its shape is a lost song.
+//! The facts come from the provider's pages "MIDI Generation Callbacks", "Get MIDI Generation Details" and "Webhook
+//! Security Verification". Where the pages disagree, we accept every form: a callback that is refused for its shape is
+//! a lost song.
 
 pub mod callback;
 pub mod signature;
@@ -18,8 +19,8 @@ pub struct NotJson {
     column: usize,
 }
 
-/// Checks that a body is one JSON value, of any kind. The content of strings does not matter: half a surrogate pair, or a
-/// byte that is not UTF-8, costs a name, not the song.
+/// Checks that a body is one JSON value, of any kind. The content of strings does not matter: a lone surrogate or a
+/// byte that is not UTF-8 spoils a name, not the song.
 ///
 /// # Errors
 /// If the body is not JSON.

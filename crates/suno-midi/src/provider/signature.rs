@@ -1,9 +1,9 @@
-//! The provider's signature: who sent this?
+//! The provider's signature, which proves who sent a request.
 //!
 //! From the provider's page "Webhook Security Verification": the header `X-Webhook-Signature` is
 //! `base64(HMAC-SHA256(webhookHmacKey, taskId + "." + timestamp))`, where `timestamp` is the text of the header
-//! `X-Webhook-Timestamp`: the Unix seconds at which the request was sent. The body is not signed. The bytes of the key are the
-//! characters of the `webhookHmacKey`; it is not base64-decoded.
+//! `X-Webhook-Timestamp`: the Unix seconds at which the request was sent. The body is not signed. The bytes of the key
+//! are the characters of the `webhookHmacKey`; it is not base64-decoded.
 
 use std::{fmt, time::Duration};
 
@@ -61,7 +61,7 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// The two headers: well-formed and recent, but not verified.
+/// The content of the two headers: well-formed and recent, but not verified.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Claim {
     timestamp: String,
@@ -74,7 +74,7 @@ impl Claim {
     /// epoch (UTC), either way.
     ///
     /// # Errors
-    /// [`Rejection`] if a header is missing or malformed, or the timestamp outside the window.
+    /// [`Rejection`] if a header is missing or malformed, or if the timestamp is outside the window.
     pub fn read(
         timestamp: Option<&str>,
         signature: Option<&str>,
