@@ -1,6 +1,6 @@
 //! The settings of the functions, read from the environment once, before the first event.
 //!
-//! template.yaml sets them all. A function with a bad setting refuses to start and names it.
+//! template.yaml sets all of them. A function with a bad setting names it in the log and does not start.
 
 use std::{ops::RangeInclusive, time::Duration};
 
