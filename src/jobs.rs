@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_is_no_job_says_why() {
+    fn a_message_that_is_not_a_job_says_why() {
         assert_eq!(read("hello"), Err(NotAJob::NotJson));
         for unknown in [
             "7",

@@ -357,7 +357,7 @@ impl World {
                     }
                 }
                 Some(401) => assert!(
-                    !callback.genuine || self.forger_made_us_look_just_before_the_rotation(),
+                    !callback.genuine || self.a_forged_callback_may_hide_the_rotation(),
                     "a genuine callback was taken for a forged one"
                 ),
                 None | Some(503) => {}
@@ -368,7 +368,7 @@ impl World {
     }
 
     /// The one gap: if the keys were re-read moments ago, a rotation can go unnoticed for [`FORCED_REREAD_AFTER`].
-    fn forger_made_us_look_just_before_the_rotation(&self) -> bool {
+    fn a_forged_callback_may_hide_the_rotation(&self) -> bool {
         let just_now = |at: Instant| at.elapsed() < FORCED_REREAD_AFTER + DEADLINE;
         self.forged.get() && self.rotated_at.get().is_some_and(just_now)
     }

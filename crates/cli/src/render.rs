@@ -33,7 +33,7 @@ pub struct Args {
     /// Also write a picture of the song: a piano roll (SVG)
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// The tempo of the file: auto (inferred from the notes), off (120), or a number
+    /// The tempo of the file: auto (inferred from the notes), off (120), or a number from 20 to 400
     #[arg(long, value_name = "BPM", default_value_t = TempoChoice::Auto)]
     bpm: TempoChoice,
     /// Print the result document (JSON) on standard output instead of a summary

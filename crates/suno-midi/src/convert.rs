@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_as_sent_is_counted() {
+    fn changed_and_skipped_notes_are_counted() {
         let body = r#"{"data":{"instruments":[{"name":"Xyzzy","notes":[
             {"pitch":60,"start":0,"end":2,"velocity":1}, {"pitch":60,"start":1,"end":2,"velocity":1},
             {"pitch":60,"start":1,"end":2,"velocity":1}, {"pitch":60,"start":3,"end":3,"velocity":1}, {"pitch":-1}]}]}}"#;

@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_is_indented_json_and_leaves_out_what_is_not_known() {
+    fn a_document_is_indented_json_without_absent_members() {
         let document = Document {
             source: Some(Source {
                 object: "raw/5c79/a.json".to_owned(),

@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_midi_cannot_hold_is_skipped_and_named() {
+    fn notes_that_midi_cannot_hold_are_skipped_and_counted() {
         let none = SentNote::default();
         let nan = f64::NAN;
         for (note, skip) in [
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nearly_right_is_repaired_and_named() {
+    fn nearly_right_notes_are_repaired_and_counted() {
         let note = |pitch, start, end, velocity| Note {
             pitch,
             start,

@@ -176,7 +176,7 @@ proptest! {
     }
 
     #[test]
-    fn the_scan_finds_what_a_reading_would(data in any_json(), top in any_json(), pretty in any::<bool>()) {
+    fn the_scan_finds_the_ids_that_a_full_parse_finds(data in any_json(), top in any_json(), pretty in any::<bool>()) {
         let body = json!({"data": data, "taskId": top, "instruments": data});
         let text = if pretty { serde_json::to_string_pretty(&body) } else { serde_json::to_string(&body) }.unwrap();
         prop_assert_eq!(find_task_ids(text.as_bytes()), ids_in(&body));

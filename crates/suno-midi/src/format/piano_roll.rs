@@ -430,13 +430,13 @@ mod tests {
     }
 
     #[test]
-    fn names_cannot_leave_the_text() {
+    fn names_are_escaped() {
         let svg = picture(&[("</text><script>alert(1)</script>&\"", &[(60.0, 0.0, 1.0)])]);
         assert!(!svg.contains("<script") && svg.contains("&lt;script&gt;"), "{svg}");
     }
 
     #[test]
-    fn there_is_a_picture_of_nothing_and_of_the_extremes() {
+    fn empty_and_extreme_songs_can_be_drawn() {
         assert!(picture(&[]).contains("no notes"));
         let svg = picture(&[
             ("Piano", &[(0.0, 0.0, 1.0), (127.0, 21_600.0, 22_200.0)]),

@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn every_alias_means_what_it_says_and_no_two_disagree() {
+    fn every_alias_is_recognised_and_listed_once() {
         for &(alias, program) in ALIASES {
             assert_eq!(recognise(alias), Some(Sound::Program(program)), "{alias:?}");
             let same = ALIASES.iter().filter(|(other, _)| letters(other) == letters(alias));
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_models_and_separators_say_is_known() {
+    fn the_names_of_models_and_separators_are_known() {
         for (name, sound) in [
             ("Vocals", Sound::Program(53)),
             ("Lead Vocal", Sound::Program(53)),
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_nobody_knows_is_not_guessed() {
+    fn an_unknown_name_is_not_guessed() {
         for name in ["", "  ", "7", "Xyzzy", "Other", "太鼓", "Bassinet", "Drumlin"] {
             assert_eq!(recognise(name), None, "{name:?}");
         }

@@ -356,7 +356,7 @@ mod tests {
     const PIANO: &str = r#"{"name":"Piano","notes":[{"velocity":0.5,"pitch":60,"end":"1.5","start":1}]}"#;
 
     #[test]
-    fn instruments_are_found_wherever_they_lie() {
+    fn instruments_are_found_in_any_place() {
         let note = SentNote {
             pitch: Some(60.0),
             start: Some(1.0),
@@ -439,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn other_products_and_other_things_are_told_apart() {
+    fn other_products_and_unreadable_bodies_are_told_apart() {
         for other in [
             r#"{"code":200,"data":{"callbackType":"complete","task_id":"a","data":[{"id":"x"}]}}"#,
             r#"{"code":200,"data":{"task_id":"a","vocal_removal_info":{"vocal_url":"u"}}}"#,
@@ -457,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn one_bad_value_costs_one_value() {
+    fn one_bad_value_spoils_only_itself() {
         let body = r#"{"data":{"instruments":[7,{"name":3,"notes":[null,"x",{"pitch":1e999,"start":"NaN","end":[],"velocity":" 1 "},{"pitch":null,"pitch":5}]}]}}"#;
         let parts = parts(body);
         assert_eq!(parts[0], Part::default());

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_json_is_refused_without_a_quote_from_it() {
+    fn invalid_json_is_refused_without_quoting_it() {
         for body in [&b""[..], b"{", b"{\"secret\":}", b"{} {}", b"\x1f\x8b\x08", b"taskId=a"] {
             let error = check_json(body).unwrap_err().to_string();
             assert!(error.starts_with("the body is not JSON (line 1, column "), "{error}");
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_a_string_does_not_matter() {
+    fn the_content_of_strings_does_not_matter() {
         for body in [&b"{\"a\":\"\xff\"}"[..], br#"{"\ud800":"\udc00"}"#, b"\xef\xbb\xbf{}"] {
             assert_eq!(check_json(body), Ok(()));
         }

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn the_headers_text_is_signed_not_its_number() {
+    fn the_text_of_the_timestamp_is_signed_not_its_value() {
         let padded = "001700000000";
         let claim = read(padded, &key("k").sign("task", padded)).unwrap();
         assert!(claim.is_signed_by(&[key("k")], "task"));
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_window_is_closed_on_both_sides() {
+    fn the_time_window_includes_both_bounds() {
         let at = |seconds: u64| read(&seconds.to_string(), "AAAA").map(|c| c.seconds());
         assert_eq!(at(1_700_000_000 - 300), Ok(1_699_999_700));
         assert_eq!(at(1_700_000_000 - 301), Err(Rejection::Stale));
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_key_is_no_key_and_none_is_printed() {
+    fn an_empty_key_is_refused_and_debug_prints_no_key() {
         assert!(SigningKey::new("").is_none());
         assert!(SigningKey::new(" \n").is_none());
         assert_eq!(key("k\n").sign("task", "1"), key("k").sign("task", "1"));

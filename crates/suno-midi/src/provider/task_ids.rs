@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_names_its_task_without_end_has_none() {
+    fn a_body_that_names_its_task_too_often_has_no_id() {
         let body = |times| format!(r#"{{"x":1{}}}"#, r#","taskId":"a""#.repeat(times));
         assert_eq!(ids(&body(MAX_IDS)), ["a"]);
         assert_eq!(ids(&body(MAX_IDS + 1)), [""; 0]);
@@ -287,14 +287,14 @@ mod tests {
     }
 
     #[test]
-    fn an_id_longer_than_any_is_nobodys() {
+    fn an_id_that_is_too_long_matches_no_signature() {
         for (letters, expected) in [(MAX_ID, "x".repeat(MAX_ID)), (MAX_ID + 1, "\u{fffd}".to_owned())] {
             assert_eq!(ids(&format!(r#"{{"taskId":"{}"}}"#, "x".repeat(letters))), [expected]);
         }
     }
 
     #[test]
-    fn no_id_where_none_is_documented() {
+    fn ids_in_other_places_are_ignored() {
         for body in [
             "",
             "null",

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_are_named_only_where_there_is_a_second() {
+    fn port_events_are_written_only_if_there_are_two_ports() {
         let names = ["Piano"; 16];
         let parts: Vec<(&str, &[(f64, f64, f64)])> =
             names.iter().map(|&name| (name, &[(60.0, 0.0, 1.0)][..])).collect();
