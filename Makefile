@@ -1,15 +1,15 @@
-# `make help` lists what there is.
+# `make help` lists the targets.
 
 VENV         := .venv
 REQUIREMENTS := tests/requirements.txt
 PYTHON       ?= python3
-# The processor of the functions: x86_64 or arm64.
+# The processor architecture of the functions: x86_64 or arm64.
 ARCH         ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
-# What provided.al2023 has. A plain `cargo build` on a newer system links against a newer glibc.
+# The glibc of provided.al2023. A plain `cargo build` on a newer system links against a newer one.
 GLIBC        := 2.34
 TARGET       := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu
 LAMBDAS      := receiver renderer
-# `make mutants` installs it.
+# The version of cargo-mutants that `make mutants` installs.
 MUTANTS      := 27.1.0
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -30,7 +30,7 @@ serve: build ## Keep the local stack up, for a tunnel to point at, until Ctrl-C
 deploy: build ## Deploy to AWS; asks for what it needs the first time, and keeps the answers
 	@if grep -s '^parameter_overrides' samconfig.toml | grep -q 'Architecture=' \
 	    && ! grep '^parameter_overrides' samconfig.toml | grep -q 'Architecture=\\"$(ARCH)\\"'; then \
-	    echo "samconfig.toml deploys for another architecture than $(ARCH): make deploy ARCH=..., or edit it there" >&2; exit 1; fi
+	    echo "samconfig.toml has another architecture than $(ARCH): run make deploy ARCH=..., or edit samconfig.toml" >&2; exit 1; fi
 	@if grep -qs '^parameter_overrides' samconfig.toml; then sam deploy; \
 	else sam deploy --guided --parameter-overrides Architecture=$(ARCH); fi
 
@@ -102,7 +102,7 @@ fmt: ## Format the sources
 clean: ## Remove everything that was built, and the tools
 	rm -rf target .aws-sam out $(VENV)
 
-help: ## This list
+help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.ready: $(REQUIREMENTS)

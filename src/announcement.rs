@@ -14,7 +14,8 @@ pub struct Announcement {
     pub document: Document,
 }
 
-/// Less than the smallest limit that SQS has had on a message, 256 KiB.
+/// The largest document that is announced whole, in bytes. This is less than 256 KiB, the smallest limit that SQS has
+/// ever had on a message.
 const MAX_BYTES: usize = 200_000;
 
 impl Announcement {
@@ -24,8 +25,7 @@ impl Announcement {
         let fits = document.to_json().len() <= MAX_BYTES;
         if let (false, Some(song)) = (fits, &mut document.song) {
             song.instruments.clear();
-            document.warnings =
-                vec!["the instruments are left out here for their number: read the document".to_owned()];
+            document.warnings = vec!["the instruments do not fit into this message: read the document".to_owned()];
         }
         Self {
             bucket: bucket.to_owned(),

@@ -1,9 +1,9 @@
 //! S3: where bodies are kept and results are published.
 //!
-//! Conditional writes keep both promises. A body is put only if its name is free, so that a stored body never changes. A
-//! result is put only over the object that we have just seen, so that two renderers cannot undo each other. Its ETag
-//! identifies the body that it was made of, because each file embeds that body's SHA-256
-//! ([`suno_midi::format::Label::body`]). If a person stores one body under two names, both are the same song.
+//! All writes are conditional. A body is put only if its name is free, so that a stored body never changes. A result is
+//! put only over the object that we have just seen, so that two renderers cannot undo each other's work. The ETag of a
+//! result identifies the body that it was made from, because each file embeds that body's SHA-256
+//! ([`suno_midi::format::Label::body`]). If a person stores one body under two names, both give the same song.
 
 use std::{ops::RangeBounds, time::SystemTime};
 
@@ -32,7 +32,7 @@ const SOURCE_KEY: &str = "source-key";
 const STATE: &str = "state";
 const CONTENT_SHA256: &str = "content-sha256";
 
-/// How often we try a write that conflicts with another one. After that the caller must retry.
+/// How many times we try a write that conflicts with other writes. After that the caller must retry.
 const CONFLICT_ATTEMPTS: u32 = 5;
 
 /// The bucket.
@@ -80,15 +80,15 @@ impl Origin {
 /// A verified body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {
-    /// The task that it is about.
+    /// The task that the body is about.
     pub task_id: TaskId,
     /// The body, byte for byte.
     pub body: Vec<u8>,
     /// Where it came from.
     pub origin: Origin,
-    /// When the provider sent it, in Unix seconds.
+    /// When the provider sent the body, in Unix seconds.
     pub webhook_timestamp: u64,
-    /// When we received it.
+    /// When we received the body.
     pub received_at: SystemTime,
 }
 
@@ -133,7 +133,7 @@ pub enum Published {
 }
 
 impl Archive {
-    /// The bucket, over a client whose time-outs are the caller's.
+    /// The bucket, over this client. The caller chooses the client's time-outs.
     pub fn new(s3: Client, bucket: String) -> Self {
         Self { s3, bucket }
     }
@@ -143,7 +143,7 @@ impl Archive {
         &self.bucket
     }
 
-    /// Stores a body as `object` ([`objects::raw`]), unless it is there.
+    /// Stores a body as `object` ([`objects::raw`]), unless it is stored already.
     ///
     /// # Errors
     /// If S3 did not confirm that the body is there.
@@ -163,7 +163,7 @@ impl Archive {
             match conditional(put).await {
                 Ok(()) => return Ok(Stored::New),
                 Err(Conflict::Changed(_)) => return Ok(Stored::AlreadyThere),
-                // Two writers raced. S3 may hold the object of the other, or none.
+                // Two writers raced. S3 may hold the other writer's object, or none.
                 Err(Conflict::Raced(_)) if attempt < CONFLICT_ATTEMPTS => attempt += 1,
                 Err(Conflict::Raced(error) | Conflict::Failed(error)) => return Err(failed(error)),
             }
@@ -206,8 +206,9 @@ impl Archive {
         }))
     }
 
-    /// Finds the bodies of a task, or of all tasks, that were stored within `when`, ordered by name. S3 cannot search by time,
-    /// so this lists all bodies, a thousand in each request; `listed` is told after each request how many there were so far.
+    /// Finds the bodies of a task, or of all tasks, that were stored within `when`, ordered by name. S3 cannot search
+    /// by time, so this lists all bodies, a thousand in each request. After each request it calls `listed` with the
+    /// number of bodies listed so far.
     ///
     /// # Errors
     /// If S3 did not answer, or denied access.
@@ -238,10 +239,10 @@ impl Archive {
         Ok(bodies)
     }
 
-    /// Publishes one object of a result in `state`, unless the one that is there outranks it.
+    /// Publishes one object of a result in `state`, unless the object that is there outranks it.
     ///
     /// # Errors
-    /// If S3 did not answer or denied access, or other renderers were always first.
+    /// If S3 did not answer or denied access, or if another renderer was faster in every attempt.
     pub async fn publish(
         &self,
         object: &str,
@@ -314,13 +315,14 @@ struct PublishedObject {
 enum Conflict {
     /// 412: the condition does not hold.
     Changed(CallError),
-    /// 409: another write came between, and S3 may hold either object, or none. 404: the object of the `If-Match` was deleted.
+    /// 409: another write came between, and S3 may hold either object, or none. 404: the object that `If-Match` names
+    /// was deleted.
     Raced(CallError),
     /// Anything else.
     Failed(CallError),
 }
 
-/// The SDK has no types for these answers, and does not retry them.
+/// Sends a conditional put. The SDK has no types for the answers 412, 409 and 404, and does not retry them.
 async fn conditional(put: PutObjectFluentBuilder) -> Result<(), Conflict> {
     let Err(error) = put.send().await else {
         return Ok(());

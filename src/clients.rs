@@ -13,17 +13,17 @@ use aws_smithy_http_client::{
     tls::{Provider, rustls_provider::CryptoMode},
 };
 
-/// How long we wait for a call.
+/// How long we wait for a call to AWS.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// For all its tries together.
+    /// The limit for all tries together.
     pub operation: Duration,
-    /// For each try.
+    /// The limit for each try.
     pub attempt: Duration,
 }
 
-/// The receiver's patience. Its three calls in a row, with three tries each, end within its deadline of 9 s unless most of
-/// them are slow.
+/// The receiver's patience. Its three calls in a row, with three tries each, end within its deadline of 9 s unless most
+/// of them are slow.
 pub const RECEIVER: Patience = Patience {
     operation: Duration::from_secs(4),
     attempt: Duration::from_millis(1500),
@@ -45,8 +45,8 @@ impl Patience {
     }
 }
 
-/// Three tries for each call. With the SDK's own first delay, of up to a second, the receiver would have no time for the
-/// third.
+/// Three tries for each call. The SDK's own first delay is up to a second, which would leave the receiver no time for
+/// the third try.
 pub fn retries() -> RetryConfig {
     RetryConfig::standard()
         .with_max_attempts(3)
@@ -59,7 +59,7 @@ pub async fn config(patience: Patience) -> SdkConfig {
     loader(patience).load().await
 }
 
-/// The same, before it is loaded, so that the caller can add to it.
+/// The same configuration before it is loaded, for callers that add to it.
 pub fn loader(patience: Patience) -> ConfigLoader {
     aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(
@@ -71,7 +71,8 @@ pub fn loader(patience: Patience) -> ConfigLoader {
         .retry_config(retries())
 }
 
-/// An S3 client. With an endpoint of its own, the bucket is in the path: a local stack has no host names for buckets.
+/// An S3 client. With a custom endpoint, the bucket is in the path, because a local stack has no host names for
+/// buckets.
 pub fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
     let path_style = config.endpoint_url().is_some();
     aws_sdk_s3::Client::from_conf(
@@ -87,25 +88,25 @@ pub enum CallError {
     /// The service answered with an error.
     #[error("{}", said(code.as_deref(), message.as_deref(), *status))]
     Answered {
-        /// The service's word for the error; `None` in the answer to a HEAD, which has no body.
+        /// The service's error code; `None` in the answer to a HEAD, which has no body.
         code: Option<String>,
         /// What the service says about it.
         message: Option<String>,
         /// The HTTP status.
         status: u16,
     },
-    /// The service did only a part of a batch.
+    /// The service did only some entries of a batch.
     #[error("{failed} failed, the first with {code}")]
     Partly {
         /// How many entries of the batch failed.
         failed: usize,
-        /// The service's word for the first failure.
+        /// The error code of the first failure.
         code: String,
     },
     /// There are no credentials to sign the call with.
     #[error("no usable AWS credentials")]
     Credentials(#[source] Box<dyn Error + Send + Sync>),
-    /// No answer: no connection, or not in time.
+    /// There was no answer: no connection, or none in time.
     #[error("no answer")]
     Unanswered(#[source] Box<dyn Error + Send + Sync>),
     /// The request could not be built.
@@ -124,7 +125,7 @@ fn said(code: Option<&str>, message: Option<&str>, status: u16) -> String {
 const THROTTLED: [&str; 4] = ["RequestThrottled", "SlowDown", "Throttling", "ThrottlingException"];
 
 impl CallError {
-    /// Whether the same call may succeed later, without anybody changing anything.
+    /// Whether the same call may succeed later although nobody changes anything.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Answered { code, status, .. } => {

@@ -1,7 +1,7 @@
 //! A verified body → stored and queued.
 //!
-//! The order matters: put, then send. After a crash between the two there is a body without a job. Whoever brought the body
-//! did not hear that it was taken, and brings it again: the put then finds the body, and its job is sent.
+//! The order matters: put, then send. A crash between the two leaves a body without a job. The sender gets no
+//! confirmation, so it sends the body again. The second put finds the body stored, and the job is sent.
 
 use thiserror::Error;
 
@@ -24,7 +24,7 @@ pub struct Intake {
 /// A body that is stored and queued.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {
-    /// The name of the body.
+    /// The object name of the body.
     pub object: String,
     /// Whether the same bytes were there already.
     pub duplicate: bool,
@@ -59,7 +59,7 @@ impl Intake {
     pub async fn take(&self, arrival: &Arrival) -> Result<Taken, IntakeError> {
         let object = objects::raw(&arrival.task_id, &arrival.body);
         let stored = self.archive.store(&object, arrival).await?;
-        // Also if the body was there: an earlier try may have ended before it sent the job.
+        // Even if the body was there: an earlier try may have ended before it sent the job.
         let job = Job::new(arrival.task_id.clone(), self.archive.bucket(), object.clone());
         self.render_queue.send(&arrival.task_id, &job).await?;
         Ok(Taken {

@@ -12,20 +12,20 @@ use thiserror::Error;
 
 use crate::objects;
 
-/// The version of the job's form.
+/// The version of the job format.
 const VERSION: u32 = 1;
 
 /// "Render this body."
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Job {
-    /// The version of this message's form: 1.
+    /// The version of the job format: 1.
     pub version: u32,
     /// The task.
     pub task_id: TaskId,
     /// The bucket of the body.
     pub bucket: String,
-    /// The name of the body, `raw/<taskId>/….json`.
+    /// The object name of the body, `raw/<taskId>/….json`.
     #[serde(rename = "key")]
     pub object: String,
 }
@@ -42,13 +42,13 @@ impl Job {
     }
 }
 
-/// Why a message is not a job. Receiving it again does not help.
+/// Why a message is not a job. Receiving the message again does not help.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NotAJob {
     /// It is not JSON.
     #[error("the message is not JSON")]
     NotJson,
-    /// It is no message that we understand.
+    /// It is not a kind of message that we understand.
     #[error("the message is neither a render job nor an S3 event")]
     Unknown,
     /// It looks like a job, but a member is missing or invalid.
@@ -59,10 +59,11 @@ pub enum NotAJob {
     Version(u64),
 }
 
-/// Reads the jobs that a message asks for: none if it is S3's test event, an event that created no object, or about an object
-/// that is no archived body.
+/// Reads the jobs that a message asks for. S3's test event asks for none, nor does an event that does not create an
+/// archived body.
 ///
-/// Understands [`Job`], S3 event notifications (direct or through an SNS topic) and EventBridge's "Object Created" events.
+/// Understands [`Job`], S3 event notifications (direct or through an SNS topic) and EventBridge's "Object Created"
+/// events.
 ///
 /// # Errors
 /// [`NotAJob`] for anything else.
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_is_no_job_says_why() {
+    fn a_message_that_is_not_a_job_says_why() {
         assert_eq!(read("hello"), Err(NotAJob::NotJson));
         for unknown in [
             "7",

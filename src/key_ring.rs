@@ -1,9 +1,9 @@
 //! The signing keys in Secrets Manager.
 //!
-//! Both `AWSCURRENT` and `AWSPREVIOUS` are accepted, so that a key can be rotated while callbacks signed with the old one are
-//! on their way. We keep the keys for [`REREAD_AFTER`]. When a signature fails we read them again at once, but at most every
-//! [`FORCED_REREAD_AFTER`]: the first callback that needs a rotated key finds it, and a stranger cannot make us read without
-//! end.
+//! Both `AWSCURRENT` and `AWSPREVIOUS` are accepted, so that a key can be rotated while callbacks signed with the old
+//! one are on their way. We keep the keys for [`REREAD_AFTER`]. When a signature fails we re-read them at once, so that
+//! the first callback with a rotated key is accepted. We do so at most every [`FORCED_REREAD_AFTER`], so that a
+//! stranger cannot make us call Secrets Manager without end.
 //!
 //! Ages use wall-clock time: a monotonic clock may stop while Lambda has frozen the process.
 
@@ -20,15 +20,15 @@ use suno_midi::provider::signature::SigningKey;
 
 use crate::clients::{CallError, in_one_line};
 
-/// How long we use keys before we read them again.
+/// How long we use keys before we re-read them.
 pub const REREAD_AFTER: Duration = Duration::from_secs(300);
-/// The shortest time between two readings that a wrong signature causes.
+/// The shortest time between two readings that are caused by wrong signatures.
 pub const FORCED_REREAD_AFTER: Duration = Duration::from_secs(10);
-/// How long we do not read after a reading that failed. Callbacks that need the keys get a 503 at once, and a stranger cannot
-/// keep an overloaded Secrets Manager busy.
+/// How long we wait after a failed reading before we read again. Meanwhile callbacks that need the keys get a 503 at
+/// once, and a stranger cannot keep an overloaded Secrets Manager busy.
 pub const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// How long we use keys while Secrets Manager does not answer. A stolen key that was rotated out must not work for as long as
-/// an outage lasts.
+/// How long we use keys while Secrets Manager does not answer. A stolen key that was rotated out must not work for as
+/// long as an outage lasts.
 pub const KEEP_AT_MOST: Duration = Duration::from_secs(3600);
 
 /// The signing keys of one secret.
@@ -51,7 +51,7 @@ struct Memory {
 #[derive(Debug, Error)]
 pub enum KeysUnavailable {
     /// Secrets Manager failed.
-    #[error("Secrets Manager could not read the {stage} key")]
+    #[error("Secrets Manager could not return the {stage} signing key")]
     Failed {
         /// The staging label of the key.
         stage: &'static str,
@@ -59,7 +59,7 @@ pub enum KeysUnavailable {
         #[source]
         source: CallError,
     },
-    /// The last reading failed less than [`ASK_AGAIN_AFTER`] ago, and was logged.
+    /// The last reading failed less than [`ASK_AGAIN_AFTER`] ago; its error was logged then.
     #[error("Secrets Manager failed a moment ago")]
     FailedJustNow,
 }
@@ -75,7 +75,7 @@ impl KeysUnavailable {
 }
 
 impl KeyRing {
-    /// The keys of a secret. Reads nothing yet.
+    /// The keys of a secret. This does not read them yet.
     pub fn new(secrets: Client, secret_id: String) -> Self {
         Self {
             secrets,
@@ -87,7 +87,7 @@ impl KeyRing {
     /// The keys; none if the secret is missing or empty.
     ///
     /// # Errors
-    /// If they cannot be read now and were never read, or not within [`KEEP_AT_MOST`].
+    /// If the keys cannot be read now, and were not read within the last [`KEEP_AT_MOST`] either.
     pub async fn keys(&self, now: SystemTime) -> Result<Arc<[SigningKey]>, KeysUnavailable> {
         let mut memory = self.memory.lock().await;
         if is_within(REREAD_AFTER, memory.read_at, now) {
@@ -103,15 +103,15 @@ impl KeyRing {
         Ok(memory.keys.clone())
     }
 
-    /// Reads the keys again, because a signature failed with those of [`KeyRing::keys`]; `None` if that was done within
-    /// [`FORCED_REREAD_AFTER`].
+    /// Reads the keys again, because a signature failed with those of [`KeyRing::keys`]; `None` if the last such
+    /// reading was less than [`FORCED_REREAD_AFTER`] ago.
     ///
     /// # Errors
     /// If they cannot be read now.
     pub async fn reread(&self, now: SystemTime) -> Result<Option<Arc<[SigningKey]>>, KeysUnavailable> {
         let mut memory = self.memory.lock().await;
-        // Also if the keys were read for this very request: a rotation between the readings of the two stages may have hidden
-        // the old key.
+        // We re-read even if the keys were read for this very request: a rotation between the readings of the two
+        // stages may have hidden the old key.
         if is_within(FORCED_REREAD_AFTER, memory.forced_at, now) {
             return Ok(None);
         }
@@ -148,8 +148,8 @@ impl KeyRing {
         Ok(current.into_iter().chain(previous).collect())
     }
 
-    /// The key at a stage; `None` if there is none. If one stage cannot be read, the whole reading fails: to treat it as "no
-    /// previous key" would refuse callbacks in the middle of a rotation.
+    /// The key at a stage; `None` if there is none. If one stage cannot be read, the whole reading fails: treating it
+    /// as "no previous key" would refuse genuine callbacks during a rotation.
     async fn stage(&self, stage: &'static str) -> Result<Option<SigningKey>, KeysUnavailable> {
         match self
             .secrets
@@ -169,7 +169,7 @@ impl KeyRing {
     }
 }
 
-/// Whether less than `span` has passed since a moment. False if the clock was set back: it is better to read once more.
+/// Whether less than `span` has passed since a moment. False if the clock was set back: then it is safer to read again.
 fn is_within(span: Duration, moment: Option<SystemTime>, now: SystemTime) -> bool {
     let age = moment.and_then(|moment| now.duration_since(moment).ok());
     age.is_some_and(|age| age < span)

@@ -1,4 +1,4 @@
-//! The callback target for KIE.ai's Suno MIDI tasks, on AWS Lambda.
+//! Receives the callbacks of KIE.ai's Suno MIDI tasks and renders them to MIDI files, on AWS Lambda.
 //!
 //! ```text
 //! provider ──POST /callback──▶ API Gateway ──▶ receiver λ   verify ▸ put ▸ send ▸ 200
@@ -10,12 +10,12 @@
 //!                                          midi/<task>.mid .svg .json ──▶ results queue, EventBridge
 //! ```
 //!
-//! This crate is all that touches AWS. What the provider sends and how a song is written is [`suno_midi`], which knows no
-//! AWS. `docs/architecture.md` is the map of the whole.
+//! This crate has the two functions and the code that talks to AWS. The wire format, the music and the files are in
+//! [`suno_midi`], which knows nothing of AWS. `docs/architecture.md` is the map of all packages.
 //!
 //! # Rooms
 //!
-//! A room imports only from rooms below it.
+//! A room (module) imports only from rooms below it.
 //!
 //! | | |
 //! | --- | --- |
@@ -38,7 +38,8 @@
 )]
 //! | [`clock`] | time as a number |
 //!
-//! The feature `functions` (on by default) has the two Lambdas. The command line uses this crate without it.
+//! The feature `functions` (on by default) adds the two Lambdas and what only they need. The command line uses this
+//! crate without it.
 
 #![cfg_attr(test, allow(clippy::panic))]
 

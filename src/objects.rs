@@ -9,7 +9,8 @@ pub const RAW: &str = "raw/";
 
 const EXTENSION: &str = ".json";
 
-/// The name of a body: `raw/<taskId>/<sha256 of the body, hex>.json`. The same bytes of a task are one object.
+/// The name of a body: `raw/<taskId>/<sha256 of the body, hex>.json`. If a task has the same body twice, it is one
+/// object.
 pub fn raw(task_id: &TaskId, body: &[u8]) -> String {
     format!("{}{}{EXTENSION}", raw_of(task_id), Digest::of(body))
 }

@@ -2,8 +2,9 @@
 
 use suno_midi::document::State;
 
-/// The rank of a result. A song ranks above an empty song, an empty song above everything else; then the newer body, then the
-/// greater object name. This is a total order, so that the bodies of a task end alike in whatever order they arrive.
+/// The rank of a result. A song ranks above an empty song, and an empty song above every other state. Within a class,
+/// the newer body ranks higher; at the same time, the greater object name does. This is a total order, so the same body
+/// decides in whatever order the bodies arrive.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
     class: Class,
@@ -11,7 +12,8 @@ pub struct Rank {
     object: String,
 }
 
-/// States with files rank above states without, so that no file is left behind that its document does not name.
+/// States with a song rank above states without one. Otherwise files could be left behind that their document does not
+/// name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
     WithoutFiles,
@@ -20,8 +22,8 @@ enum Class {
 }
 
 impl Rank {
-    /// The rank of the body `object`, sent at `webhook_timestamp` (Unix seconds), that ends in `state`. `None` stands for an
-    /// object that midihook did not write; it ranks lowest.
+    /// The rank of the result in `state` of the body `object`, sent at `webhook_timestamp` (Unix seconds). The state
+    /// `None` stands for an object that midihook did not write; it ranks lowest.
     pub fn new(state: impl Into<Option<State>>, webhook_timestamp: u64, object: &str) -> Self {
         let class = match state.into() {
             Some(State::Rendered) => Class::Song,
@@ -45,8 +47,8 @@ impl Rank {
         &self.object
     }
 
-    /// True if the published result wins over `new`. A newer release may judge the same body differently, as long as it does
-    /// not leave files behind that the new document does not name.
+    /// True if the published result wins over `new`. A newer release may judge the same body differently and then
+    /// replaces its own result, unless files would be left behind that the new document does not name.
     pub fn stands_before(&self, new: &Self) -> bool {
         let same_body = (self.webhook_timestamp, &self.object) == (new.webhook_timestamp, &new.object);
         self > new && !(same_body && new.class > Class::WithoutFiles)

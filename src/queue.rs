@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use crate::clients::CallError;
 
-/// An SQS queue.
+/// A queue.
 #[derive(Debug, Clone)]
 pub struct Queue {
     sqs: Client,
@@ -48,11 +48,11 @@ pub struct Received {
     receipt: String,
 }
 
-/// The most messages of one call (SQS API reference).
+/// The most messages in one call (SQS API reference).
 pub const BATCH: usize = 10;
 
 impl Queue {
-    /// The queue, over a client whose time-outs are the caller's.
+    /// The queue, over this client. The caller chooses the client's time-outs.
     pub fn new(sqs: Client, url: String) -> Self {
         Self { sqs, url }
     }
@@ -85,7 +85,7 @@ impl Queue {
         all_done(&sent.failed).map_err(failed)
     }
 
-    /// Receives up to [`BATCH`] messages with this visibility timeout; none if none came for some seconds.
+    /// Receives up to [`BATCH`] messages with this visibility timeout; none if the queue is empty for two seconds.
     ///
     /// # Errors
     /// If SQS did not answer, or did not allow it.
@@ -141,7 +141,7 @@ impl Queue {
         all_done(&released.failed).map_err(failed)
     }
 
-    /// About how many messages there are, including those within their visibility timeout.
+    /// The approximate number of messages, including those within their visibility timeout.
     ///
     /// # Errors
     /// If SQS did not answer, or did not allow it.

@@ -1,7 +1,7 @@
 //! The first Lambda: request → answer.
 //!
-//! It verifies the signature, hands the body to the [`Intake`] and only then answers 200. On any other answer, and on none,
-//! the provider calls again.
+//! It verifies the signature, hands the body to the [`Intake`] and only then answers 200. If the provider gets any
+//! other answer, or none, it calls again.
 
 use std::{
     borrow::Cow,
@@ -39,11 +39,11 @@ use crate::{
     telemetry::{self, Unit},
 };
 
-/// How long an answer may take. The provider gives up after 15 s, and a cold start comes on top.
+/// How long an answer may take. The provider gives up after 15 s, which must also cover a cold start.
 pub const DEADLINE: Duration = Duration::from_secs(9);
 
-/// The largest body, in bytes: Lambda's limit for an event, which contains the body. On AWS the gateway answers 413 to a
-/// larger event, so that it never gets here; elsewhere this limit holds.
+/// The largest body, in bytes: Lambda's limit for an event, which contains the body. On AWS the gateway answers 413 to
+/// a larger event, so it never gets here. The local stack has no such limit, so we check it here too.
 pub const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
 
 /// The receiver and what it works with.
@@ -61,7 +61,7 @@ struct Accepted {
     duplicate: bool,
 }
 
-/// Why a request is not answered 200.
+/// Why a request is not answered with 200.
 #[derive(Debug, Error)]
 pub enum Refusal {
     /// The signature is missing or wrong: 401.
@@ -81,7 +81,7 @@ pub enum Refusal {
 /// What is wrong with a body.
 #[derive(Debug, Error)]
 pub enum Malformed {
-    /// There is nothing to verify. The answer does not say so, because the sender is unknown.
+    /// There is no id to verify the signature for. The answer does not say so, because the sender is unknown.
     #[error("the body has no task id")]
     NoTaskId,
     /// Signed, but it names more than one task.
@@ -110,7 +110,7 @@ pub enum Unavailable {
 }
 
 impl Unavailable {
-    /// Whether the provider's next call may succeed without anybody changing anything.
+    /// Whether the provider's next call may succeed although nobody changes anything.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Keys(error) => error.is_transient(),
@@ -136,7 +136,7 @@ impl Refusal {
 }
 
 impl Receiver {
-    /// The receiver with these settings. Calls nothing yet.
+    /// The receiver with these settings. This does not call AWS yet.
     pub fn new(config: &SdkConfig, settings: ReceiverSettings) -> Self {
         Self {
             keys: KeyRing::new(aws_sdk_secretsmanager::Client::new(config), settings.key_secret_id),
@@ -151,7 +151,8 @@ impl Receiver {
     /// Answers a request, within [`DEADLINE`]; `now` is the receiver's clock.
     pub async fn handle(&self, request: &Request, now: SystemTime) -> Response<String> {
         let began = Instant::now();
-        // Set once the signature is verified. The log names the task also if the callback is then refused.
+        // Set once the signature is verified, so that the log can name the task even if the callback is refused
+        // afterwards.
         let signed = OnceLock::new();
         let accepted = timeout(DEADLINE, self.accept(request, now, &signed));
         let outcome = accepted.await.unwrap_or_else(|_| Err(Unavailable::Deadline.into()));
@@ -191,7 +192,7 @@ impl Receiver {
         }
         let id = self.verify(&claim, &ids, now).await?;
 
-        // From here on the sender is known to hold the key, and may learn what is wrong.
+        // From here on the signature is verified, so the answer may say what is wrong with the body.
         let task_id = id.parse::<TaskId>().map_err(Malformed::from);
         if let Ok(task_id) = &task_id {
             signed.get_or_init(|| task_id.clone());
@@ -234,8 +235,8 @@ impl Receiver {
     }
 }
 
-/// Removes the fields from which lambda_http builds a URL; it panics on invalid ones, which a stranger can send. The gateway
-/// has read the URL, and we do not need it.
+/// Removes the fields from which lambda_http builds a URL. It panics on invalid ones, which a stranger can send. The
+/// gateway has already routed the request by its URL, and we do not need it.
 pub fn without_url(mut event: LambdaRequest) -> LambdaRequest {
     if let LambdaRequest::ApiGatewayV2(request) = &mut event {
         request.raw_query_string = None;
@@ -245,14 +246,15 @@ pub fn without_url(mut event: LambdaRequest) -> LambdaRequest {
     event
 }
 
-/// The text of a header that occurs once. Of two, nobody knows which one was signed.
+/// The text of a header that occurs once; `None` if it occurs twice, because we cannot know which one was signed.
 fn sole<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?.to_str().ok()?;
     values.next().is_none().then_some(value)
 }
 
-/// Answers a refused request, and writes the log line for the operator. The task is known only if the request was signed.
+/// Answers a refused request, and writes the log line for the operator. The task is known only if the request was
+/// signed.
 fn refuse(refusal: &Refusal, task_id: Option<&TaskId>) -> Response<String> {
     let (task_id, reason) = (task_id.map(TaskId::as_str), refusal.name());
     match refusal {

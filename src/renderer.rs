@@ -35,10 +35,10 @@ pub struct Renderer {
     tempo: TempoChoice,
 }
 
-/// Why a job goes back to the queue. After the last receive, the queue moves it to the dead-letter queue.
+/// Why a job goes back to the queue. After five receives SQS moves it to the dead-letter queue.
 ///
-/// Unparseable messages go back too, so that they reach the dead-letter queue and its alarm. If we deleted them, nobody would
-/// notice.
+/// Unparseable messages go back too, so that they reach the dead-letter queue and its alarm. If we deleted them, nobody
+/// would notice.
 #[derive(Debug, Error)]
 pub enum Failed {
     /// S3 failed.
@@ -48,7 +48,7 @@ pub enum Failed {
     #[error(transparent)]
     Queue(#[from] QueueError),
     /// The job names a bucket that is not ours.
-    #[error("the job names the bucket {0}, which is not the one of this renderer")]
+    #[error("the job names the bucket {0}, which is not this renderer's bucket")]
     OtherBucket(String),
 }
 
@@ -64,7 +64,7 @@ impl Failed {
 }
 
 impl Renderer {
-    /// The renderer with these settings. Calls nothing yet.
+    /// The renderer with these settings. This does not call AWS yet.
     pub fn new(config: &SdkConfig, settings: RendererSettings) -> Self {
         Self {
             archive: Archive::new(clients::s3(config), settings.bucket),
@@ -73,8 +73,7 @@ impl Renderer {
         }
     }
 
-    /// Renders each message of a batch, and returns those that must be received again. `now` is the time by the renderer's
-    /// clock.
+    /// Handles each message of a batch, and returns those that must be received again. `now` is the renderer's clock.
     pub async fn handle(&self, event: SqsEvent, now: SystemTime) -> SqsBatchResponse {
         let mut response = SqsBatchResponse::default();
         for message in event.records {
@@ -93,12 +92,12 @@ impl Renderer {
         response
     }
 
-    /// Whether everything that a message asks for is done.
+    /// Does everything that a message asks for. Returns whether all of it is done.
     async fn message(&self, body: &str) -> bool {
         let jobs = match jobs::read(body) {
             Ok(jobs) => jobs,
             Err(error) => {
-                tracing::error!(%error, "no job; the message goes back to the queue");
+                tracing::error!(%error, "not a job; the message goes back to the queue");
                 return false;
             }
         };
@@ -119,11 +118,11 @@ impl Renderer {
             return Err(Failed::OtherBucket(job.bucket.clone()));
         }
         let began = Instant::now();
-        // A body that cannot be read has no time, and so the lowest rank: its result replaces nothing.
+        // A body that cannot be read has no timestamp. With 0, its result ranks lowest and replaces no other.
         let (mut outcome, webhook_timestamp) = match self.archive.load(&job.object).await? {
             Loaded::Body(raw) => (convert(&job.task_id, &raw.body, self.tempo), raw.webhook_timestamp),
             Loaded::TooLarge(bytes) => {
-                let why = format!("the object has {bytes} bytes, more than the {MAX_OBJECT_BYTES} that are read");
+                let why = format!("the object has {bytes} bytes, more than the limit of {MAX_OBJECT_BYTES}");
                 (Outcome::unread(&job.task_id, why), 0)
             }
             Loaded::Gone => {
@@ -138,14 +137,14 @@ impl Renderer {
         if self.publish(job, &outcome, webhook_timestamp).await? == Published::Outranked {
             return Ok(());
         }
-        // Also if nothing had to be written: an earlier try may have ended just before it announced.
+        // Even if nothing had to be written: an earlier try may have ended just before it announced the result.
         let announcement = Announcement::new(self.archive.bucket(), &outcome.document);
         self.results.send(&job.task_id, &announcement).await?;
         report(job, &outcome, began.elapsed());
         Ok(())
     }
 
-    /// Publishes the files of the song, and then the document: where the document is, the files are.
+    /// Publishes the files of the song, and the document last: whoever sees the document can read the files.
     async fn publish(&self, job: &Job, outcome: &Outcome, webhook_timestamp: u64) -> Result<Published, ArchiveError> {
         let document = &outcome.document;
         let rank = Rank::new(document.state, webhook_timestamp, &job.object);
@@ -164,7 +163,7 @@ impl Renderer {
                 .publish(object, bytes, format.content_type, state, &rank)
                 .await?;
             if published == Published::Outranked {
-                tracing::info!(taskId = %job.task_id, state = state.name(), key = job.object, "a song or a newer callback stands: left as it is");
+                tracing::info!(taskId = %job.task_id, state = state.name(), key = job.object, "not published: the result of another callback has precedence");
                 break;
             }
         }

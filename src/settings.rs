@@ -1,6 +1,6 @@
 //! The settings of the functions, read from the environment once, before the first event.
 //!
-//! template.yaml sets them all. A function with a bad setting refuses to start and names it.
+//! template.yaml sets all of them. A function with a bad setting names it in the log and does not start.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unusable_setting_says_what_would_do() {
+    fn an_unusable_setting_says_which_values_are_allowed() {
         let error = ReceiverSettings::read(lookup(TOLERANCE_SECONDS, Some("5m"))).map_err(|error| error.to_string());
         let rule = "it must be a number of seconds from 1 to 86400";
         assert_eq!(

@@ -10,8 +10,8 @@ use crate::clock::since_epoch;
 /// The CloudWatch namespace of the metrics.
 pub const NAMESPACE: &str = "midihook";
 
-/// Starts JSON logs at the level in `AWS_LAMBDA_LOG_LEVEL`, which Lambda sets (INFO without it). Each line has the request id,
-/// from the runtime's span.
+/// Starts JSON logs at the level in `AWS_LAMBDA_LOG_LEVEL`, which Lambda sets; the default is INFO. Each line has the
+/// request id, from the Lambda runtime's span.
 pub fn init() {
     let setting = std::env::var("AWS_LAMBDA_LOG_LEVEL").ok();
     tracing_subscriber::fmt()
@@ -23,7 +23,8 @@ pub fn init() {
         .init();
 }
 
-/// Never below INFO. At DEBUG the Lambda runtime logs whole events, with signature and body, and the SDK logs its requests.
+/// Never below INFO. At DEBUG the Lambda runtime logs whole events, with signature and body, and the SDK logs its
+/// requests.
 fn level(setting: Option<&str>) -> LevelFilter {
     let asked = setting.and_then(|level| level.parse().ok());
     asked.unwrap_or(LevelFilter::INFO).min(LevelFilter::INFO)
@@ -32,7 +33,7 @@ fn level(setting: Option<&str>) -> LevelFilter {
 /// The unit of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// Things.
+    /// A number of things.
     Count,
     /// Milliseconds.
     Milliseconds,
@@ -40,10 +41,10 @@ pub enum Unit {
     Seconds,
 }
 
-/// Writes numbers as CloudWatch metrics of this function, with words beside them.
+/// Writes numbers as CloudWatch metrics of this function, and words in the same log line.
 ///
-/// The words (a reason, a state, a task) are not dimensions, because each value of a dimension is a metric with a price of its
-/// own. Logs Insights can query them. Outside Lambda this writes nothing.
+/// The words (a reason, a state, a task) are not dimensions, because each value of a dimension would be another metric,
+/// at a price. Logs Insights can query the words. Outside Lambda this writes nothing.
 ///
 /// Source: CloudWatch user guide, "Embedded metric format specification".
 pub fn emit(metrics: &[(&str, Unit, f64)], words: &[(&str, &str)]) {

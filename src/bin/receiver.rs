@@ -17,7 +17,7 @@ async fn main() -> Result<(), Error> {
     let receiver = &Receiver::new(&clients::config(clients::RECEIVER).await, settings);
     let answer =
         service_fn(async |request: Request| Ok::<_, Error>(receiver.handle(&request, SystemTime::now()).await));
-    // What `lambda_http::run` does, after `without_url`.
+    // This is what `lambda_http::run` does, plus `without_url`.
     let service = Adapter::from(answer).map_request(|event: LambdaEvent<_>| LambdaEvent {
         payload: without_url(event.payload),
         context: event.context,

@@ -1,7 +1,7 @@
 //! Schedules of callbacks, faults and crashes, drawn from a seed, and what must be true after each.
 //!
-//! Time is virtual: a schedule of minutes takes milliseconds. `CHAOS_SCHEDULES` is the number of schedules and `CHAOS_SEED`
-//! the first seed. A failure prints the command that replays its schedule.
+//! Time is virtual: a schedule of minutes takes milliseconds. `CHAOS_SCHEDULES` is the number of schedules and
+//! `CHAOS_SEED` the first seed. A failure prints the command that replays its schedule.
 
 use std::{
     cell::{Cell, RefCell},
@@ -119,7 +119,7 @@ struct Replay(u64);
 impl Drop for Replay {
     fn drop(&mut self) {
         eprintln!(
-            "to play it again: CHAOS_SEED={} CHAOS_SCHEDULES=1 cargo test --test aws chaos::nothing -- --nocapture",
+            "to replay this schedule: CHAOS_SEED={} CHAOS_SCHEDULES=1 cargo test --test aws chaos::nothing -- --nocapture",
             self.0
         );
     }
@@ -159,12 +159,12 @@ struct Outcome {
     faults: BTreeMap<String, u64>,
 }
 
-/// A callback that somebody sends.
+/// A callback, from the provider or from a forger.
 #[derive(Debug, Clone)]
 struct Callback {
     task: String,
     body: Vec<u8>,
-    /// Not before this time.
+    /// When the provider first sends it, from the beginning of the schedule.
     after: Duration,
     genuine: bool,
 }
@@ -180,7 +180,7 @@ struct World {
     aws: Aws,
     rng: RefCell<fastrand::Rng>,
     began: Instant,
-    /// Receivers between two requests.
+    /// The receivers that wait for a request, each with its process.
     idle: RefCell<Vec<(Aws, Receiver)>>,
     waiting: RefCell<Vec<Message>>,
     dead: RefCell<Vec<String>>,
@@ -357,7 +357,7 @@ impl World {
                     }
                 }
                 Some(401) => assert!(
-                    !callback.genuine || self.forger_made_us_look_just_before_the_rotation(),
+                    !callback.genuine || self.a_forged_callback_may_hide_the_rotation(),
                     "a genuine callback was taken for a forged one"
                 ),
                 None | Some(503) => {}
@@ -368,7 +368,7 @@ impl World {
     }
 
     /// The one gap: if the keys were re-read moments ago, a rotation can go unnoticed for [`FORCED_REREAD_AFTER`].
-    fn forger_made_us_look_just_before_the_rotation(&self) -> bool {
+    fn a_forged_callback_may_hide_the_rotation(&self) -> bool {
         let just_now = |at: Instant| at.elapsed() < FORCED_REREAD_AFTER + DEADLINE;
         self.forged.get() && self.rotated_at.get().is_some_and(just_now)
     }
@@ -498,7 +498,8 @@ impl World {
         jobs.map(|job| job.task_id).collect()
     }
 
-    /// Checks the invariants. Those about results do not hold for tasks in `waiting`, whose jobs are in the dead-letter queue.
+    /// Checks the invariants. Those about results do not hold for tasks in `waiting`, whose jobs are in the dead-letter
+    /// queue.
     fn check(&self, callbacks: &[Callback], poison: usize, waiting: &BTreeSet<TaskId>) {
         let state = self.aws.state();
         let queued: BTreeSet<String> = state
@@ -600,7 +601,8 @@ impl World {
             assert!(before < Some(rank), "{key}: replaced by less");
         }
 
-        // Nothing circulates: only receivers send jobs, once in each of the SDK's tries. Poison reaches the dead-letter queue.
+        // Nothing circulates: only receivers send jobs, once in each of the SDK's tries. Poison reaches the dead-letter
+        // queue.
         let jobs = state.messages.iter().filter(|(queue, _)| queue == QUEUE_URL).count();
         assert!(jobs as u64 <= 3 * self.requests.get());
         let dead = self.dead.borrow();

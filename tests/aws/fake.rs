@@ -1,5 +1,5 @@
-//! S3, SQS and Secrets Manager in memory, behind the SDK's own clients. The tests see what goes over the wire, including
-//! conditional headers.
+//! S3, SQS and Secrets Manager in memory, behind the SDK's own clients. The tests see what goes over the wire,
+//! including the headers of conditional writes.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -40,7 +40,7 @@ pub const RESULTS_URL: &str = "http://aws.test/000000000000/results";
 pub enum Fault {
     /// This status with an error body; no effect.
     Status(u16),
-    /// The service's own error for too many requests; no effect.
+    /// The service's own throttling error; no effect.
     Throttled,
     /// Only the first half of the answer's body arrives.
     CutOff,
@@ -124,7 +124,7 @@ pub struct State {
     pub keys: BTreeMap<&'static str, String>,
     /// Every object ever written, in order.
     pub written: Vec<(String, Object)>,
-    /// For unplanned faults.
+    /// Draws the faults of calls for which none was planned.
     pub chaos: Option<Chaos>,
     faults: Vec<(String, VecDeque<Fault>)>,
 }

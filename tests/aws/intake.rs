@@ -1,4 +1,4 @@
-//! The intake: verified bodies → stored and queued, wherever they came from.
+//! The intake: verified bodies → stored and queued, whether the provider called back or we asked it.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,4 +1,4 @@
-//! Both handlers over an AWS account in memory: what goes over the wire, and what survives faults.
+//! Both handlers and the intake over an AWS account in memory: what goes over the wire, and what survives faults.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod chaos;

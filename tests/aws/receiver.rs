@@ -27,7 +27,7 @@ async fn answer(receiver: &Receiver, request: &Request) -> (u16, Value) {
     answer_after(Duration::ZERO, receiver, request).await
 }
 
-/// The answer `later` than the sample events were signed.
+/// The answer if the receiver's clock is `later` than the sample events were signed.
 async fn answer_after(later: Duration, receiver: &Receiver, request: &Request) -> (u16, Value) {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW) + later;
     let response = receiver.handle(request, now).await;
@@ -346,7 +346,7 @@ async fn a_rotation_between_the_readings_of_the_two_keys_hides_no_key() {
         .calls()
         .into_iter()
         .filter(|call| call.starts_with("GetSecretValue"));
-    assert_eq!(readings.count(), 5, "both keys, the one again, and both again");
+    assert_eq!(readings.count(), 5, "both keys, the failed one again, then both again");
 }
 
 #[tokio::test]

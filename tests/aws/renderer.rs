@@ -179,7 +179,7 @@ async fn s3s_test_event_is_ignored() {
 }
 
 #[tokio::test]
-async fn only_what_failed_comes_back() {
+async fn only_failed_messages_come_back() {
     let aws = Aws::default();
     let good = archive(&aws, "t", &song(60), 1);
     let elsewhere = serde_json::to_string(&Job::new(
@@ -256,7 +256,7 @@ async fn a_write_that_races_is_decided_again() {
 }
 
 #[tokio::test]
-async fn each_result_is_announced_also_if_the_first_try_failed() {
+async fn each_result_is_announced_even_if_the_first_try_failed() {
     let aws = Aws::default();
     let job = archive(&aws, "t", &song(60), 1);
     aws.fail("SendMessage", vec![Fault::Status(500); 3]);

@@ -1,4 +1,6 @@
-"""Hostile requests over HTTP to the deployed template. Each gets the expected answer; a refused one stores and queues nothing."""
+"""Hostile and odd requests over HTTP to the deployed template.
+
+Each gets the expected answer, and a refused one stores and queues nothing."""
 
 import base64
 import gzip
@@ -187,7 +189,7 @@ CASES = {
     "an id with an emoji": (UNFIT_ID, lambda r: r.with_id(f"\U0001f3b5{r.id}")),
     "an id with ../, unsigned": (UNAUTHORIZED, lambda r: unsigned(r.with_id("../" + r.id))),
     "an id of 10 kB, unsigned": (UNAUTHORIZED, lambda r: unsigned(r.with_id("x" * 10_000))),
-    "half a surrogate pair for an id": (UNFIT_ID, lambda r: r.with_id("\ud800").replaced(id="\\ud800")),
+    "a lone surrogate for an id": (UNFIT_ID, lambda r: r.with_id("\ud800").replaced(id="\\ud800")),
     "an id of 20 kB": (UNAUTHORIZED, lambda r: r.with_id("x" * 20_000)),
     # Several ids, or none.
     "two ids, the first signed": (SEVERAL_IDS, lambda r: r.with_id(r.id, task_id="another")),
@@ -232,7 +234,7 @@ CASES = {
     "the same id twice": (ACCEPTED, lambda r: r.with_id(r.id, task_id=r.id)),
     "the same name twice": (ACCEPTED, lambda r: r.with_body(r.body.replace(b'"mark"', b'"mark": 1, "mark"'))),
     "bytes that are not UTF-8": (ACCEPTED, lambda r: r.with_body(r.body.replace(b'"mark"', b'"\xff\xfe"')).replaced(headers=[("content-type", "application/octet-stream")])),
-    "half a surrogate pair": (ACCEPTED, lambda r: r.with_body(r.body.replace(b'"mark"', b'"\\ud800"'))),
+    "a lone surrogate": (ACCEPTED, lambda r: r.with_body(r.body.replace(b'"mark"', b'"\\ud800"'))),
     "no content type": (ACCEPTED, lambda r: r.replaced(headers=[])),
     "another content type": (ACCEPTED, lambda r: r.replaced(headers=[("content-type", "application/octet-stream")])),
     "a query": (ACCEPTED, lambda r: r.replaced(path=r.path + "?x=1&y=../..")),

@@ -1,7 +1,7 @@
 """Kills the functions' processes while callbacks arrive at the deployed template. No callback that got a 200 is lost.
 
-CHAOS_DEPLOYED is the number of schedules, CHAOS_SEED the first seed. A failure names the task, which contains the seed. A seed
-determines what is sent, but not when a process is killed.
+CHAOS_DEPLOYED is the number of schedules, CHAOS_SEED the first seed. A failure names the task, whose id contains the seed.
+A seed determines what is sent, but not when a process is killed.
 """
 
 import concurrent.futures
@@ -80,7 +80,9 @@ def kill_until(over, stack, rng):
 
 
 def rank(stack, name):
-    """The precedence of a body among those of its task, as the README has it: a song, then an empty song, then the newest."""
+    """The precedence of a body among those of its task, as docs/consume.md has it.
+
+    A song comes before an empty song, and that before all others; then the newest comes first."""
     head = stack.client("s3").head_object(Bucket=stack.bucket, Key=name)
     body = json.loads(stack.read(name))
     data = body.get("data") or {}
@@ -97,7 +99,7 @@ def check(stack, schedule):
     if not schedule.accepted:
         return
     document = json.loads(stack.read(f"midi/{task_id}.json"))
-    # A body that was answered 5xx may have a job or not. So the document may be of a body that outranks all accepted ones.
+    # A body that was answered 5xx may have a job. So the document may be of a body that outranks all accepted ones.
     decides = document["source"]["key"]
     assert rank(stack, decides) >= max(rank(stack, names[body]) for body in schedule.accepted), f"{task_id}: the wrong body decides"
     assert sorted(stack.object_names(f"midi/{task_id}.")) == sorted(document["files"].values())

@@ -66,7 +66,7 @@ def test_a_stranger_stores_nothing_and_queues_nothing(stack, task_id):
         answer = stack.post(song(task_id), task_id, **arguments)
         assert (answer.status_code, answer.json()) == (401, {"error": "unauthorized"}), why
 
-    # A job of the stranger would be rendered before the job of a later task.
+    # If the stranger had queued a job, it would be rendered before the job of this later task.
     after = uuid.uuid4().hex
     assert stack.post(song(after), after).status_code == 200
     stack.result(after)
@@ -145,7 +145,9 @@ def test_an_unparseable_message_ends_in_the_dead_letter_queue(stack):
 
 
 def watched(widget):
-    """The metrics of midihook's own that a widget shows. In it a dot stands for the word above, and three for all that are left out."""
+    """The metrics in midihook's namespace that a widget shows.
+
+    In a widget, "." stands for the value above it, and "..." for all values above that are left out."""
     names, above = set(), [""] * 4
     for metric in widget["properties"].get("metrics", []):
         words = [word for word in metric if isinstance(word, str)]
@@ -175,7 +177,7 @@ def test_alarms_and_dashboard_watch_what_is_emitted(stack, task_id):
     body = cloudwatch.get_dashboard(DashboardName="midihook-us-east-1")["DashboardBody"]
     assert "${" not in body
     shown = set().union(*map(watched, json.loads(body)["widgets"]))
-    # Unless an answer was a 503.
+    # UnavailableAnswers is emitted only if an answer was a 503.
     assert shown - {name for name, _ in emitted} <= {"UnavailableAnswers"}
     assert len(shown) == 10
 
@@ -183,9 +185,9 @@ def test_alarms_and_dashboard_watch_what_is_emitted(stack, task_id):
 def test_the_runbook_has_a_section_for_each_alarm(stack):
     resources = stack.client("cloudformation").describe_stack_resources(StackName="midihook")["StackResources"]
     alarms = {resource["LogicalResourceId"] for resource in resources if resource["ResourceType"] == "AWS::CloudWatch::Alarm"}
-    runbook, readme = ((ROOT / path).read_text() for path in ("docs/runbook.md", "README.md"))
+    runbook, operate = ((ROOT / path).read_text() for path in ("docs/runbook.md", "docs/operate.md"))
     assert alarms and alarms == {line.removeprefix("## ") for line in runbook.splitlines() if line.startswith("## ") and line.endswith("Alarm")}
-    assert all(f"| {alarm} |" in readme for alarm in alarms)
+    assert all(f"| [{alarm}](runbook.md#{alarm.lower()}) |" in operate for alarm in alarms)
 
 
 def test_the_bucket_is_encrypted_versioned_private_and_tls_only(stack):

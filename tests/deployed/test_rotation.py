@@ -1,4 +1,4 @@
-"""The signing key is rotated on the running stack. Wrong signatures cannot make the receiver read the secret without limit."""
+"""The signing key is rotated on the running stack, and wrong signatures cause few readings of the secret."""
 
 import contextlib
 import json
@@ -9,7 +9,7 @@ import uuid
 
 from tests.local_stack.stack import wait_for
 
-# In seconds. After a wrong signature, a process reads the secret again only if its last reading is older than this.
+# Wrong signatures make a process read the secret at most once in this many seconds.
 FORCED_REREAD_AFTER = 10
 
 
@@ -26,7 +26,7 @@ def rotate(stack, signing_key):
 
 @contextlib.contextmanager
 def steady_callbacks(stack, signing_key):
-    """Sends callbacks signed with this key, one after the other, within a `with` block; gives a list of their statuses."""
+    """Sends callbacks signed with this key, one after the other, during a `with` block. Gives a list of their statuses."""
     answers, over = [], threading.Event()
 
     def send():

@@ -1,7 +1,7 @@
 """Copies songs out of the bucket as they appear: `make serve`.
 
-S3 reports each new object to EventBridge, and a rule puts the events for midi/ on a queue. The queue is our own: messages
-on the results queue are the user's to consume. Listing the bucket instead would take longer with each song."""
+S3 reports each new object to EventBridge, and a rule puts the events for midi/ on a queue. We use a queue of our own,
+because the results queue is for the user's consumers. Listing the bucket instead would take longer with each song."""
 
 import contextlib
 import json
@@ -12,10 +12,10 @@ LONG_POLL = 20
 
 
 class SongFollower:
-    """`with SongFollower(stack, directory) as songs:` copies objects created from then on.
+    """`with SongFollower(stack, directory) as songs:` receives the events of all objects created from then on.
 
-    SQS may deliver an event twice or late. Neither does harm: an event only names an object, and we copy what that object
-    holds now."""
+    SQS may deliver an event twice or late. Neither does harm: an event only names an object, and we copy what that
+    object contains now."""
 
     def __init__(self, stack, directory, name="follow-songs"):
         self.stack = stack

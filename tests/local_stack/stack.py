@@ -31,7 +31,7 @@ class StackError(Exception):
 
 
 def wait_for(what, condition, seconds=60, every=0.1):
-    """Calls condition() until its value is true, and returns that value. A timeout raises an error that names `what`."""
+    """Calls condition() until its value is true, and returns the value. If it takes too long, the error names `what`."""
     deadline = time.monotonic() + seconds
     while True:
         if value := condition():
@@ -48,7 +48,7 @@ def sign(signing_key, task_id, timestamp):
 
 
 class LocalStack:
-    """`with LocalStack(signing_key) as stack:` starts MiniStack and deploys. At its end the stack is stopped and deleted."""
+    """`with LocalStack(signing_key) as stack:` starts MiniStack and deploys. At the end it stops and deletes the stack."""
 
     def __init__(self, signing_key, say=lambda line: None):
         self.signing_key = signing_key
@@ -68,8 +68,8 @@ class LocalStack:
 
     def __exit__(self, *_):
         if process := getattr(self, "process", None):
-            # The functions are its children, in the same group. After SIGTERM, MiniStack would take 30 s to stop, and it has
-            # nothing to save.
+            # The functions are MiniStack's children, in the same process group. We send SIGKILL because after SIGTERM
+            # MiniStack takes 30 s to stop, and it has nothing to save.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -89,7 +89,7 @@ class LocalStack:
             self.port = free.getsockname()[1]
         self.endpoint = f"https://127.0.0.1:{self.port}"
 
-        # The caller's own AWS settings must not reach the stack, nor the stack's requests the caller's account.
+        # The caller's own AWS settings must not reach the stack, and no request may reach the caller's account.
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
@@ -237,7 +237,7 @@ class LocalStack:
         return [event["message"] for page in pages for event in page["events"]]
 
     def front(self, port=0):
-        """Starts a proxy from http://127.0.0.1:<port>/callback to the stack's own, long https URL. It runs until shutdown()."""
+        """Starts a proxy from http://127.0.0.1:<port>/callback to the stack's own https URL. It runs until shutdown()."""
         stack = self
 
         class Front(http.server.BaseHTTPRequestHandler):

@@ -43,7 +43,9 @@ def running(function, runtime_api, settings):
 
 
 def settings_error(function, **changed):
-    """Starts a function with the variables that template.yaml sets, some of them changed. Returns its error, or None if it starts."""
+    """Starts a function with the variables that template.yaml sets, some of them changed.
+
+    Returns its error, or None if it starts."""
     names = properties(function)["Environment"]["Variables"]
     usual = {name: "https://example.com/" for name in names} | {"TOLERANCE_SECONDS": "300", "TEMPO": "auto"}
     assert changed.keys() <= names.keys()

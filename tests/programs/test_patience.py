@@ -1,4 +1,4 @@
-"""The built receiver while AWS is slow or silent. It answers within 10 s, so that the provider gets a 503 and calls again.
+"""The built receiver while AWS is slow or silent. It answers within 10 s, so the provider gets a 503 and calls again.
 
 It runs as on Lambda, with a runtime API that has one event, and with AWS endpoints that answer late or never."""
 
@@ -21,7 +21,7 @@ PROVIDER_WAITS = 15
 
 
 def service(silence, body=b""):
-    """An AWS service that answers no request in its first seconds."""
+    """An AWS service that answers no request within `silence` seconds of the first one."""
     first = []
 
     def answer(_):
@@ -43,7 +43,9 @@ def request(task_id):
 
 
 def answer(secrets, s3, sqs):
-    """Sends one callback while each service is silent for some seconds. Returns the answer's status, its seconds, and the log."""
+    """Sends one callback while each service is silent for some seconds.
+
+    Returns the status of the answer, how many seconds it took, and the receiver's log."""
     answered, served = threading.Event(), []
     result = {}
 

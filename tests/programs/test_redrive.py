@@ -1,5 +1,6 @@
-"""`midihook redrive` with an SQS that returns errors, drops connections and does only half of a batch, and with the command
-killed at any moment. No job is lost. REDRIVE_SEED is the first seed; a failure names its seed."""
+"""`midihook redrive` with an SQS that returns errors, drops connections, does only half of a batch, and kills the command.
+
+No job is lost. REDRIVE_SEED is the first seed; a failure names its seed."""
 
 import json
 import os

@@ -87,7 +87,7 @@ def test_texts_about_dead_letters_give_the_number_of_tries():
 def test_texts_about_alarms_give_their_thresholds():
     age = properties("RenderQueueAgeAlarm")
     assert int(re.search(r"(\d+) minutes", age["AlarmDescription"]).group(1)) * 60 == age["Threshold"]
-    # A message that SQS no longer counts after its third receive must have raised the alarm before.
+    # The alarm must ring before the third receive of a message, because SQS does not count the message after that.
     assert age["Threshold"] < 2 * properties("RenderQueue")["VisibilityTimeout"]
     refused = PARAMETERS["RejectedCallbacksThreshold"]["Description"]
     assert int(re.search(r"(\d+) minutes", refused).group(1)) * 60 == properties("RejectedCallbacksAlarm")["Period"]

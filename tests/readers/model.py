@@ -1,5 +1,6 @@
-"""A second implementation of midihook's rules: the tracks that a callback's file must have. It was written from the documentation,
-not from the product's code. All arithmetic is exact."""
+"""A second implementation of midihook's rules: the tracks that a callback's file must have.
+
+It was written from the documentation, not from the product's code. All arithmetic is exact."""
 
 import math
 from collections import defaultdict
@@ -87,7 +88,7 @@ def playable(sent, tempo):
 
 
 def program(name):
-    """The program of an instrument's name, from pretty_midi's table. That table has the later General MIDI name of program 54."""
+    """The program of an instrument's name, from pretty_midi's table, which has a later General MIDI name for program 54."""
     try:
         return pretty_midi.instrument_name_to_program({"Synth Voice": "Synth Choir"}.get(name, name))
     except ValueError:
@@ -105,15 +106,16 @@ def expected(callback, tempo):
         struck = defaultdict(list)
         for note in filter(None, notes):
             struck[note.on, note.pitch].append(note)
-        # Notes of one pitch that start together on one track become one note, with the longest duration and the highest velocity.
+        # Notes of one pitch that start together on one track become one note, with the longest duration and the highest
+        # velocity.
         notes = [
             Note(pitch, on, max(note.off for note in same), max(note.velocity for note in same))
             for (on, pitch), same in struck.items()
         ]
         tracks.append(Track(instrument["name"], 0 if drums else program(instrument["name"]), port, channel, notes))
 
-    # A note ends where the next note of its pitch on its channel begins. If notes of one pitch start together on different
-    # tracks of a channel, they also end together.
+    # A note ends where the next note of its pitch on its channel begins. If notes of one pitch start together on
+    # different tracks of a channel, they also end together.
     onsets, ends = defaultdict(set), defaultdict(int)
     for track in tracks:
         for note in track.notes:

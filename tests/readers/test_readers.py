@@ -27,7 +27,9 @@ def render(midihook, directory, sent, *options):
 
 
 def by_mido(path):
-    """The tempo map, and the name, program, port, channel and notes of each track. A note off ends the oldest note of its pitch.
+    """The tempo map, and the name, program, port, channel and notes of each track.
+
+    A note off ends the oldest note of its pitch.
 
     Fails for a note that never ends, and for a note off without a note on."""
     file = mido.MidiFile(path, charset="utf-8")

@@ -1,4 +1,4 @@
-//! The file that a command works on.
+//! Reads the file that a command works on.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! The command line for people.
+//! The command line: `midihook render`, `send`, `replay` and `redrive`.
 
 mod input;
 mod output;
@@ -40,9 +40,9 @@ Exit codes:
   0  done
   1  a file, the network or AWS failed: fix what the message names, then try again
   2  the command line is wrong
-  3  the input, or the server's answer, says no: trying again does not help";
+  3  the input is unusable, or the server refused it: trying again does not help";
 
-/// An answer that trying again does not change: exit code 3.
+/// An error that trying again does not change: exit code 3.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Refused(String);

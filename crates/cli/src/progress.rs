@@ -1,4 +1,4 @@
-//! Progress on the terminal. Where standard error is no terminal, nothing is shown.
+//! Progress on the terminal. Nothing is shown if standard error is not a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -14,7 +14,7 @@ pub fn bar(length: u64, doing: &'static str) -> ProgressBar {
     bar
 }
 
-/// A growing number of callbacks, if nobody knows how many there are.
+/// A growing count of callbacks, for when the total is not known.
 pub fn counter(doing: String) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg} {human_pos} callbacks {elapsed}");
     ProgressBar::no_length()

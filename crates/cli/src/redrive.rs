@@ -50,8 +50,8 @@ const EXAMPLES: &str = stack::help!(
 /// The visibility timeout of received messages, unless they are released before.
 const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
-/// Stop after this many receives in a row without a new message. In a long queue, messages that stay become visible again
-/// while we read the rest.
+/// Stop after this many receives in a row without a new message. In a long queue, messages that stay become visible
+/// again while we read the rest.
 const NOTHING_NEW: u32 = 10;
 
 /// What to do with a message.
@@ -62,21 +62,21 @@ enum Fate {
     Leave,
 }
 
-/// What a run has done, and what it holds.
+/// What a run has done so far, and which messages it holds.
 #[derive(Default)]
 struct Run {
     /// How many different messages were received.
     seen: u64,
     moved: usize,
     discarded: usize,
-    /// Messages that were received and not deleted, by id.
+    /// Messages that were received but not deleted, by id.
     held: BTreeMap<String, Received>,
 }
 
 pub async fn run(args: &Args) -> anyhow::Result<()> {
     if args.dead_letter_queue_url == args.render_queue_url {
         return Err(Refused(
-            "the dead-letter queue and the render queue are the same queue: its jobs would go round for ever"
+            "the dead-letter queue and the render queue are the same queue: its jobs would circulate for ever"
                 .to_owned(),
         )
         .into());
@@ -109,8 +109,8 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     if !all {
         let minutes = VISIBILITY_TIMEOUT.as_secs() / 60;
         eprintln!(
-            "SQS counted {counted} messages but returned {seen}. The count may be a minute old, or another receiver has the \
-             others; after an interrupted run they become visible again within {minutes} minutes"
+            "SQS counted {counted} messages and gave {seen}. The count may be a minute old, or another receiver holds the \
+             others. After an interrupted run, its messages become visible again within {minutes} minutes"
         );
     }
     match (args.dry_run, held.is_empty()) {
@@ -179,7 +179,8 @@ impl Run {
         Ok(())
     }
 
-    /// Makes the held messages visible again at once. Without this they become visible when their time-out ends.
+    /// Makes the held messages visible again at once. Without this they would stay hidden until their visibility
+    /// timeout ends.
     async fn release(&self, dead: &Queue) {
         let held: Vec<Received> = self.held.values().cloned().collect();
         for batch in held.chunks(BATCH) {
@@ -194,7 +195,7 @@ impl Run {
 fn left(bucket: &str, held: &BTreeMap<String, Received>) -> String {
     let lines: Vec<String> = held.values().map(|message| describe(bucket, message)).collect();
     format!(
-        "messages that stay, because this stack cannot render them: {}; --discard deletes them, except those of a newer midihook\n  {}",
+        "messages that are not jobs of this stack and were left: {}; --discard deletes them, except jobs of a newer midihook\n  {}",
         lines.len(),
         lines.join("\n  ")
     )
@@ -210,7 +211,7 @@ fn fate(args: &Args, message: &Received) -> Fate {
     }
 }
 
-/// The bodies that a message asks to render, or why it is not a job.
+/// The object names of the bodies that a message asks to render, or why it is not a job.
 fn describe(bucket: &str, message: &Received) -> String {
     let why = match jobs::read(&message.body) {
         Ok(jobs) => match jobs.iter().find(|job| job.bucket != bucket) {

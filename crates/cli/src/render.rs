@@ -33,7 +33,7 @@ pub struct Args {
     /// Also write a picture of the song: a piano roll (SVG)
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// The tempo of the file: auto (inferred from the notes), off (120), or a number
+    /// The tempo of the file: auto (inferred from the notes), off (120), or a number from 20 to 400
     #[arg(long, value_name = "BPM", default_value_t = TempoChoice::Auto)]
     bpm: TempoChoice,
     /// Print the result document (JSON) on standard output instead of a summary
@@ -44,14 +44,14 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let body = input::read(&args.file)?;
     let task_id = input::task_id(&body)?;
-    // A saved record-info answer that was reduced to its notes has no task id.
+    // A file that was reduced to the notes has no task id.
     let task_id = task_id.map_or_else(|| "song".parse(), Ok)?;
     let outcome = convert(&task_id, &body, args.bpm);
     let document = &outcome.document;
 
     let to_stdout = args.output.as_deref() == Some(Path::new("-"));
     if args.json && to_stdout {
-        return Err(Refused("--json and -o - both want standard output".to_owned()).into());
+        return Err(Refused("--json and -o - both write to standard output: use only one of them".to_owned()).into());
     }
     if args.json {
         print(&document.to_json())?;

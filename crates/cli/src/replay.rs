@@ -19,18 +19,18 @@ use crate::{
 
 /// Render archived callbacks again
 ///
-/// Queues a job for each archived callback of the tasks, or of a period. Safe to repeat: a result that comes out the same is
-/// not written again.
+/// Queues a job for each archived callback of the given tasks, or of a period. Safe to interrupt or repeat: a result
+/// that comes out the same is not written again.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, after_long_help = EXAMPLES)]
 pub struct Args {
-    /// The tasks
+    /// The ids of the tasks
     #[arg(required_unless_present = "since", conflicts_with_all = ["since", "until"])]
     tasks: Vec<TaskId>,
     /// All callbacks archived since then: 2026-11-01, 2026-11-01T12:00:00Z (UTC), or 30m, 12h, 7d ago
     #[arg(long, value_name = "WHEN")]
     since: Option<When>,
-    /// … and before then
+    /// With --since: only callbacks archived before then
     #[arg(long, value_name = "WHEN", requires = "since")]
     until: Option<When>,
     /// Only list the callbacks
@@ -91,7 +91,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
             .map_or_else(|| SystemTime::now() + Duration::from_secs(86_400), |When(until)| until);
 
     if when.is_empty() {
-        return Err(Refused("--since is not before --until".to_owned()).into());
+        return Err(Refused("--since is not before --until: no callback can be in that period".to_owned()).into());
     }
     let mut bodies = Vec::new();
     if args.tasks.is_empty() {

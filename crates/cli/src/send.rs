@@ -1,4 +1,4 @@
-//! `midihook send`: posts a callback as the provider does.
+//! `midihook send`: signs and posts a callback as the provider does.
 
 use std::{
     path::PathBuf,
@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         .as_secs()
         .to_string();
 
-    // The answer to a refused callback says why.
+    // An error status must not be an error of ureq: the answer to a refused callback may say why.
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(TIMEOUT))
         .http_status_as_error(false)
@@ -79,7 +79,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         .into()),
         400..500 => Err(Refused(format!("{status}: {answer}")).into()),
         _ => Err(anyhow!(
-            "{status}: {answer}\nThe server cannot accept it now. The provider would try again."
+            "{status}: {answer}\nThe server cannot accept the callback now. The provider would try again."
         )),
     }
 }

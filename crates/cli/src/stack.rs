@@ -27,7 +27,7 @@ macro_rules! help {
 }
 pub(crate) use help;
 
-/// Whose account, and where.
+/// Which AWS account, and which region.
 #[derive(clap::Args)]
 #[command(next_help_heading = "AWS")]
 pub struct Account {
@@ -80,7 +80,7 @@ pub fn advice(error: &anyhow::Error) -> Option<&'static str> {
     }
 }
 
-/// The name of a resource. It must not be empty: AWS's own error for an empty name helps nobody.
+/// The name of a resource. We refuse an empty one, because AWS's own error for it does not say what is wrong.
 pub fn name() -> NonEmptyStringValueParser {
     NonEmptyStringValueParser::new()
 }

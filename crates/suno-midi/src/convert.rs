@@ -28,7 +28,7 @@ impl Outcome {
         self.files.iter().find(|file| file.format == format)
     }
 
-    /// The outcome of a body that was not read; `why` is for people.
+    /// The outcome of a body that could not be read; `why` becomes a warning of the document.
     pub fn unread(task_id: &TaskId, why: String) -> Self {
         Self::without_song(task_id, State::Invalid, why)
     }
@@ -52,8 +52,8 @@ impl From<Document> for Outcome {
 
 /// Converts a callback or a record-info answer.
 ///
-/// Never fails: if there is no song, [`Document::state`] and [`Document::warnings`] say why. The same arguments give the
-/// same bytes.
+/// Never fails: if there is no song, [`Document::state`] and [`Document::warnings`] say why. The same arguments give
+/// the same bytes.
 ///
 /// ```
 /// use suno_midi::{convert, document::State, format, music::tempo::TempoChoice};
@@ -86,7 +86,7 @@ pub fn convert(task_id: &TaskId, body: &[u8], tempo: TempoChoice) -> Outcome {
         ),
         Ok(Callback::Unsupported) => without_song(
             State::Unsupported,
-            "this is a callback of another product of the provider: kept, not rendered",
+            "this callback belongs to another product of the provider: it is kept, but not rendered",
         ),
         Err(unreadable) => without_song(State::Invalid, &unreadable.to_string()),
     }
@@ -122,12 +122,12 @@ fn warnings(song: &Song) -> Vec<String> {
         let name = &instrument.name;
         if !voice.known {
             let sound = Sound::DEFAULT.name();
-            warnings.push(format!("\"{name}\" is no instrument known here; it plays as {sound}"));
+            warnings.push(format!("\"{name}\" is not a known instrument; it plays as {sound}"));
         }
         let skipped: usize = instrument.skipped.values().sum();
         if skipped > 0 {
             warnings.push(format!(
-                "{skipped} of the notes of \"{name}\" cannot be held by a MIDI file and were left out"
+                "notes of \"{name}\" left out because a MIDI file cannot hold them: {skipped}"
             ));
         }
     }
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_as_sent_is_counted() {
+    fn changed_and_skipped_notes_are_counted() {
         let body = r#"{"data":{"instruments":[{"name":"Xyzzy","notes":[
             {"pitch":60,"start":0,"end":2,"velocity":1}, {"pitch":60,"start":1,"end":2,"velocity":1},
             {"pitch":60,"start":1,"end":2,"velocity":1}, {"pitch":60,"start":3,"end":3,"velocity":1}, {"pitch":-1}]}]}}"#;
@@ -199,8 +199,8 @@ mod tests {
         assert_eq!(
             document.warnings,
             [
-                "\"Xyzzy\" is no instrument known here; it plays as Acoustic Grand Piano",
-                "1 of the notes of \"Xyzzy\" cannot be held by a MIDI file and were left out"
+                "\"Xyzzy\" is not a known instrument; it plays as Acoustic Grand Piano",
+                "notes of \"Xyzzy\" left out because a MIDI file cannot hold them: 1"
             ]
         );
     }

@@ -1,4 +1,4 @@
-//! The name of some bytes.
+//! SHA-256, which names a body.
 
 use std::fmt;
 

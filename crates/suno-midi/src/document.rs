@@ -13,7 +13,7 @@ use crate::{
     score::{Repair, Skip},
 };
 
-/// How a task ended.
+/// What became of a task, as its body tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -23,11 +23,11 @@ pub enum State {
     Empty,
     /// The provider could not transcribe the song. There is no MIDI file.
     Failed,
-    /// The transcription goes on: the body is a record-info answer that was saved too early. There is no MIDI file.
+    /// The task had not finished: the body is a record-info answer that was saved too early. There is no MIDI file.
     Pending,
-    /// The body is not readable as a callback. There is no MIDI file.
+    /// The body is missing, too large, or not readable as a callback. There is no MIDI file.
     Invalid,
-    /// A callback of another product of the provider. There is no MIDI file.
+    /// The callback belongs to another product of the provider. There is no MIDI file.
     Unsupported,
 }
 
@@ -69,13 +69,13 @@ impl State {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Document {
-    /// The version of this document's form: 1.
+    /// The version of the document format: 1.
     pub version: u32,
     /// The provider's id of the task.
     pub task_id: TaskId,
-    /// How the task ended.
+    /// What became of the task.
     pub state: State,
-    /// The body that decided; absent if it was not read from the bucket.
+    /// The body that the result was made from; absent if it did not come from the bucket.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
     /// The object names of the result, by [`Format::name`]; this document is one of them.
@@ -107,7 +107,7 @@ pub struct Failure {
     /// The provider's code, if it sent a number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<i64>,
-    /// The provider's message, at most 1,000 characters of it.
+    /// The first 1,000 characters of the provider's message.
     pub message: String,
 }
 
@@ -133,7 +133,7 @@ pub struct TempoSummary {
     pub bpm: f64,
     /// Whether it was inferred from the notes. If not, it was asked for, or it is the default of 120.
     pub inferred: bool,
-    /// How sure the inference is, 0 to 1, also if it was not sure enough to be used; absent if there was none.
+    /// How sure the inference is, 0 to 1, even if the result was not used; absent if no tempo was inferred.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f64>,
     /// The first downbeat, where bar lines begin, in seconds from the beginning of the audio.
@@ -167,7 +167,7 @@ pub struct InstrumentSummary {
     /// How many notes end earlier than sent, because a note of the same pitch begins.
     #[serde(skip_serializing_if = "is_zero")]
     pub shortened: usize,
-    /// How many notes disappeared in another note of the same pitch and onset.
+    /// How many notes were merged into another note of the same pitch and onset.
     #[serde(skip_serializing_if = "is_zero")]
     pub merged: usize,
 }
@@ -176,7 +176,7 @@ fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
-/// The prefix of the objects of results.
+/// The prefix of the object names of results.
 const RESULTS: &str = "midi/";
 
 /// The object name of a result: `midi/<taskId>.<extension>`.
@@ -207,7 +207,7 @@ impl Document {
         self.files.get(format.name).map(String::as_str)
     }
 
-    /// The document as it is stored: indented JSON, with a line break at its end.
+    /// The document as it is stored: indented JSON that ends with a line break.
     pub fn to_json(&self) -> Vec<u8> {
         // Serializing these plain structs to memory cannot fail.
         let mut json = serde_json::to_vec_pretty(self).unwrap_or_default();
@@ -217,7 +217,7 @@ impl Document {
 }
 
 impl SongSummary {
-    /// What is in the MIDI file of a song with these tracks.
+    /// Summarizes a song whose MIDI file has these tracks.
     pub(crate) fn new(song: &Song, tracks: &[midi::Track]) -> Self {
         let instruments: Vec<InstrumentSummary> = song
             .parts()
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_is_indented_json_and_leaves_out_what_is_not_known() {
+    fn a_document_is_indented_json_without_absent_members() {
         let document = Document {
             source: Some(Source {
                 object: "raw/5c79/a.json".to_owned(),

@@ -1,6 +1,6 @@
-//! Notes that KIE.ai's Suno API sends as JSON → Standard MIDI Files.
+//! Converts the notes that KIE.ai's Suno API sends as JSON to Standard MIDI Files.
 //!
-//! The provider transcribes the stems of a song and sends the notes once, as JSON. This crate reads that JSON, infers the
+//! The provider transcribes the stems of a song and sends the notes as JSON. This crate reads that JSON, infers the
 //! tempo, and writes a Standard MIDI File, a piano roll and a result document. It has no network, no clock and no file
 //! system: the same body always gives the same bytes.
 //!
@@ -29,7 +29,7 @@
 //! | [`format`] | a score and what was inferred | files: MIDI, piano roll |
 //! | [`document`] | all of that | the result document |
 //!
-//! [`convert()`] runs them in this order, and a room imports only from those above it.
+//! [`convert()`] runs the rooms (modules) in this order, and a room imports only from those above it.
 
 #![cfg_attr(test, allow(clippy::panic))]
 

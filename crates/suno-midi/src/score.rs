@@ -1,7 +1,7 @@
 //! Notes as sent → notes that can be played.
 //!
-//! A [`Score`] holds only what MIDI can hold. A note that is not quite right is repaired ([`Repair`]) or left out
-//! ([`Skip`]). Both are counted, so that the result document can report them.
+//! A [`Score`] holds only notes that MIDI can hold. Any other note is repaired ([`Repair`]) or left out ([`Skip`]).
+//! Both are counted, so that the result document can report them.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,11 @@ use crate::{
     text,
 };
 
-/// The most instruments of a score: a MIDI port event can name 128 ports, and each has 15 channels besides the drums'.
+/// The most instruments of a score: a MIDI port event can name 128 ports, and each port has 15 channels besides that of
+/// the drums.
 pub const MAX_INSTRUMENTS: usize = 128 * 15;
 
-/// The longest note, in seconds. The provider's longest song has 8 minutes: a longer note has lost its end.
+/// The longest note, in seconds. The provider's longest song has 8 minutes, so a longer note has a wrong end.
 pub const MAX_NOTE_SECONDS: f64 = 600.0;
 
 /// The latest onset, in seconds: 6 hours. Its tick fits in the 28 bits of a MIDI file at any tempo.
@@ -31,7 +32,8 @@ const MAX_NAME: usize = 120;
 /// The notes of a song.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Score {
-    /// The instruments in the order in which they were sent, also those without notes. At most [`MAX_INSTRUMENTS`].
+    /// The instruments in the order in which they were sent, including those without notes. At most
+    /// [`MAX_INSTRUMENTS`].
     pub instruments: Vec<Instrument>,
 }
 
@@ -79,7 +81,7 @@ pub enum Skip {
     PitchOutOfRange,
     /// The start or the end is missing or not a finite number.
     NoTime,
-    /// The note ends before the beginning of the audio.
+    /// The note ends before the audio begins, or just when it begins.
     BeforeTheBeginning,
     /// The note begins after [`MAX_START_SECONDS`].
     TooLate,
@@ -89,24 +91,24 @@ pub enum Skip {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Repair {
-    /// A pitch between two keys went to the nearer one.
+    /// The pitch was fractional; it is rounded.
     PitchRounded,
-    /// A note that began before the beginning of the audio begins with it.
+    /// The note began before the audio; it begins at 0.
     StartMovedToZero,
-    /// Start and end were the wrong way round.
+    /// The end was before the start; they are swapped.
     TimesSwapped,
-    /// The note was longer than [`MAX_NOTE_SECONDS`] and ends there.
+    /// The note was longer than [`MAX_NOTE_SECONDS`]; it has this length.
     EndCut,
     /// The note had no length; it gets one tick.
     ZeroLength,
     /// The velocity was missing or not a number; it is 64.
     VelocityMissing,
-    /// The velocity was not within 0 to 1; it is the nearer of the two.
+    /// The velocity was below 0 or above 1; it is 0 or 1.
     VelocityClamped,
 }
 
 impl Score {
-    /// The playable notes of what was sent.
+    /// Makes a score of the notes that were sent.
     ///
     /// # Errors
     /// If there are too many instruments.
@@ -286,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_midi_cannot_hold_is_skipped_and_named() {
+    fn notes_that_midi_cannot_hold_are_skipped_and_counted() {
         let none = SentNote::default();
         let nan = f64::NAN;
         for (note, skip) in [
@@ -313,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nearly_right_is_repaired_and_named() {
+    fn nearly_right_notes_are_repaired_and_counted() {
         let note = |pitch, start, end, velocity| Note {
             pitch,
             start,

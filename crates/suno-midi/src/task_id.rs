@@ -7,8 +7,8 @@ use thiserror::Error;
 
 /// The id of a task, safe as a part of an object name or a file name.
 ///
-/// One to [`TaskId::MAX_LENGTH`] characters of `[A-Za-z0-9._-]`, and neither `.` nor `..`. The provider documents no alphabet;
-/// the ids seen are hex strings and UUIDs.
+/// One to [`TaskId::MAX_LENGTH`] characters of `[A-Za-z0-9._-]`, and neither `.` nor `..`. The provider documents no
+/// alphabet; the ids seen are hex strings and UUIDs.
 ///
 /// ```
 /// use suno_midi::TaskId;

@@ -1,7 +1,7 @@
 //! Text that every reader accepts.
 
-/// Puts a text on one line, at most `longest` characters of it. Control characters and the two noncharacters that XML and
-/// SQS refuse become spaces; runs of white space become one space.
+/// Puts a text on one line, at most `longest` characters of it. Control characters and the two noncharacters that XML
+/// and SQS refuse become spaces; runs of white space become one space.
 pub(crate) fn plain(text: &str, longest: usize) -> String {
     let refused = |c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}');
     let spaced: String = text.chars().map(|c| if refused(c) { ' ' } else { c }).collect();

@@ -1,4 +1,4 @@
-//! What a stranger's request costs before it is verified: its memory does not grow with the body.
+//! How much memory a stranger's request takes before it is verified: it does not grow with the body.
 #![allow(clippy::unwrap_used)]
 
 use suno_midi::provider::task_ids::find_task_ids;
@@ -8,7 +8,7 @@ static HEAP: dhat::Alloc = dhat::Alloc;
 
 const SIZE: usize = 5_900_000;
 
-/// The most bytes for the list of ids, which borrow from the body.
+/// The most bytes for the list of ids. The ids themselves borrow from the body.
 const LIST: usize = 200;
 /// The most bytes for the list and eight decoded ids.
 const MOST: usize = 8_000;

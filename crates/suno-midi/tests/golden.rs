@@ -1,4 +1,4 @@
-//! A handful of files, event by event, that a person has checked.
+//! A handful of MIDI files in words, with their documents and pictures, which a person has checked; and inferred beats.
 //!
 //! `UPDATE_GOLDEN=1 cargo test -p suno-midi --test golden` rewrites them. Read the diff before you commit it.
 #![allow(clippy::unwrap_used)]
@@ -16,7 +16,7 @@ use suno_midi::{
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
 
-/// A file in words, in ticks. Channels are numbered as musicians do.
+/// A MIDI file in words. Times are in ticks. Channels are counted from 1, as musicians do.
 fn dump(midi: &[u8]) -> String {
     let smf = Smf::parse(midi).unwrap();
     let mut text = format!("{:?}, {:?}\n", smf.header.format, smf.header.timing);
@@ -82,7 +82,8 @@ fn files_are_as_a_person_approved_them() {
     assert_eq!(seen, 5);
 }
 
-/// The inferred beats of three songs of each kind. They need not be right: a change of the inference shows in the diff.
+/// Checks the inferred beats of three songs of each kind. They need not be right, but each change of the inference must
+/// show in the diff.
 #[test]
 fn beats_are_as_before() {
     let mut found = String::new();

@@ -86,8 +86,8 @@ fn ids_in(body: &Value) -> Vec<String> {
     ids
 }
 
-/// Counts the notes of a file. Checks that each note on is followed by its note off before the next note on of its pitch,
-/// and that no note is left sounding.
+/// Counts the notes of a file. Checks that each note on is followed by its note off before the next note on of its
+/// pitch, and that no note is left sounding.
 fn notes_of(midi: &[u8]) -> usize {
     let smf = Smf::parse(midi).unwrap();
     let mut notes = 0;
@@ -140,7 +140,8 @@ fn assert_sound(outcome: &Outcome) {
     assert_eq!(json["state"], document.state.name());
 }
 
-/// The same cases each time, unless PROPTEST_RNG_SEED or PROPTEST_CASES asks for others. A failure prints its smallest input.
+/// Tries the same cases each time, unless PROPTEST_RNG_SEED or PROPTEST_CASES asks for others. A failure prints its
+/// smallest input.
 fn config() -> ProptestConfig {
     let number = |name: &str| -> Option<u64> { std::env::var(name).ok()?.parse().ok() };
     ProptestConfig {
@@ -175,7 +176,7 @@ proptest! {
     }
 
     #[test]
-    fn the_scan_finds_what_a_reading_would(data in any_json(), top in any_json(), pretty in any::<bool>()) {
+    fn the_scan_finds_the_ids_that_a_full_parse_finds(data in any_json(), top in any_json(), pretty in any::<bool>()) {
         let body = json!({"data": data, "taskId": top, "instruments": data});
         let text = if pretty { serde_json::to_string_pretty(&body) } else { serde_json::to_string(&body) }.unwrap();
         prop_assert_eq!(find_task_ids(text.as_bytes()), ids_in(&body));

@@ -1,6 +1,6 @@
 //! How often the inferred tempo is right, on synthetic songs whose tempo is known.
 //!
-//! `cargo test -p suno-midi --test tempo -- --nocapture` prints the table of docs/music.md.
+//! `cargo test -p suno-midi --test tempo -- --nocapture` prints the figures of the table in docs/music.md.
 #![allow(clippy::unwrap_used)]
 
 mod songs;

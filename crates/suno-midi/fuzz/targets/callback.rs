@@ -1,4 +1,4 @@
-//! Any bytes: the reader answers, a score stays within its bounds, and no JSON is called broken.
+//! For any bytes, the reader returns, a score stays within its limits, and the reader rejects no JSON as broken.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

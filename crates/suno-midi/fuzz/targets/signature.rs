@@ -1,4 +1,4 @@
-//! Any two headers: we believe none that the key did not sign, and none outside the time window.
+//! For any two headers, we accept only a signature that the key made, with a timestamp inside the window.
 #![no_main]
 
 use std::time::Duration;

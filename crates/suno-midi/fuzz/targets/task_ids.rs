@@ -1,4 +1,4 @@
-//! Any bytes: the scan finds the same ids as serde_json.
+//! For any bytes, the scan finds the same ids as serde_json.
 #![no_main]
 
 use std::{collections::BTreeSet, fmt};
@@ -33,8 +33,8 @@ impl<'de> Deserialize<'de> for Members {
     }
 }
 
-/// How often a body names its task, and its ids, according to serde_json; `None` if it is no JSON object, or if an id is a
-/// number that is not whole.
+/// How often a body names its task, and its ids, according to serde_json; `None` if the body is not a JSON object, or
+/// if serde_json cannot read an id exactly.
 fn ids(body: &[u8]) -> Option<(usize, BTreeSet<String>)> {
     let Members(top) = serde_json::from_slice(body).ok()?;
     let (mut named, mut ids, mut whole) = (0, BTreeSet::new(), true);
@@ -54,7 +54,7 @@ fn ids(body: &[u8]) -> Option<(usize, BTreeSet<String>)> {
                 ids.extend(number.is_u64().then(|| number.to_string()));
             }
             Ok(_) => {}
-            // Half a surrogate pair, or nested deeper than serde_json reads.
+            // A lone surrogate, or nested deeper than serde_json reads.
             Err(_) => whole = false,
         }
     };

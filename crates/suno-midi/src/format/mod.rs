@@ -1,7 +1,7 @@
-//! The files that are made of a song.
+//! The files that are made from a song.
 //!
-//! To add a format, write its module, give it a [`Format`], and add it to [`files`]. The renderer then publishes it, and the
-//! result document names it.
+//! To add a format, write its module, give it a [`Format`], and add it to [`files`]. The renderer then publishes it,
+//! and the result document names it.
 
 pub mod midi;
 pub mod piano_roll;
@@ -33,7 +33,7 @@ pub const PIANO_ROLL: Format = Format {
     content_type: "image/svg+xml",
 };
 
-/// The result document. Every task has one, also a task without a song.
+/// The result document. Every task has one, even without a song.
 pub const DOCUMENT: Format = Format {
     name: "document",
     extension: "json",
@@ -54,8 +54,8 @@ pub struct File {
 pub struct Label<'a> {
     /// The name of the piece, usually the task id.
     pub title: &'a str,
-    /// The body that the song was read from. Each file embeds it, so that no two bodies give the same bytes: S3's ETag, a
-    /// hash of the bytes, then tells which body a file was made of.
+    /// The hash of the body that the song was read from. Each file embeds it, so that no two bodies give the same
+    /// bytes. S3's ETag, a hash of the bytes, then identifies the body.
     pub body: Digest,
 }
 

@@ -1,8 +1,9 @@
 //! A song → a picture of it: a piano roll as SVG.
 //!
-//! Time goes across, pitch goes up, drums have a lane of their own. The picture is one file without script, font or link,
-//! for light and dark viewers. The notes of one instrument and loudness are the strokes of one path, so that ten thousand
-//! notes take some 200 kB. Notes of one path that overlap on the screen become one stroke.
+//! Time runs from left to right, pitch from bottom to top, and drums have a lane of their own. The picture is one file
+//! without scripts, fonts or links, and follows the viewer's light or dark mode. All notes of an instrument with about
+//! the same velocity are strokes of one path, so that ten thousand notes take some 200 kB. Notes of one pitch that
+//! begin within about a pixel of each other become one stroke.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,13 +28,13 @@ const ROLL: f64 = WIDTH - LEFT - RIGHT;
 /// The height of the melodic lane, before the height of a row is rounded to whole pixels.
 const MELODIC_HEIGHT: f64 = 400.0;
 const DRUM_ROW: f64 = 7.0;
-/// Velocities are shown as this many degrees of opacity.
+/// Velocities are shown as this many levels of opacity.
 const SHADES: usize = 4;
-/// The shortest stroke, and the widest gap that nobody sees, in pixels.
+/// The shortest stroke, and the widest gap between strokes that is not visible, in pixels.
 const SHORTEST: f64 = 1.2;
 const INVISIBLE_GAP: f64 = 0.25;
 
-/// Colours that are told apart on white and on black (Tableau 10).
+/// Colours that are easy to tell apart on white and on black (Tableau 10).
 const COLOURS: [&str; 10] = [
     "#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948", "#b07aa1", "#ff9da7", "#9c755f", "#8f8f8f",
 ];
@@ -125,7 +126,7 @@ struct Legend {
     rows: usize,
 }
 
-/// As many instruments as fit into four rows; the rest are counted.
+/// Names the instruments that fit into four rows, and counts the rest.
 fn legend(song: &Song) -> Legend {
     let score = &song.score;
     let mut group = Group::new();
@@ -179,7 +180,7 @@ struct Canvas {
     high: u8,
     /// The height of a melodic row.
     row: f64,
-    /// The row of each drum that occurs, from the top.
+    /// The row of each drum pitch that occurs, from the top.
     drums: BTreeMap<u8, usize>,
 }
 
@@ -192,7 +193,7 @@ impl Canvas {
                 .map(|note| note.pitch)
         };
         let (lowest, highest) = (pitches(false).min().unwrap_or(60), pitches(false).max().unwrap_or(60));
-        // Whole octaves from C to C, two at least.
+        // Whole octaves from C to C, at least two.
         let low = (lowest / 12).min(8) * 12;
         let high = ((highest / 12 + 1) * 12).max(low + 24).min(127);
         let row = (MELODIC_HEIGHT / f64::from(high - low + 1)).floor().clamp(4.0, 12.0);
@@ -367,7 +368,7 @@ impl Canvas {
         }
     }
 
-    /// The strokes of notes. Notes that nobody could tell apart are one stroke.
+    /// The strokes of notes. Notes too close to be told apart become one stroke.
     fn strokes(&self, notes: &[&Note], drums: bool) -> String {
         let mut rows: BTreeMap<u8, Vec<(f64, f64)>> = BTreeMap::new();
         for note in notes {
@@ -429,13 +430,13 @@ mod tests {
     }
 
     #[test]
-    fn names_cannot_leave_the_text() {
+    fn names_are_escaped() {
         let svg = picture(&[("</text><script>alert(1)</script>&\"", &[(60.0, 0.0, 1.0)])]);
         assert!(!svg.contains("<script") && svg.contains("&lt;script&gt;"), "{svg}");
     }
 
     #[test]
-    fn there_is_a_picture_of_nothing_and_of_the_extremes() {
+    fn empty_and_extreme_songs_can_be_drawn() {
         assert!(picture(&[]).contains("no notes"));
         let svg = picture(&[
             ("Piano", &[(0.0, 0.0, 1.0), (127.0, 21_600.0, 22_200.0)]),

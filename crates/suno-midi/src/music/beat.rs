@@ -1,10 +1,10 @@
 //! Finds the beat of a score, and its first downbeat.
 //!
-//! We choose the tempo whose sixteenth-note grid fits the onsets best. The fit at a tempo is the length of the mean of the
-//! onsets' unit vectors, `|mean exp(2πi·f·t)|`, where `f` is the rate of its sixteenths (or of its triplets, for swung notes):
-//! 1 if all onsets are on the grid, near 0 if they are anywhere. The fit alone cannot tell 90 BPM from 135, because their
-//! grids share points. So the fits at the rates of eighths and quarters count too: notes prefer the larger divisions. Least
-//! squares then refine the best tempo.
+//! We choose the tempo whose sixteenth-note grid fits the onsets best. The fit at a tempo is the length of the mean of
+//! the onsets' unit vectors, `|mean exp(2πi·f·t)|`, where `f` is the rate of its sixteenths (or of its triplets, for
+//! swung notes): 1 if all onsets are on the grid, near 0 if they have nothing to do with it. The fit alone cannot tell
+//! 90 BPM from 135, because their grids share points. So the fits at the rates of eighths and quarters count too: more
+//! notes begin on eighths and quarters than between them. Least squares then refine the best tempo.
 //!
 //! A wrong tempo with high confidence is worse than no tempo. The confidence is low if the fit is not far above chance
 //! (drift, rubato, few notes), or if a tempo other than half or double fits nearly as well.
@@ -14,22 +14,22 @@ use std::collections::BTreeMap;
 use super::instruments::{self, Sound};
 use crate::score::{Note, Score};
 
-/// The slowest and the fastest tempo that we look for, in BPM.
+/// The slowest and the fastest tempo that we consider, in BPM.
 const SLOWEST: f64 = 60.0;
 const FASTEST: f64 = 200.0;
 
 /// Below this confidence a file stays at 120 BPM. No wrong tempo reaches it on the synthetic songs of `tests/tempo.rs`.
 pub const MIN_CONFIDENCE: f64 = 0.6;
 
-/// With fewer different onsets, any tempo fits.
+/// With fewer different onsets, some grid always fits by chance.
 const MIN_ONSETS: usize = 16;
 
-/// The longest score, in seconds, because the work grows with the square of the length. The provider's longest song has 8
-/// minutes.
+/// The longest score whose beat we infer, in seconds: the work grows with the square of the length. The provider's
+/// longest song has 8 minutes.
 const MAX_SECONDS: f64 = 1200.0;
 
-/// The most vector rotations (onsets × rates): about a second on a small Lambda. Only a song that is both far longer and far
-/// denser than the provider's exceeds it. We then use its heaviest onsets.
+/// The most vector rotations (onsets × rates): about a second on a small Lambda. Only a song that is both far longer
+/// and far denser than the provider's needs more. We then use only its heaviest onsets.
 const MAX_WORK: usize = 400_000_000;
 
 /// A note below this pitch (C3) is a bass note.
@@ -53,8 +53,8 @@ struct Onset {
     weight: f64,
 }
 
-/// The beat that fits the onsets of a score best, even if it fits badly; `None` if the score has too few onsets or is too
-/// long.
+/// The beat that fits the onsets of a score best, even if it fits badly; `None` if the score has too few onsets or is
+/// too long.
 pub fn infer(score: &Score) -> Option<Beat> {
     let onsets = onsets(score);
     let (first, last) = (onsets.first()?.seconds, onsets.last()?.seconds);
@@ -168,8 +168,8 @@ impl Spectrum {
         self.fit(rate) + 0.3 * self.at(rate * 0.5).length() + 0.8 * self.at(rate * 0.25).length()
     }
 
-    /// This rate, its half or its double: the one that people would tap. Only this choice uses the narrower bell, because
-    /// taste must not decide whether a tempo belongs to the song at all.
+    /// This rate, its half or its double: the one that people would tap. Only this choice uses a narrow bell: what
+    /// people usually tap must not decide which tempos are considered at all.
     fn octave(&self, rate: f64) -> f64 {
         let in_range = |rate: &f64| (SLOWEST..=FASTEST).contains(&(rate * 15.0));
         let taste = |rate: &f64| self.score(*rate) * likely(*rate, 0.6);
@@ -202,14 +202,14 @@ impl Spectrum {
             .fold(0.0, f64::max);
         let above_chance = ((fit - self.noise) / (1.0 - self.noise)).clamp(0.0, 1.0);
         let margin = ((1.0 - rival / score) / 0.3).clamp(0.0, 1.0);
-        // Swung eighths fit the straight eighths of a tempo that is half as fast again. But at that tempo, the beats are
-        // no stronger than the places between them.
+        // Swung eighths also fit the straight eighths of a tempo 1.5 times as fast. But at that tempo, the onsets on
+        // the beats are no stronger than those between them.
         let pulse = (self.at(rate / 4.0).length() / 0.1).min(1.0);
         Some((4.0 / self.octave(rate), above_chance * margin * pulse))
     }
 }
 
-/// A bell around 112 BPM, the tempo that people perceive most often. `octaves` is its width.
+/// A bell curve around 112 BPM, the tempo that people perceive most often. `octaves` is its width.
 fn likely(rate: f64, octaves: f64) -> f64 {
     let away = (rate * 15.0 / 112.0).log2() / octaves;
     (-0.5 * away * away).exp()
@@ -222,7 +222,7 @@ fn refine(onsets: &[Onset], period: f64, phase: f64) -> (f64, f64) {
         let (mut w, mut n, mut t, mut nn, mut nt) = (0.0, 0.0, 0.0, 0.0, 0.0);
         for onset in onsets {
             let index = ((onset.seconds - phase) / sixteenth).round();
-            // Ignore notes far from the grid, such as swung notes and grace notes.
+            // Ignore onsets far from the grid, such as those of swung notes and grace notes.
             let distance = (onset.seconds - phase - index * sixteenth).abs() / sixteenth;
             if distance < 0.25 {
                 let weight = onset.weight;
@@ -248,8 +248,8 @@ fn refine(onsets: &[Onset], period: f64, phase: f64) -> (f64, f64) {
 
 /// The first downbeat at or after 0, from the length of a beat and a time on its sixteenth-note grid.
 ///
-/// We choose the place with the heaviest notes among the sixteen places of a bar. Long notes, low notes and kick drums are
-/// heavy. Snares are negative: they mark the second and the fourth beat.
+/// A bar has sixteen places. We choose the one with the heaviest notes. Long notes, low notes and kick drums are heavy.
+/// Snares count against a place, because they mark the second and the fourth beat.
 fn downbeat(score: &Score, period: f64, phase: f64) -> f64 {
     let sixteenth = period / 4.0;
     let mut places = [0.0; 16];

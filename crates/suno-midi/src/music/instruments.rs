@@ -1,14 +1,14 @@
 //! Instrument names → sounds.
 //!
 //! Where the names come from:
-//! - [`GENERAL_MIDI`]: General MIDI System Level 1, table 2 (MIDI Association, RP-003). The provider sends these names, plus
-//!   "Drums" for channel 10.
-//! - `ALIASES`: other spellings of the same sounds, from General MIDI 2 (RP-024) and the instrument lists of notation programs
-//!   and DAWs.
-//! - `WORDS`: what transcription models (MT3, Basic Pitch, Omnizart) and stem separators (Demucs, Spleeter, the provider's own
-//!   `split_stem`) call their outputs.
+//! - [`GENERAL_MIDI`]: General MIDI System Level 1, table 2 (MIDI Association, RP-003). The provider sends these names,
+//!   plus "Drums" for channel 10.
+//! - `ALIASES`: other spellings of the same sounds, from General MIDI 2 (RP-024) and the instrument lists of notation
+//!   programs and DAWs.
+//! - `WORDS`: what transcription models (MT3, Basic Pitch, Omnizart) and stem separators (Demucs, Spleeter, the
+//!   provider's own `split_stem`) call their outputs.
 //!
-//! We try them in this order. Otherwise the word "drum" would catch "Steel Drums" (113).
+//! We try them in this order. Otherwise the word "drum" would catch "Steel Drums", which is program 114.
 
 /// What an instrument plays with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,8 @@ impl Sound {
     }
 }
 
-/// The sound of an instrument name, if it is known. Case, spacing, punctuation and a number after the name do not matter.
+/// The sound of an instrument name, if it is known. Case, spacing, punctuation and a number after the name do not
+/// matter.
 ///
 /// ```
 /// use suno_midi::music::instruments::{Sound, recognise};
@@ -172,8 +173,8 @@ const ALIASES: &[(&str, u8)] = &[
     ("Thumb Piano", 108), ("Bagpipe", 109), ("Bagpipes", 109), ("Shehnai", 111), ("Tinker Bell", 112), ("Steel Drum", 114), ("Steelpan", 114), ("Wood Block", 115), ("Taiko", 116), ("Fret Noise", 120),
 ];
 
-/// Words that tell the kind of an instrument, whatever else its name says. The first rule whose words all occur in the name
-/// wins; names are compared in the singular.
+/// Words that tell the kind of an instrument, whatever else its name says. The first rule whose words all occur in the
+/// name wins. The words of a name are compared in the singular.
 #[rustfmt::skip]
 const WORDS: &[(&str, Sound)] = &[
     // Drums come before basses: a "bass drum" and "808 drums" are drums.
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn every_alias_means_what_it_says_and_no_two_disagree() {
+    fn every_alias_is_recognised_and_listed_once() {
         for &(alias, program) in ALIASES {
             assert_eq!(recognise(alias), Some(Sound::Program(program)), "{alias:?}");
             let same = ALIASES.iter().filter(|(other, _)| letters(other) == letters(alias));
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_models_and_separators_say_is_known() {
+    fn the_names_of_models_and_separators_are_known() {
         for (name, sound) in [
             ("Vocals", Sound::Program(53)),
             ("Lead Vocal", Sound::Program(53)),
@@ -297,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_nobody_knows_is_not_guessed() {
+    fn an_unknown_name_is_not_guessed() {
         for name in ["", "  ", "7", "Xyzzy", "Other", "太鼓", "Bassinet", "Drumlin"] {
             assert_eq!(recognise(name), None, "{name:?}");
         }

@@ -1,7 +1,7 @@
 //! What is inferred about a score, in seconds and beats.
 //!
-//! [`beat`] finds the beat and the first downbeat, [`tempo`] decides the tempo and the bars of the files, [`instruments`]
-//! recognises instruments by their names.
+//! [`beat`] finds the beat and the first downbeat, [`tempo`] decides the tempo and the bars of the files,
+//! [`instruments`] recognises instruments by their names.
 
 pub mod beat;
 pub mod instruments;
@@ -32,7 +32,7 @@ pub struct Voice {
 }
 
 impl Song {
-    /// Infers what `choice` leaves open.
+    /// Recognises the instruments, and chooses the tempo as `choice` says.
     pub fn new(score: Score, choice: TempoChoice) -> Self {
         let voices = score
             .instruments

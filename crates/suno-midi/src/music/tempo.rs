@@ -23,7 +23,7 @@ pub enum TempoChoice {
     Bpm(f64),
 }
 
-/// A text that is no [`TempoChoice`].
+/// A text that is not a [`TempoChoice`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the tempo must be \"auto\", \"off\", or a number of beats per minute from {min} to {max}", min = TempoChoice::MIN_BPM, max = TempoChoice::MAX_BPM)]
 pub struct BadTempoChoice;
@@ -63,17 +63,18 @@ impl fmt::Display for TempoChoice {
     }
 }
 
-/// The tempo of a song: one, after a lead-in.
+/// The tempo of a song: a lead-in bar, then one constant tempo.
 ///
-/// The first downbeat of a song is rarely at the beginning of its audio. The time before it becomes a bar of its own, so
-/// that the bar lines of the file are where the bars of the song are. The times of notes do not change.
+/// The first downbeat of a song is rarely at the beginning of its audio. The time before it becomes a bar of its own,
+/// the lead-in, so that the bar lines of the file are where the bars of the song begin. The times of notes do not
+/// change.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tempo {
     beat: f64,
     lead_in: Option<LeadIn>,
-    /// How sure the inference is, 0 to 1; `None` if no tempo was looked for or found.
+    /// How sure the inference is, 0 to 1; `None` if no tempo was inferred.
     pub confidence: Option<f64>,
-    /// Whether the tempo is the inferred one.
+    /// Whether this is the inferred tempo.
     pub inferred: bool,
 }
 
@@ -149,15 +150,15 @@ impl Tempo {
     }
 }
 
-/// The length that a MIDI file can hold. We round here, before anything else is computed, so that all formats have the same
-/// bars.
+/// Rounds the length of a beat to one that a MIDI file can hold. We round before anything else is computed, so that all
+/// formats have the same bars.
 fn whole_microseconds(beat: f64) -> f64 {
     (beat * 1e6).round() / 1e6
 }
 
 impl LeadIn {
-    /// The lead-in that ends at the downbeat, at about the song's tempo. Where that would make a beat shorter than half of
-    /// the song's, it ends a bar later.
+    /// The lead-in that ends at the downbeat, at about the song's tempo. If its beat would be shorter than half of the
+    /// song's, it ends at the next downbeat instead.
     fn until(downbeat: f64, beat: f64) -> Option<Self> {
         if downbeat < 0.001 {
             return None;

@@ -1,6 +1,6 @@
-//! The wire format: what a callback, or an answer of "Get MIDI Generation Details" (record-info), says.
+//! Reads the wire format: a callback, or an answer of the provider's "Get MIDI Generation Details" (record-info).
 //!
-//! Reading is lenient at each level: a value that cannot be read costs that value, not the song around it.
+//! Reading is lenient at each level: an unreadable value is lost alone, not with the song around it.
 
 use std::{borrow::Cow, fmt};
 
@@ -18,14 +18,14 @@ use super::without_bom;
 pub enum Callback {
     /// The transcription is done. There may be no instruments, and instruments may have no notes.
     Song(Vec<Part>),
-    /// The provider could not do it.
+    /// The provider could not transcribe the song.
     Failed {
         /// The provider's `code`, if it sent a number.
         code: Option<i64>,
         /// The provider's words.
         message: String,
     },
-    /// The transcription goes on: a record-info answer that was saved too early.
+    /// The task had not finished: a record-info answer that was saved too early.
     Pending,
     /// A callback of another product of the provider.
     Unsupported,
@@ -61,9 +61,9 @@ pub enum Unreadable {
     /// It is not JSON.
     #[error("the body is not JSON (line {line}, column {column}): {reason}")]
     NotJson {
-        /// The line at which the reading stopped, from 1.
+        /// The line where reading stopped, from 1.
         line: usize,
-        /// The column, from 0.
+        /// The column, from 1; 0 before the first character of the line.
         column: usize,
         /// What was wrong there.
         reason: String,
@@ -78,12 +78,13 @@ pub enum Unreadable {
 
 /// Reads a callback or a record-info answer.
 ///
-/// `instruments` may be anywhere: `data.instruments` in a callback, `data.midiData.instruments` in record-info, or deeper.
+/// `instruments` may be at any place, up to five levels deep. Callbacks have `data.instruments`, record-info answers
+/// have `data.midiData.instruments`.
 ///
 /// # Errors
 /// [`Unreadable`] if the body is neither.
 pub fn read(body: &[u8]) -> Result<Callback, Unreadable> {
-    // A byte that is not UTF-8 must cost a name, not the song.
+    // A byte that is not UTF-8 must spoil only a name, not the song.
     let text = String::from_utf8_lossy(without_bom(body));
     let raw: &RawValue = serde_json::from_str(&text).map_err(|e| Unreadable::NotJson {
         line: e.line(),
@@ -134,8 +135,8 @@ pub fn read(body: &[u8]) -> Result<Callback, Unreadable> {
     })
 }
 
-/// The members of `data` in MIDI callbacks and record-info answers. The callbacks of other products (lyrics, audio, video,
-/// separation) have other members and no `state`.
+/// The members of `data` in MIDI callbacks and record-info answers. The callbacks of other products (lyrics, audio,
+/// video, separation) have other members and no `state`.
 const MIDI_MEMBERS: [&str; 14] = [
     "taskId",
     "task_id",
@@ -156,7 +157,8 @@ const MIDI_MEMBERS: [&str; 14] = [
 /// How deep we search for `instruments`. `data.midiData.instruments` needs three levels.
 const MAX_DEPTH: usize = 5;
 
-/// The nearest `instruments` that is not null; if all are null, the nearest.
+/// Searches depth first, an object's own member before its other members. Returns the first `instruments` that is not
+/// null; if all are null, one of them.
 fn find_instruments(raw: &RawValue, depth: usize) -> Option<&RawValue> {
     if depth == 0 {
         return None;
@@ -233,7 +235,7 @@ fn read_note(raw: &RawValue) -> SentNote {
     note
 }
 
-/// A JSON object with unread members. Of members with the same name the last counts, as in JavaScript and Python.
+/// A JSON object with unread members. If a name occurs twice, the last member counts, as in JavaScript and Python.
 #[derive(Default)]
 struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
@@ -277,8 +279,8 @@ impl<'de> Deserialize<'de> for Object<'de> {
     }
 }
 
-/// A text that borrows from the body unless it has escapes (serde's `Cow` always copies). Replaces half a surrogate pair,
-/// which JSON can escape and Unicode cannot hold.
+/// A text that borrows from the body unless it has escapes (serde's `Cow` always copies). Replaces a lone surrogate,
+/// which JSON can escape but UTF-8 cannot encode.
 struct Text<'a>(Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Text<'de> {
@@ -354,7 +356,7 @@ mod tests {
     const PIANO: &str = r#"{"name":"Piano","notes":[{"velocity":0.5,"pitch":60,"end":"1.5","start":1}]}"#;
 
     #[test]
-    fn instruments_are_found_wherever_they_lie() {
+    fn instruments_are_found_in_any_place() {
         let note = SentNote {
             pitch: Some(60.0),
             start: Some(1.0),
@@ -437,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn other_products_and_other_things_are_told_apart() {
+    fn other_products_and_unreadable_bodies_are_told_apart() {
         for other in [
             r#"{"code":200,"data":{"callbackType":"complete","task_id":"a","data":[{"id":"x"}]}}"#,
             r#"{"code":200,"data":{"task_id":"a","vocal_removal_info":{"vocal_url":"u"}}}"#,
@@ -455,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn one_bad_value_costs_one_value() {
+    fn one_bad_value_spoils_only_itself() {
         let body = r#"{"data":{"instruments":[7,{"name":3,"notes":[null,"x",{"pitch":1e999,"start":"NaN","end":[],"velocity":" 1 "},{"pitch":null,"pitch":5}]}]}}"#;
         let parts = parts(body);
         assert_eq!(parts[0], Part::default());

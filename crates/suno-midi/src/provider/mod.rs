@@ -1,7 +1,8 @@
 //! What is specific to KIE.ai: what it sends, and how it signs it.
 //!
-//! The facts come from the provider's pages "MIDI Generation Callbacks", "Get MIDI Generation Details" and "Webhook Security
-//! Verification". Where the pages disagree, we accept every form: a callback that is refused for its shape is a lost song.
+//! The facts come from the provider's pages "MIDI Generation Callbacks", "Get MIDI Generation Details" and "Webhook
+//! Security Verification". Where the pages disagree, we accept every form: a callback that is refused for its shape is
+//! a lost song.
 
 pub mod callback;
 pub mod signature;
@@ -18,8 +19,8 @@ pub struct NotJson {
     column: usize,
 }
 
-/// Checks that a body is one JSON value, of any kind. The content of strings does not matter: half a surrogate pair, or a
-/// byte that is not UTF-8, costs a name, not the song.
+/// Checks that a body is one JSON value, of any kind. The content of strings does not matter: a lone surrogate or a
+/// byte that is not UTF-8 spoils a name, not the song.
 ///
 /// # Errors
 /// If the body is not JSON.
@@ -42,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_json_is_refused_without_a_quote_from_it() {
+    fn invalid_json_is_refused_without_quoting_it() {
         for body in [&b""[..], b"{", b"{\"secret\":}", b"{} {}", b"\x1f\x8b\x08", b"taskId=a"] {
             let error = check_json(body).unwrap_err().to_string();
             assert!(error.starts_with("the body is not JSON (line 1, column "), "{error}");
@@ -50,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_a_string_does_not_matter() {
+    fn the_content_of_strings_does_not_matter() {
         for body in [&b"{\"a\":\"\xff\"}"[..], br#"{"\ud800":"\udc00"}"#, b"\xef\xbb\xbf{}"] {
             assert_eq!(check_json(body), Ok(()));
         }

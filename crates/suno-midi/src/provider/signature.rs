@@ -1,9 +1,9 @@
-//! The provider's signature: who sent this?
+//! The provider's signature, which proves who sent a request.
 //!
 //! From the provider's page "Webhook Security Verification": the header `X-Webhook-Signature` is
 //! `base64(HMAC-SHA256(webhookHmacKey, taskId + "." + timestamp))`, where `timestamp` is the text of the header
-//! `X-Webhook-Timestamp`: the Unix seconds at which the request was sent. The body is not signed. The bytes of the key are the
-//! characters of the `webhookHmacKey`; it is not base64-decoded.
+//! `X-Webhook-Timestamp`: the Unix seconds at which the request was sent. The body is not signed. The bytes of the key
+//! are the characters of the `webhookHmacKey`; it is not base64-decoded.
 
 use std::{fmt, time::Duration};
 
@@ -61,7 +61,7 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// The two headers: well-formed and recent, but not verified.
+/// The content of the two headers: well-formed and recent, but not verified.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Claim {
     timestamp: String,
@@ -74,7 +74,7 @@ impl Claim {
     /// epoch (UTC), either way.
     ///
     /// # Errors
-    /// [`Rejection`] if a header is missing or malformed, or the timestamp outside the window.
+    /// [`Rejection`] if a header is missing or malformed, or if the timestamp is outside the window.
     pub fn read(
         timestamp: Option<&str>,
         signature: Option<&str>,
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn the_headers_text_is_signed_not_its_number() {
+    fn the_text_of_the_timestamp_is_signed_not_its_value() {
         let padded = "001700000000";
         let claim = read(padded, &key("k").sign("task", padded)).unwrap();
         assert!(claim.is_signed_by(&[key("k")], "task"));
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_window_is_closed_on_both_sides() {
+    fn the_time_window_includes_both_bounds() {
         let at = |seconds: u64| read(&seconds.to_string(), "AAAA").map(|c| c.seconds());
         assert_eq!(at(1_700_000_000 - 300), Ok(1_699_999_700));
         assert_eq!(at(1_700_000_000 - 301), Err(Rejection::Stale));
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_key_is_no_key_and_none_is_printed() {
+    fn an_empty_key_is_refused_and_debug_prints_no_key() {
         assert!(SigningKey::new("").is_none());
         assert!(SigningKey::new(" \n").is_none());
         assert_eq!(key("k\n").sign("task", "1"), key("k").sign("task", "1"));

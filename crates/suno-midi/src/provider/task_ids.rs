@@ -1,7 +1,8 @@
 //! Finds the task ids in a body before its sender is verified.
 //!
-//! Anybody can post a body, so this must be cheap: one pass over the tokens, which remembers the nesting as a number. The
-//! receiver checks that the body is JSON once it knows the sender ([`super::check_json`]).
+//! Anybody can post a body, so this must be cheap: one pass over the tokens, which stores only the nesting depth and
+//! the ids that it finds. The receiver checks that the body is JSON only after it knows the sender
+//! ([`super::check_json`]).
 
 use std::borrow::Cow;
 
@@ -13,7 +14,7 @@ use crate::TaskId;
 /// Maximum number of ids in a body; more is treated as an attack. There are four documented places for an id.
 pub const MAX_IDS: usize = 8;
 
-/// The most bytes of a usable id: each of its characters may be an escape of six bytes.
+/// The most bytes of a usable id in the body: each of its characters may be written as an escape of six bytes.
 const MAX_ESCAPED_ID: usize = 6 * TaskId::MAX_LENGTH;
 
 /// The most bytes of an id for which we verify a signature.
@@ -21,9 +22,9 @@ const MAX_ID: usize = 16 * 1024;
 
 /// Finds the different task ids in a body, in order.
 ///
-/// Looks in the four places that the provider's pages document: `data.taskId`, `data.task_id`, `taskId` and `task_id`. Null
-/// and empty ids count as absent. A result with several ids means that the body contradicts itself. A body that names its
-/// task more than [`MAX_IDS`] times has no id. In a body that is not JSON, finds what looks like its ids.
+/// Looks in the four places that the provider's pages document: `data.taskId`, `data.task_id`, `taskId` and `task_id`.
+/// Null and empty ids count as absent. A result with several ids means that the body contradicts itself. A body that
+/// names its task more than [`MAX_IDS`] times has no id. In a body that is not JSON, this finds what looks like ids.
 ///
 /// ```
 /// use suno_midi::provider::task_ids::find_task_ids;
@@ -79,7 +80,7 @@ pub fn find_task_ids(body: &[u8]) -> Vec<Cow<'_, str>> {
 #[derive(Default)]
 struct Ids<'a> {
     distinct: Vec<Cow<'a, str>>,
-    /// How many were found, including equal ones.
+    /// How many were found, including equal and empty ones.
     seen: usize,
 }
 
@@ -120,8 +121,8 @@ impl Name {
     }
 }
 
-/// Whether the string between two quotes is `name`. Its letters may be escaped. Decoding every name of a body would cost more
-/// than the rest of the scan.
+/// Whether the string between two quotes is `name`; its letters may be escaped. We compare without decoding: decoding
+/// every name of a body would cost more than the rest of the scan.
 fn says(mut text: &[u8], name: &str) -> bool {
     for letter in name.bytes() {
         text = match text {
@@ -141,8 +142,8 @@ fn hex_value(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|value| value.try_into().ok())
 }
 
-/// Decodes the string between two quotes. A string that JSON does not allow, or that is too long, must not count as absent:
-/// it becomes an id that nobody signs.
+/// Decodes the string between two quotes. A string that is too long or not valid JSON must not count as absent, so it
+/// becomes an id that no signature can match.
 fn decoded(text: &[u8]) -> Cow<'_, str> {
     const NOBODY: Cow<'_, str> = Cow::Borrowed("\u{fffd}");
     if text.len() > MAX_ID {
@@ -277,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_names_its_task_without_end_has_none() {
+    fn a_body_that_names_its_task_too_often_has_no_id() {
         let body = |times| format!(r#"{{"x":1{}}}"#, r#","taskId":"a""#.repeat(times));
         assert_eq!(ids(&body(MAX_IDS)), ["a"]);
         assert_eq!(ids(&body(MAX_IDS + 1)), [""; 0]);
@@ -286,14 +287,14 @@ mod tests {
     }
 
     #[test]
-    fn an_id_longer_than_any_is_nobodys() {
+    fn an_id_that_is_too_long_matches_no_signature() {
         for (letters, expected) in [(MAX_ID, "x".repeat(MAX_ID)), (MAX_ID + 1, "\u{fffd}".to_owned())] {
             assert_eq!(ids(&format!(r#"{{"taskId":"{}"}}"#, "x".repeat(letters))), [expected]);
         }
     }
 
     #[test]
-    fn no_id_where_none_is_documented() {
+    fn ids_in_other_places_are_ignored() {
         for body in [
             "",
             "null",

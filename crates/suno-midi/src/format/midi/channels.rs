@@ -1,9 +1,9 @@
 //! Which channel an instrument plays on.
 //!
-//! MIDI has 16 channels, and General MIDI reserves the tenth for drums. Up to 15 melodic instruments get one channel each, in
-//! order; all drums share the tenth. Further melodic instruments start over with the first channel of the next *port*, which
-//! their tracks name in a MIDI port event (FF 21), as notation programs do. A reader that ignores ports still sees a track
-//! for each instrument, with its own program and all its notes.
+//! MIDI has 16 channels, and General MIDI reserves the tenth for drums. Up to 15 melodic instruments get one channel
+//! each, in order; all drums share the tenth. Further melodic instruments start over with the first channel of the next
+//! *port*, which their tracks name in a MIDI port event (FF 21), as notation programs do. A reader that ignores ports
+//! still sees a track for each instrument, with its own program and all its notes.
 
 use crate::{music::instruments::Sound, score::MAX_INSTRUMENTS};
 
@@ -16,10 +16,10 @@ const MELODIC_PER_PORT: u8 = 15;
 /// How many ports a MIDI port event can name.
 const PORTS: usize = 128;
 
-// Every instrument of a score has a channel of its own.
+// There is a channel for every instrument of a score.
 const _: () = assert!(MAX_INSTRUMENTS == PORTS * MELODIC_PER_PORT as usize);
 
-/// A port and a channel of it.
+/// A channel of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Channel {
     /// The port, from 0 to 127.

@@ -1,7 +1,7 @@
 //! A song → a Standard MIDI File.
 //!
-//! [`channels`] decides where an instrument plays, [`ticks`] turns seconds into ticks, [`overlaps`] makes notes of one pitch
-//! give way to each other, and `smf` writes the events.
+//! [`channels`] assigns a port and a channel to each instrument, [`ticks`] turns seconds into ticks, [`overlaps`]
+//! resolves overlapping notes of one pitch, and `smf` writes the events.
 
 pub mod channels;
 pub mod overlaps;
@@ -20,7 +20,7 @@ pub use smf::write;
 pub struct Track {
     /// The port and the channel that it plays on.
     pub channel: Channel,
-    /// Its notes, by note on, then pitch.
+    /// Its notes, in the order of their note ons, then of their pitches.
     pub notes: Vec<Span>,
     /// What its notes lost to other notes of the same pitch.
     pub resolved: Resolved,

@@ -1,7 +1,7 @@
-//! Notes in ticks that every reader understands alike.
+//! Resolves overlapping notes of one pitch, which MIDI readers treat differently.
 //!
-//! A note off names only a pitch and a channel. If two notes of one pitch sound at once, one reader ends the first, another
-//! the last, a third both. So we never write two at once: the earlier note ends where the next begins.
+//! A note off names only a pitch and a channel. If two notes of one pitch sound at once, some readers end the first,
+//! some the last, and some both. So we never write two at once: the earlier note ends where the next one begins.
 
 use std::collections::BTreeMap;
 
@@ -25,21 +25,22 @@ pub struct Span {
 pub struct Resolved {
     /// How many notes end earlier than sent, because a note of the same pitch begins.
     pub shortened: usize,
-    /// How many notes disappeared in another note of the same track, pitch and tick.
+    /// How many notes were merged into another note of the same track, pitch and tick.
     pub merged: usize,
 }
 
 /// The tick of a note on, its track, and the index of the note in the track.
 type Strike = (u32, usize, usize);
 
-/// Resolves the overlaps of one file and reports them for each track. Afterwards the notes of a track are ordered by `on`,
-/// then `pitch`.
+/// Resolves the overlaps of one file and reports them for each track. Afterwards the notes of a track are ordered by
+/// `on`, then `pitch`.
 ///
-/// - Notes of one track with the same onset and pitch become one note, as long and as loud as the longest and the loudest.
-/// - Notes of different tracks on one channel with the same onset and pitch all stay, and end with the longest.
+/// - Notes of one track with the same onset and pitch become one note, with the length of the longest and the velocity
+///   of the loudest.
+/// - Notes of different tracks on one channel with the same onset and pitch all stay. All end when the longest does.
 pub fn resolve(channels: &[Channel], tracks: &mut [Vec<Span>]) -> Vec<Resolved> {
     let mut resolved = vec![Resolved::default(); tracks.len()];
-    // When each pitch of each channel begins, and which note of which track begins it.
+    // For each pitch of each channel: when it is struck, and by which note of which track.
     let mut pitches: BTreeMap<(Channel, u8), Vec<Strike>> = BTreeMap::new();
     for (track, (&channel, notes)) in channels.iter().zip(tracks.iter_mut()).enumerate() {
         resolved[track].merged = merge(notes);
@@ -71,7 +72,7 @@ pub fn resolve(channels: &[Channel], tracks: &mut [Vec<Span>]) -> Vec<Resolved> 
     resolved
 }
 
-/// Merges the notes of one track that have the same onset and pitch; returns how many notes disappeared.
+/// Merges the notes of one track that have the same onset and pitch; returns by how many notes the track has shrunk.
 fn merge(notes: &mut Vec<Span>) -> usize {
     let before = notes.len();
     notes.sort_by_key(|note| (note.on, note.pitch));

@@ -1,7 +1,7 @@
 //! Tracks → the bytes of a Standard MIDI File.
 //!
-//! Standard MIDI File 1.0 (RP-001), format 1: a conductor track with the tempo and the time signature, then a track for each
-//! instrument.
+//! Standard MIDI File 1.0 (RP-001), format 1: a conductor track with the tempo and the time signature, then a track for
+//! each instrument.
 //!
 //! The conductor track also embeds the SHA-256 of the body, in an event that players ignore ([`Label::body`]).
 
@@ -20,14 +20,14 @@ use crate::{
     score::Instrument,
 };
 
-/// The release velocity of instruments that have none (MIDI 1.0).
+/// The release velocity that MIDI 1.0 specifies for instruments without one.
 const RELEASE_VELOCITY: u8 = 64;
 
-/// The manufacturer's id for everybody without one (MIDI 1.0, "Manufacturer SysEx ID Numbers": non-commercial).
+/// The manufacturer id for non-commercial use (MIDI 1.0, "Manufacturer SysEx ID Numbers"): we have no id of our own.
 const NO_MANUFACTURER: u8 = 0x7d;
 
-/// Writes the file. `tracks` are those of [`super::tracks`] for the same song. The title becomes the name of the conductor
-/// track, which is the name of the sequence.
+/// Writes the file. `tracks` are those of [`super::tracks`] for the same song. The title becomes the name of the
+/// conductor track, which readers show as the name of the song.
 pub fn write(label: Label<'_>, song: &Song, tracks: &[Track]) -> Vec<u8> {
     let with_ports = tracks.iter().any(|track| track.channel.port > 0);
     let mut smf = Smf::new(Header::new(
@@ -41,15 +41,16 @@ pub fn write(label: Label<'_>, song: &Song, tracks: &[Track]) -> Vec<u8> {
     }
 
     let mut bytes = Vec::with_capacity(64 + 8 * song.score.note_count());
-    // Writing to memory fails only for a count or a length that the format cannot hold. A score bounds the instruments,
-    // and a track of 4 GiB does not fit in a request.
+    // Writing to memory fails only if there are too many tracks for the format, or if a track has 4 GiB. A score limits
+    // the instruments, and the notes of such a track do not fit in a request.
     let _ = smf.write(&mut bytes);
     bytes
 }
 
 fn conductor<'a>(title: &'a str, origin: &'a [u8], song_tempo: &Tempo) -> Events<'a> {
     let tempo = |beat| MetaMessage::Tempo(u24::from_int_lossy(micros_per_quarter(beat)));
-    // Quarters; a metronome click on each (24 MIDI clocks), eight thirty-second notes to each.
+    // Quarters (2 is the exponent of 4), a metronome click every 24 MIDI clocks (one quarter), and eight thirty-second
+    // notes in a quarter.
     let time_signature = |beats| MetaMessage::TimeSignature(beats, 2, 24, 8);
 
     let mut events: Events<'_> = vec![
@@ -87,7 +88,7 @@ fn events<'a>(instrument: &'a Instrument, voice: Voice, track: &Track, with_port
         kind: midi(MidiMessage::ProgramChange { program }),
     });
 
-    // At one tick, note offs come before note ons. Otherwise the off of a note would end the next note of its pitch.
+    // At one tick, note offs come before note ons. Otherwise a note off would end the next note of the same pitch.
     let offs = track.notes.iter().map(|note| (note.off, false, note));
     let ons = track.notes.iter().map(|note| (note.on, true, note));
     let mut strikes: Vec<_> = offs.chain(ons).collect();
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_are_named_only_where_there_is_a_second() {
+    fn port_events_are_written_only_if_there_are_two_ports() {
         let names = ["Piano"; 16];
         let parts: Vec<(&str, &[(f64, f64, f64)])> =
             names.iter().map(|&name| (name, &[(60.0, 0.0, 1.0)][..])).collect();

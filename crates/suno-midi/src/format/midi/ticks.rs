@@ -3,11 +3,11 @@
 use super::overlaps::Span;
 use crate::{music::tempo::Tempo, score::Note};
 
-/// Ticks per quarter note. At 120 BPM a tick is 1/960 s: five ticks to the provider's grid of 1/192 s, which is then exact.
-/// At any tempo a time is off by half a tick at most: 0.5 ms at 120 BPM, 1.0 ms at 60.
+/// Ticks per quarter note. At 120 BPM a tick is 1/960 s, so each step of the provider's grid (1/192 s) is exactly five
+/// ticks. At any tempo a time is off by half a tick at most: 0.5 ms at 120 BPM, 1.0 ms at 60.
 pub const TICKS_PER_QUARTER: u16 = 480;
 
-/// Where the times of a song fall in ticks.
+/// Converts the times of a song from seconds to ticks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ticks {
     tempo: Tempo,
@@ -19,8 +19,8 @@ impl Ticks {
         Self { tempo: *tempo }
     }
 
-    /// The tick nearest to a time in seconds. Each time is rounded, never the difference of two, so that errors do not add
-    /// up: each is half a tick at most.
+    /// The tick nearest to a time in seconds. We round each time itself, never a difference of times, so that errors do
+    /// not add up: each error is half a tick at most.
     pub fn at(&self, seconds: f64) -> u32 {
         match self.tempo.lead_in() {
             Some(lead_in) if seconds < lead_in.seconds() => nearest(seconds, lead_in.beat),
@@ -35,7 +35,7 @@ impl Ticks {
         u32::from(beats) * u32::from(TICKS_PER_QUARTER)
     }
 
-    /// A note in ticks, at least one long.
+    /// A note in ticks. It lasts at least one tick.
     pub fn span(&self, note: &Note) -> Span {
         let on = self.at(note.start);
         Span {
