@@ -47,9 +47,8 @@ build: $(VENV)/.ready ## Build the functions in release mode, for SAM
 check: ## The inner loop: formatting, clippy, unit and property tests; needs only Rust
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	cargo test --locked --workspace --lib --bins --quiet
-	PROPTEST_CASES=$${PROPTEST_CASES:-50} cargo test --locked --package suno-midi --test golden --test properties --quiet
-	cargo test --locked --package midihook-cli --test cli --quiet
+	PROPTEST_CASES=$${PROPTEST_CASES:-50} cargo test --locked --workspace --quiet --lib --bins \
+	    --test cli --test golden --test properties
 
 test: lint build ## Everything: check, docs, chaos, tempo, readers, the deployed stack
 	cargo test --locked --workspace
@@ -81,13 +80,14 @@ bench: ## What a stranger's 5.9 MB cost before the signature is verified
 lint: $(VENV)/.ready ## Formatting, clippy, docs, the template, the dependency trees
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --package midihook-cli --all-targets -- -D warnings
 	cargo clippy --locked --package midihook-cli --no-default-features --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 	sam validate --lint
 	cargo deny --locked --workspace check licenses bans sources
-	cargo deny --locked check --config src/deny.toml bans
-	cargo deny --locked --manifest-path crates/suno-midi/Cargo.toml check --config crates/suno-midi/deny.toml bans
-	cargo deny --locked --manifest-path crates/cli/Cargo.toml --no-default-features check --config crates/cli/deny.toml bans
+	cargo deny --locked --config src/deny.toml check bans
+	cargo deny --locked --manifest-path crates/suno-midi/Cargo.toml --config crates/suno-midi/deny.toml check bans
+	cargo deny --locked --manifest-path crates/cli/Cargo.toml --no-default-features --config crates/cli/deny.toml check bans
 
 audit: $(VENV)/.ready ## Known vulnerabilities of the dependencies; fetches the advisory database
 	cargo deny --locked --workspace check advisories

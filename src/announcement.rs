@@ -25,7 +25,8 @@ impl Announcement {
         let fits = document.to_json().len() <= MAX_BYTES;
         if let (false, Some(song)) = (fits, &mut document.song) {
             song.instruments.clear();
-            document.warnings = vec!["the instruments do not fit into this message: read the document".to_owned()];
+            document.warnings =
+                vec!["the instruments are left out here for their number: read the document".to_owned()];
         }
         Self {
             bucket: bucket.to_owned(),

@@ -9,7 +9,7 @@ use std::{ops::RangeBounds, time::SystemTime};
 
 use aws_sdk_s3::{
     Client,
-    error::SdkError,
+    error::{ProvideErrorMetadata as _, SdkError},
     operation::{get_object::GetObjectError, put_object::builders::PutObjectFluentBuilder},
     primitives::{ByteStream, DateTime, DateTimeFormat},
 };
@@ -17,7 +17,7 @@ use suno_midi::{Digest, TaskId, document::State};
 use thiserror::Error;
 
 use crate::{
-    clients::CallError,
+    call_error::CallError,
     objects::{self, RAW},
     precedence::Rank,
 };
@@ -28,7 +28,7 @@ pub const MAX_OBJECT_BYTES: u64 = 32 * 1024 * 1024;
 const RECEIVED_AT: &str = "received-at";
 const WEBHOOK_TIMESTAMP: &str = "webhook-timestamp";
 const SOURCE: &str = "source";
-const SOURCE_KEY: &str = "source-key";
+const SOURCE_OBJECT: &str = "source-key";
 const STATE: &str = "state";
 const CONTENT_SHA256: &str = "content-sha256";
 
@@ -64,7 +64,7 @@ impl ArchiveError {
 pub enum Origin {
     /// The provider called back.
     Callback,
-    /// We asked the provider (record-info).
+    /// We asked the provider (record-info). Nothing does so yet.
     Poll,
 }
 
@@ -90,6 +90,13 @@ pub struct Arrival {
     pub webhook_timestamp: u64,
     /// When we received the body.
     pub received_at: SystemTime,
+}
+
+impl Arrival {
+    /// The name under which it is stored.
+    pub fn object(&self) -> String {
+        objects::raw(&self.task_id, &self.body)
+    }
 }
 
 /// What [`Archive::store`] found.
@@ -143,11 +150,12 @@ impl Archive {
         &self.bucket
     }
 
-    /// Stores a body as `object` ([`objects::raw`]), unless it is stored already.
+    /// Stores a body as [`Arrival::object`], unless it is stored already.
     ///
     /// # Errors
     /// If S3 did not confirm that the body is there.
-    pub async fn store(&self, object: &str, arrival: &Arrival) -> Result<Stored, ArchiveError> {
+    pub async fn store(&self, arrival: &Arrival) -> Result<Stored, ArchiveError> {
+        let object = &arrival.object();
         let failed = failure("store", object);
         let received_at = DateTime::from(arrival.received_at)
             .fmt(DateTimeFormat::DateTime)
@@ -165,7 +173,8 @@ impl Archive {
                 Err(Conflict::Changed(_)) => return Ok(Stored::AlreadyThere),
                 // Two writers raced. S3 may hold the other writer's object, or none.
                 Err(Conflict::Raced(_)) if attempt < CONFLICT_ATTEMPTS => attempt += 1,
-                Err(Conflict::Raced(error) | Conflict::Failed(error)) => return Err(failed(error)),
+                Err(Conflict::Raced(error)) => return Err(failed(CallError::Raced(error.into()))),
+                Err(Conflict::Failed(error)) => return Err(failed(error)),
             }
         }
     }
@@ -260,7 +269,7 @@ impl Archive {
                 .put(object, bytes.to_vec(), content_type)
                 .metadata(STATE, state.name())
                 .metadata(WEBHOOK_TIMESTAMP, rank.webhook_timestamp().to_string())
-                .metadata(SOURCE_KEY, rank.object())
+                .metadata(SOURCE_OBJECT, rank.object())
                 .metadata(CONTENT_SHA256, &sha256);
             let put = match there {
                 None => put.if_none_match("*"),
@@ -271,9 +280,10 @@ impl Archive {
             match conditional(put).await {
                 Ok(()) => return Ok(Published::Written),
                 Err(Conflict::Changed(_) | Conflict::Raced(_)) if attempt < CONFLICT_ATTEMPTS => attempt += 1,
-                Err(Conflict::Changed(error) | Conflict::Raced(error) | Conflict::Failed(error)) => {
-                    return Err(failed(error));
+                Err(Conflict::Changed(error) | Conflict::Raced(error)) => {
+                    return Err(failed(CallError::Raced(error.into())));
                 }
+                Err(Conflict::Failed(error)) => return Err(failed(error)),
             }
         }
     }
@@ -286,7 +296,7 @@ impl Archive {
                 let sent = text(WEBHOOK_TIMESTAMP).parse().unwrap_or(0);
                 Ok(Some(PublishedObject {
                     etag: head.e_tag.unwrap_or_default(),
-                    rank: Rank::new(State::named(&text(STATE)), sent, &text(SOURCE_KEY)),
+                    rank: Rank::new(State::named(&text(STATE)), sent, &text(SOURCE_OBJECT)),
                     sha256: text(CONTENT_SHA256),
                 }))
             }
@@ -330,7 +340,8 @@ async fn conditional(put: PutObjectFluentBuilder) -> Result<(), Conflict> {
     let status = error.raw_response().map(|response| response.status().as_u16());
     Err(match status {
         Some(412) => Conflict::Changed(error.into()),
-        Some(409 | 404) => Conflict::Raced(error.into()),
+        Some(409) => Conflict::Raced(error.into()),
+        Some(404) if error.code() != Some("NoSuchBucket") => Conflict::Raced(error.into()),
         _ => Conflict::Failed(error.into()),
     })
 }

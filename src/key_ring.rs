@@ -18,7 +18,7 @@ use tokio::{sync::Mutex, time::Instant};
 
 use suno_midi::provider::signature::SigningKey;
 
-use crate::clients::{CallError, in_one_line};
+use crate::call_error::{CallError, in_one_line};
 
 /// How long we use keys before we re-read them.
 pub const REREAD_AFTER: Duration = Duration::from_secs(300);
@@ -44,7 +44,8 @@ struct Memory {
     keys: Arc<[SigningKey]>,
     read_at: Option<SystemTime>,
     forced_at: Option<SystemTime>,
-    failed_at: Option<SystemTime>,
+    /// When the last reading failed, and whether trying again may help.
+    failed: Option<(SystemTime, bool)>,
 }
 
 /// Why the signing keys are not known.
@@ -61,7 +62,10 @@ pub enum KeysUnavailable {
     },
     /// The last reading failed less than [`ASK_AGAIN_AFTER`] ago; its error was logged then.
     #[error("Secrets Manager failed a moment ago")]
-    FailedJustNow,
+    FailedJustNow {
+        /// Whether trying again may help.
+        transient: bool,
+    },
 }
 
 impl KeysUnavailable {
@@ -69,7 +73,7 @@ impl KeysUnavailable {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Failed { source, .. } => source.is_transient(),
-            Self::FailedJustNow => true,
+            Self::FailedJustNow { transient } => *transient,
         }
     }
 }
@@ -122,8 +126,10 @@ impl KeyRing {
     }
 
     async fn learn(&self, memory: &mut Memory, now: SystemTime) -> Result<(), KeysUnavailable> {
-        if is_within(ASK_AGAIN_AFTER, memory.failed_at, now) {
-            return Err(KeysUnavailable::FailedJustNow);
+        if let Some((at, transient)) = memory.failed
+            && is_within(ASK_AGAIN_AFTER, Some(at), now)
+        {
+            return Err(KeysUnavailable::FailedJustNow { transient });
         }
         let began = Instant::now();
         match self.read().await {
@@ -131,13 +137,13 @@ impl KeyRing {
                 *memory = Memory {
                     keys,
                     read_at: Some(now),
-                    failed_at: None,
+                    failed: None,
                     ..*memory
                 };
                 Ok(())
             }
             Err(error) => {
-                memory.failed_at = Some(now + began.elapsed());
+                memory.failed = Some((now + began.elapsed(), error.is_transient()));
                 Err(error)
             }
         }

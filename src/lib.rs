@@ -15,27 +15,21 @@
 //!
 //! # Rooms
 //!
-//! A room (module) imports only from rooms below it.
+//! A room (module) imports only from rooms further down this table.
 //!
-//! | | |
+//! | room | |
 //! | --- | --- |
-#![cfg_attr(feature = "functions", doc = "| [`receiver`] | the first Lambda: request → answer |")]
-#![cfg_attr(
-    feature = "functions",
-    doc = "| [`renderer`] | the second Lambda: messages → results |"
-)]
+//! | `receiver` | the first Lambda: request → answer |
+//! | `renderer` | the second Lambda: messages → results |
+//! | `settings`, `telemetry` | the environment of a function: what it reads, what it writes |
 //! | [`intake`] | a verified body → stored and queued |
 //! | [`archive`] | S3: bodies and results, by conditional writes |
 //! | [`queue`] | SQS |
-#![cfg_attr(feature = "functions", doc = "| [`key_ring`] | Secrets Manager: the signing keys |")]
-//! | [`clients`] | what all AWS clients share: connections, time-outs, errors |
+//! | `key_ring` | Secrets Manager: the signing keys |
+//! | [`clients`], [`call_error`] | what all AWS clients share: connections, time-outs, errors |
 //! | [`announcement`], [`jobs`] | the messages |
 //! | [`precedence`] | which of several bodies decides |
 //! | [`objects`] | the names of objects |
-#![cfg_attr(
-    feature = "functions",
-    doc = "| [`settings`], [`telemetry`] | the environment of a function |"
-)]
 //! | [`clock`] | time as a number |
 //!
 //! The feature `functions` (on by default) adds the two Lambdas and what only they need. The command line uses this
@@ -45,6 +39,7 @@
 
 pub mod announcement;
 pub mod archive;
+pub mod call_error;
 pub mod clients;
 pub mod clock;
 pub mod intake;

@@ -13,7 +13,7 @@ use serde::Serialize;
 use suno_midi::TaskId;
 use thiserror::Error;
 
-use crate::clients::CallError;
+use crate::call_error::{CallError, is_transient_code};
 
 /// A queue.
 #[derive(Debug, Clone)]
@@ -165,6 +165,9 @@ fn all_done(failed: &[BatchResultErrorEntry]) -> Result<(), CallError> {
         Some(first) => Err(CallError::Partly {
             failed: failed.len(),
             code: first.code.clone(),
+            permanent: failed
+                .iter()
+                .all(|entry| entry.sender_fault && !is_transient_code(&entry.code)),
         }),
     }
 }

@@ -30,7 +30,8 @@ use suno_midi::{
 
 use crate::{
     archive::{Archive, Arrival, Origin},
-    clients::{self, in_one_line},
+    call_error::in_one_line,
+    clients::{self, Patience},
     clock::since_epoch,
     intake::{Intake, IntakeError},
     key_ring::{KeyRing, KeysUnavailable},
@@ -41,6 +42,13 @@ use crate::{
 
 /// How long an answer may take. The provider gives up after 15 s, which must also cover a cold start.
 pub const DEADLINE: Duration = Duration::from_secs(9);
+
+/// How long the receiver waits for a call. Its three calls in a row, with three tries each, end within [`DEADLINE`] unless
+/// most of them are slow.
+pub const PATIENCE: Patience = Patience {
+    operation: Duration::from_secs(4),
+    attempt: Duration::from_millis(1500),
+};
 
 /// The largest body, in bytes: Lambda's limit for an event, which contains the body. On AWS the gateway answers 413 to
 /// a larger event, so it never gets here. The local stack has no such limit, so we check it here too.
@@ -65,10 +73,10 @@ struct Accepted {
 #[derive(Debug, Error)]
 pub enum Refusal {
     /// The signature is missing or wrong: 401.
-    #[error("{0}")]
+    #[error(transparent)]
     Unauthorized(#[from] Rejection),
     /// There is no task id to verify, or the signed body cannot be kept: 400.
-    #[error("{0}")]
+    #[error(transparent)]
     Malformed(#[from] Malformed),
     /// The body is too large: 413.
     #[error("the body has {0} bytes, more than {MAX_BODY_BYTES}")]
@@ -88,10 +96,10 @@ pub enum Malformed {
     #[error("the body names more than one task id")]
     ConflictingTaskIds,
     /// Signed, but its task id cannot be part of an object name.
-    #[error("{0}")]
+    #[error(transparent)]
     UnfitTaskId(#[from] UnfitTaskId),
     /// Signed, but cut off or otherwise broken. The provider's next try may be complete.
-    #[error("{0}")]
+    #[error(transparent)]
     NotJson(#[from] NotJson),
 }
 

@@ -11,20 +11,26 @@ use tracing::Instrument as _;
 use suno_midi::{
     Outcome, convert,
     document::{SongSummary, Source, State},
-    format::{DOCUMENT, File},
     music::tempo::TempoChoice,
 };
 
 use crate::{
     announcement::Announcement,
     archive::{Archive, ArchiveError, Loaded, MAX_OBJECT_BYTES, Published},
-    clients::{self, in_one_line},
+    call_error::in_one_line,
+    clients::{self, Patience},
     clock::since_epoch,
     jobs::{self, Job},
     precedence::Rank,
     queue::{Queue, QueueError},
     settings::RendererSettings,
     telemetry::{self, Unit},
+};
+
+/// How long the renderer waits for a call: nobody waits for its answer.
+pub const PATIENCE: Patience = Patience {
+    operation: Duration::from_secs(15),
+    attempt: Duration::from_secs(5),
 };
 
 /// The renderer and what it works with.
@@ -122,7 +128,7 @@ impl Renderer {
         let (mut outcome, webhook_timestamp) = match self.archive.load(&job.object).await? {
             Loaded::Body(raw) => (convert(&job.task_id, &raw.body, self.tempo), raw.webhook_timestamp),
             Loaded::TooLarge(bytes) => {
-                let why = format!("the object has {bytes} bytes, more than the limit of {MAX_OBJECT_BYTES}");
+                let why = format!("the object has {bytes} bytes, more than the {MAX_OBJECT_BYTES} that are read");
                 (Outcome::unread(&job.task_id, why), 0)
             }
             Loaded::Gone => {
@@ -148,19 +154,12 @@ impl Renderer {
     async fn publish(&self, job: &Job, outcome: &Outcome, webhook_timestamp: u64) -> Result<Published, ArchiveError> {
         let document = &outcome.document;
         let rank = Rank::new(document.state, webhook_timestamp, &job.object);
-        let last = File {
-            format: DOCUMENT,
-            bytes: document.to_json(),
-        };
         let mut published = Published::Unchanged;
-        for File { format, bytes } in outcome.files.iter().chain([&last]) {
-            let Some(object) = document.object(*format) else {
-                continue;
-            };
+        for (object, file) in outcome.objects() {
             let state = document.state;
             published = self
                 .archive
-                .publish(object, bytes, format.content_type, state, &rank)
+                .publish(object, &file.bytes, file.format.content_type, state, &rank)
                 .await?;
             if published == Published::Outranked {
                 tracing::info!(taskId = %job.task_id, state = state.name(), key = job.object, "not published: the result of another callback has precedence");

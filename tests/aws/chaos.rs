@@ -247,8 +247,8 @@ async fn schedule(seed: u64) -> Outcome {
     if let Some(at) = rotation {
         sleep(at).await;
         let mut state = world.aws.state();
-        state.keys.insert("AWSPREVIOUS", OLD_KEY.to_owned());
-        state.keys.insert("AWSCURRENT", NEW_KEY.to_owned());
+        state.signing_keys.insert("AWSPREVIOUS", OLD_KEY.to_owned());
+        state.signing_keys.insert("AWSCURRENT", NEW_KEY.to_owned());
         world.rotated_at.set(Some(Instant::now()));
     }
     for sender in senders {
@@ -385,7 +385,7 @@ impl World {
         let clock = SystemTime::UNIX_EPOCH + Duration::from_secs(EPOCH) + self.began.elapsed();
         let now = since_epoch(clock).as_secs();
         // The provider signs with its newest key.
-        let rotated = self.aws.state().keys["AWSCURRENT"] == NEW_KEY;
+        let rotated = self.aws.state().signing_keys["AWSCURRENT"] == NEW_KEY;
         let key = match (callback.genuine, rotated) {
             (false, _) => "a stranger's key",
             (true, false) => OLD_KEY,

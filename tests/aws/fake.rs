@@ -22,9 +22,9 @@ use aws_smithy_runtime_api::{
 };
 use aws_smithy_types::body::SdkBody;
 use midihook::{
-    clients::{self, Patience, retries},
-    receiver::Receiver,
-    renderer::Renderer,
+    clients::{Patience, retries},
+    receiver::{self, Receiver},
+    renderer::{self, Renderer},
     settings::{ReceiverSettings, RendererSettings},
 };
 use serde_json::{Value, json};
@@ -121,7 +121,7 @@ pub struct State {
     pub objects: BTreeMap<String, Object>,
     /// The messages sent, in order: the URL of the queue, the body.
     pub messages: Vec<(String, String)>,
-    pub keys: BTreeMap<&'static str, String>,
+    pub signing_keys: BTreeMap<&'static str, String>,
     /// Every object ever written, in order.
     pub written: Vec<(String, Object)>,
     /// Draws the faults of calls for which none was planned.
@@ -142,7 +142,7 @@ impl Aws {
     /// An account whose secret holds `key`.
     pub fn with_key(key: &str) -> Self {
         let aws = Self::default();
-        aws.state().keys.insert("AWSCURRENT", key.to_owned());
+        aws.state().signing_keys.insert("AWSCURRENT", key.to_owned());
         aws
     }
 
@@ -180,7 +180,7 @@ impl Aws {
         self.state().calls.iter().map(|call| call.what.clone()).collect()
     }
 
-    pub fn keys(&self) -> Vec<String> {
+    pub fn object_names(&self) -> Vec<String> {
         self.state().objects.keys().cloned().collect()
     }
 
@@ -209,7 +209,7 @@ impl Aws {
             render_queue_url: QUEUE_URL.to_owned(),
             tolerance: Duration::from_secs(300),
         };
-        Receiver::new(&self.config(clients::RECEIVER), settings)
+        Receiver::new(&self.config(receiver::PATIENCE), settings)
     }
 
     /// A renderer over this account.
@@ -219,7 +219,7 @@ impl Aws {
             results_queue_url: RESULTS_URL.to_owned(),
             tempo: TempoChoice::Auto,
         };
-        Renderer::new(&self.config(clients::RENDERER), settings)
+        Renderer::new(&self.config(renderer::PATIENCE), settings)
     }
 
     /// The configuration of a function over this account.
@@ -351,7 +351,7 @@ impl State {
 
     fn answer(&mut self, call: &Call) -> HttpResponse {
         match call.what.split_once(' ').unwrap_or((&call.what, "")) {
-            ("GetSecretValue", stage) => match self.keys.get(stage) {
+            ("GetSecretValue", stage) => match self.signing_keys.get(stage) {
                 Some(key) => response(200, json!({"SecretString": key}).to_string().into()),
                 None => call.error(400, "ResourceNotFoundException"),
             },

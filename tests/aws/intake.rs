@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use midihook::{
     archive::{Archive, Arrival, Origin},
-    clients::{self, in_one_line},
+    call_error::in_one_line,
+    clients,
     intake::{Intake, Taken},
     objects::raw,
     queue::Queue,
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use crate::fake::{Aws, BUCKET, Fault, QUEUE_URL};
 
 fn intake(aws: &Aws) -> Intake {
-    let config = aws.config(clients::RECEIVER);
+    let config = aws.config(midihook::receiver::PATIENCE);
     Intake {
         archive: Archive::new(clients::s3(&config), BUCKET.to_owned()),
         render_queue: Queue::new(aws_sdk_sqs::Client::new(&config), QUEUE_URL.to_owned()),
@@ -63,7 +64,7 @@ async fn a_body_that_is_there_keeps_its_origin_and_gets_another_job() {
     for (origin, duplicate) in [(Origin::Callback, false), (Origin::Poll, true)] {
         assert_eq!(intake(&aws).take(&arrival(origin)).await.unwrap().duplicate, duplicate);
     }
-    let [object] = aws.keys().try_into().unwrap();
+    let [object] = aws.object_names().try_into().unwrap();
     assert_eq!(aws.state().objects[&object].headers["x-amz-meta-source"], "callback");
     assert_eq!(aws.messages().len(), 2);
 }

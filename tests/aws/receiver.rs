@@ -73,7 +73,7 @@ fn unavailable() -> (u16, Value) {
 
 /// A request that is not answered 200 must leave nothing behind.
 fn assert_nothing_kept(aws: &Aws) {
-    assert_eq!(aws.keys(), [""; 0]);
+    assert_eq!(aws.object_names(), [""; 0]);
     assert_eq!(aws.messages(), [""; 0]);
 }
 
@@ -139,7 +139,7 @@ async fn a_failure_callback_is_kept_too() {
         answer(&aws.receiver(), &event("request-failure")).await,
         accepted("5c79c0ffeebe8f")
     );
-    assert_eq!(aws.keys().len(), 1);
+    assert_eq!(aws.object_names().len(), 1);
 }
 
 #[tokio::test]
@@ -149,7 +149,7 @@ async fn the_same_body_again_is_one_object_and_another_job() {
     for _ in 0..5 {
         assert_eq!(answer(&receiver, &event("request-success")).await, accepted(TASK));
     }
-    assert_eq!(aws.keys().len(), 1);
+    assert_eq!(aws.object_names().len(), 1);
     assert_eq!(aws.state().messages.len(), 5);
     assert_eq!(
         aws.calls()
@@ -168,7 +168,7 @@ async fn another_body_of_the_task_is_kept_beside_the_first() {
     for body in [r#"{"taskId":"t","code":200}"#, r#"{"taskId":"t","code":500}"#] {
         assert_eq!(answer(&receiver, &signed(body, "t")).await, accepted("t"));
     }
-    assert_eq!(aws.keys().len(), 2);
+    assert_eq!(aws.object_names().len(), 2);
 }
 
 #[tokio::test]
@@ -176,7 +176,7 @@ async fn a_put_that_races_is_tried_again_until_the_object_is_there() {
     let aws = Aws::with_key(KEY);
     aws.fail("PUT", [Fault::Status(409), Fault::Status(409)]);
     assert_eq!(answer(&aws.receiver(), &event("request-success")).await, accepted(TASK));
-    assert_eq!((aws.keys().len(), aws.state().messages.len()), (1, 1));
+    assert_eq!((aws.object_names().len(), aws.state().messages.len()), (1, 1));
 
     let lost = Aws::with_key(KEY);
     lost.fail("PUT", vec![Fault::Status(409); 50]);
@@ -280,7 +280,7 @@ async fn a_body_too_large_is_refused_before_any_call() {
 #[tokio::test]
 async fn both_keys_of_a_rotation_are_accepted() {
     let aws = Aws::with_key("new");
-    aws.state().keys.insert("AWSPREVIOUS", KEY.to_owned());
+    aws.state().signing_keys.insert("AWSPREVIOUS", KEY.to_owned());
     assert_eq!(answer(&aws.receiver(), &event("request-success")).await, accepted(TASK));
 }
 
@@ -302,8 +302,8 @@ async fn the_first_callback_finds_a_rotated_key_and_a_stranger_cannot_cause_read
     assert_eq!(answer(&receiver, &old).await, accepted("t"));
     assert_eq!(readings(), 1);
 
-    aws.state().keys.insert("AWSCURRENT", KEY.to_owned());
-    aws.state().keys.insert("AWSPREVIOUS", "old".to_owned());
+    aws.state().signing_keys.insert("AWSCURRENT", KEY.to_owned());
+    aws.state().signing_keys.insert("AWSPREVIOUS", "old".to_owned());
     let later = Duration::from_secs(1);
     assert_eq!(
         answer_after(later, &receiver, &event("request-success")).await,
@@ -337,8 +337,8 @@ async fn a_rotation_between_the_readings_of_the_two_keys_hides_no_key() {
     let rotation = async {
         tokio::time::sleep(Duration::from_micros(1)).await;
         assert_eq!(aws.calls(), ["GetSecretValue AWSCURRENT", "GetSecretValue AWSPREVIOUS"]);
-        aws.state().keys.insert("AWSCURRENT", "new".to_owned());
-        aws.state().keys.insert("AWSPREVIOUS", KEY.to_owned());
+        aws.state().signing_keys.insert("AWSCURRENT", "new".to_owned());
+        aws.state().signing_keys.insert("AWSPREVIOUS", KEY.to_owned());
     };
     let (answered, ()) = tokio::join!(answer(&receiver, &request), rotation);
     assert_eq!(answered, accepted(TASK));
@@ -359,7 +359,7 @@ async fn keys_age_while_the_process_is_frozen() {
         request(br#"{"taskId":"t"}"#.to_vec(), &now, &signature)
     };
     assert_eq!(answer(&receiver, &signed_at(0)).await, accepted("t"));
-    aws.state().keys.insert("AWSCURRENT", KEY.to_owned());
+    aws.state().signing_keys.insert("AWSCURRENT", KEY.to_owned());
     // Only the wall clock moves; the process is frozen.
     let night = REREAD_AFTER.as_secs();
     for (seconds, expected) in [(night - 1, accepted("t")), (night, unauthorized())] {
@@ -400,7 +400,7 @@ async fn when_aws_fails_the_provider_is_asked_to_call_again() {
             accepted(TASK),
             "{what}: the provider's retry"
         );
-        assert_eq!((aws.keys().len(), aws.state().messages.len()), (1, 1), "{what}");
+        assert_eq!((aws.object_names().len(), aws.state().messages.len()), (1, 1), "{what}");
     }
 }
 
@@ -420,7 +420,7 @@ async fn a_short_fault_is_retried_within_the_answer() {
                 accepted(TASK),
                 "{what} {fault:?}"
             );
-            assert_eq!(aws.keys().len(), 1);
+            assert_eq!(aws.object_names().len(), 1);
             assert!(!aws.state().messages.is_empty());
         }
     }

@@ -5,7 +5,8 @@ use std::time::SystemTime;
 use aws_lambda_events::event::sqs::SqsEvent;
 use midihook::{
     archive::{Archive, MAX_OBJECT_BYTES},
-    clients::{self, in_one_line},
+    call_error::in_one_line,
+    clients,
     jobs::Job,
     objects::raw,
     precedence::Rank,
@@ -164,7 +165,7 @@ async fn each_kind_of_body_ends_in_its_state_and_no_message_comes_back() {
         assert_eq!(failures(&aws, batch(&[job])).await, [""; 0], "{body}");
         assert_eq!(document(&aws, "t")["state"], state, "{body}");
         assert_eq!(
-            aws.keys().contains(&"midi/t.mid".to_owned()),
+            aws.object_names().contains(&"midi/t.mid".to_owned()),
             state == "empty",
             "{body}"
         );
@@ -212,7 +213,7 @@ async fn while_s3_fails_the_message_comes_back_and_then_succeeds() {
             "{what}"
         );
         assert!(
-            !aws.keys().contains(&"midi/t.json".to_owned()),
+            !aws.object_names().contains(&"midi/t.json".to_owned()),
             "{what}: no document before all is there"
         );
         assert_eq!(failures(&aws, batch(&[job])).await, [""; 0], "{what}");
@@ -226,7 +227,7 @@ async fn a_body_that_arrives_in_part_has_no_result() {
     let job = archive(&aws, "t", &song(60), 1);
     aws.fail("GET", [Fault::CutOff]);
     assert_eq!(failures(&aws, batch(std::slice::from_ref(&job))).await, ["m1"]);
-    assert_eq!(aws.keys().len(), 1, "no result that calls it invalid");
+    assert_eq!(aws.object_names().len(), 1, "no result that calls it invalid");
     assert_eq!(failures(&aws, batch(&[job])).await, [""; 0]);
     assert_eq!(document(&aws, "t")["state"], "rendered");
 }
@@ -235,7 +236,10 @@ async fn a_body_that_arrives_in_part_has_no_result() {
 async fn an_error_without_a_body_names_its_status() {
     let aws = Aws::default();
     aws.fail("HEAD", [Fault::Status(403)]);
-    let archive = Archive::new(clients::s3(&aws.config(clients::RENDERER)), BUCKET.to_owned());
+    let archive = Archive::new(
+        clients::s3(&aws.config(midihook::renderer::PATIENCE)),
+        BUCKET.to_owned(),
+    );
     let rank = Rank::new(State::Rendered, 1, "raw/t/a.json");
     let published = archive
         .publish("midi/t.mid", b"", "audio/midi", State::Rendered, &rank)

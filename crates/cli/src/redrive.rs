@@ -13,7 +13,7 @@ use crate::{
     Refused,
     output::print,
     progress,
-    stack::{self, Account},
+    stack::{self, Account, Resources},
 };
 
 /// Move the jobs in the dead-letter queue back to the render queue
@@ -29,15 +29,11 @@ pub struct Args {
     /// Delete the messages that are not jobs of this stack
     #[arg(long, conflicts_with = "dry_run")]
     discard: bool,
-    /// The stack's bucket
-    #[arg(long, env = "MIDIHOOK_BUCKET", value_parser = stack::name())]
-    bucket: String,
     /// The stack's dead-letter queue
     #[arg(long, value_name = "URL", env = "MIDIHOOK_DEAD_LETTER_QUEUE_URL", value_parser = stack::name())]
     dead_letter_queue_url: String,
-    /// The stack's render queue
-    #[arg(long, value_name = "URL", env = "MIDIHOOK_RENDER_QUEUE_URL", value_parser = stack::name())]
-    render_queue_url: String,
+    #[command(flatten)]
+    stack: Resources,
     #[command(flatten)]
     account: Account,
 }
@@ -74,7 +70,7 @@ struct Run {
 }
 
 pub async fn run(args: &Args) -> anyhow::Result<()> {
-    if args.dead_letter_queue_url == args.render_queue_url {
+    if args.dead_letter_queue_url == args.stack.render_queue_url {
         return Err(Refused(
             "the dead-letter queue and the render queue are the same queue: its jobs would circulate for ever"
                 .to_owned(),
@@ -83,13 +79,13 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     }
     let config = args.account.config().await?;
     let dead = stack::queue(&config, &args.dead_letter_queue_url);
-    let render = stack::queue(&config, &args.render_queue_url);
+    let render_queue = stack::queue(&config, &args.stack.render_queue_url);
 
     // Count before this run hides and deletes messages: SQS takes a minute to update its count.
     let counted = dead.length().await?;
     let bar = progress::bar(counted, if args.dry_run { "reading" } else { "moving" });
     let mut run = Run::default();
-    let outcome = run.empty(args, &dead, &render, &bar).await;
+    let outcome = run.empty(args, &dead, &render_queue, &bar).await;
     bar.finish_and_clear();
     run.release(&dead).await;
 
@@ -114,7 +110,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         );
     }
     match (args.dry_run, held.is_empty()) {
-        (false, false) => Err(Refused(left(&args.bucket, &held)).into()),
+        (false, false) => Err(Refused(left(&args.stack.bucket, &held)).into()),
         (false, true) if !all => Err(anyhow!("not all messages could be read: run this again")),
         _ => Ok(()),
     }
@@ -122,11 +118,17 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
 
 impl Run {
     /// Reads the dead-letter queue to its end.
-    async fn empty(&mut self, args: &Args, dead: &Queue, render: &Queue, bar: &ProgressBar) -> anyhow::Result<()> {
+    async fn empty(
+        &mut self,
+        args: &Args,
+        dead: &Queue,
+        render_queue: &Queue,
+        bar: &ProgressBar,
+    ) -> anyhow::Result<()> {
         let say = |done: &str, messages: &[Received]| {
             let lines = messages
                 .iter()
-                .map(|message| format!("{done}{}\n", describe(&args.bucket, message)));
+                .map(|message| format!("{done}{}\n", describe(&args.stack.bucket, message)));
             bar.suspend(|| print(lines.collect::<String>().as_bytes()))
         };
         let mut nothing_new = 0;
@@ -156,7 +158,7 @@ impl Run {
             let jobs = of_fate(Fate::Move);
             if !jobs.is_empty() {
                 let bodies: Vec<String> = jobs.iter().map(|message| message.body.clone()).collect();
-                render.send_batch(&bodies).await?;
+                render_queue.send_batch(&bodies).await?;
                 self.delete(dead, &jobs).await?;
                 self.moved += jobs.len();
                 say("moved ", &jobs)?;
@@ -203,7 +205,7 @@ fn left(bucket: &str, held: &BTreeMap<String, Received>) -> String {
 
 fn fate(args: &Args, message: &Received) -> Fate {
     match jobs::read(&message.body) {
-        Ok(jobs) if jobs.iter().all(|job| job.bucket == args.bucket) => Fate::Move,
+        Ok(jobs) if jobs.iter().all(|job| job.bucket == args.stack.bucket) => Fate::Move,
         // A job of a newer midihook is still a job.
         Err(NotAJob::Version(_)) => Fate::Leave,
         _ if args.discard => Fate::Discard,

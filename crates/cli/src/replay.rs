@@ -7,14 +7,14 @@ use std::{
 
 use anyhow::Context as _;
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
-use midihook::{archive::Archive, clients, jobs::Job, queue::BATCH};
+use midihook::{archive::Archive, clients, jobs::Job, objects::RAW, queue::BATCH};
 use suno_midi::TaskId;
 
 use crate::{
     Refused,
     output::print,
     progress,
-    stack::{self, Account},
+    stack::{self, Account, Resources},
 };
 
 /// Render archived callbacks again
@@ -36,12 +36,8 @@ pub struct Args {
     /// Only list the callbacks
     #[arg(long)]
     dry_run: bool,
-    /// The stack's bucket
-    #[arg(long, env = "MIDIHOOK_BUCKET", value_parser = stack::name())]
-    bucket: String,
-    /// The stack's render queue
-    #[arg(long, value_name = "URL", env = "MIDIHOOK_RENDER_QUEUE_URL", value_parser = stack::name())]
-    render_queue_url: String,
+    #[command(flatten)]
+    stack: Resources,
     #[command(flatten)]
     account: Account,
 }
@@ -84,7 +80,7 @@ impl FromStr for When {
 
 pub async fn run(args: &Args) -> anyhow::Result<()> {
     let config = args.account.config().await?;
-    let archive = Archive::new(clients::s3(&config), args.bucket.clone());
+    let archive = Archive::new(clients::s3(&config), args.stack.bucket.clone());
     let when = args.since.map_or(SystemTime::UNIX_EPOCH, |When(since)| since)
         ..args
             .until
@@ -95,7 +91,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     }
     let mut bodies = Vec::new();
     if args.tasks.is_empty() {
-        let bar = progress::counter(format!("searching s3://{}/raw/:", args.bucket));
+        let bar = progress::counter(format!("searching s3://{}/{RAW}:", args.stack.bucket));
         bodies = archive.bodies(None, when, |listed| bar.set_position(listed)).await?;
         bar.finish_and_clear();
         if bodies.is_empty() {
@@ -106,7 +102,11 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         for task in &args.tasks {
             let found = archive.bodies(Some(task), when.clone(), |_| {}).await?;
             if found.is_empty() {
-                return Err(Refused(format!("no callback of task {task} is archived in {}", args.bucket)).into());
+                return Err(Refused(format!(
+                    "no callback of task {task} is archived in {}",
+                    args.stack.bucket
+                ))
+                .into());
             }
             bodies.extend(found);
         }
@@ -119,12 +119,14 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
 
-    let queue = stack::queue(&config, &args.render_queue_url);
+    let queue = stack::queue(&config, &args.stack.render_queue_url);
     let bar = progress::bar(bodies.len() as u64, "queueing");
     for batch in bodies.chunks(BATCH) {
         let jobs: Result<Vec<String>, _> = batch
             .iter()
-            .map(|(task_id, object)| serde_json::to_string(&Job::new(task_id.clone(), &args.bucket, object.clone())))
+            .map(|(task_id, object)| {
+                serde_json::to_string(&Job::new(task_id.clone(), &args.stack.bucket, object.clone()))
+            })
             .collect();
         let sent = queue.send_batch(&jobs?).await;
         sent.with_context(|| {

@@ -6,7 +6,8 @@ use anyhow::{Context as _, anyhow};
 use aws_config::{Region, SdkConfig};
 use clap::builder::NonEmptyStringValueParser;
 use midihook::{
-    clients::{self, CallError, Patience},
+    call_error::CallError,
+    clients::{self, Patience},
     queue::Queue,
 };
 
@@ -62,6 +63,17 @@ impl Account {
     }
 }
 
+/// Where jobs come from and go to.
+#[derive(clap::Args)]
+pub struct Resources {
+    /// The stack's bucket
+    #[arg(long, env = "MIDIHOOK_BUCKET", value_parser = name())]
+    pub bucket: String,
+    /// The stack's render queue
+    #[arg(long, value_name = "URL", env = "MIDIHOOK_RENDER_QUEUE_URL", value_parser = name())]
+    pub render_queue_url: String,
+}
+
 /// Runs a command that waits for AWS.
 pub fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -71,13 +83,12 @@ pub fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Re
 /// What to do about an error of AWS.
 pub fn advice(error: &anyhow::Error) -> Option<&'static str> {
     let call = error.chain().find_map(|cause| cause.downcast_ref::<CallError>())?;
-    match call {
-        CallError::Credentials(_) => Some(
+    if call.is_about_credentials() {
+        return Some(
             "Log in (for SSO: aws sso login), or name a profile with --profile; --help says where credentials come from.",
-        ),
-        call if call.is_transient() => Some("Trying again may help."),
-        _ => None,
+        );
     }
+    call.is_transient().then_some("Trying again may help.")
 }
 
 /// The name of a resource. We refuse an empty one, because AWS's own error for it does not say what is wrong.

@@ -1,5 +1,7 @@
 //! A body → the result document and the files of the song.
 
+use std::borrow::Cow;
+
 use crate::{
     Digest, TaskId,
     document::{Document, Failure, SongSummary, State},
@@ -28,21 +30,30 @@ impl Outcome {
         self.files.iter().find(|file| file.format == format)
     }
 
+    /// The objects of the result with their names, in the order in which they must be published. The document comes last:
+    /// where it is, the files are.
+    pub fn objects(&self) -> impl Iterator<Item = (&str, Cow<'_, File>)> {
+        let document = Cow::Owned(File {
+            format: format::DOCUMENT,
+            bytes: self.document.to_json(),
+        });
+        let files = self.files.iter().map(Cow::Borrowed).chain([document]);
+        files.filter_map(|file| Some((self.document.object(file.format)?, file)))
+    }
+
     /// The outcome of a body that could not be read; `why` becomes a warning of the document.
     pub fn unread(task_id: &TaskId, why: String) -> Self {
         Self::without_song(task_id, State::Invalid, why)
     }
 
     fn without_song(task_id: &TaskId, state: State, why: String) -> Self {
-        Self::from(Document {
+        Self::without_files(Document {
             warnings: vec![why],
             ..Document::new(task_id, state, [])
         })
     }
-}
 
-impl From<Document> for Outcome {
-    fn from(document: Document) -> Self {
+    fn without_files(document: Document) -> Self {
         Self {
             document,
             files: Vec::new(),
@@ -73,7 +84,7 @@ pub fn convert(task_id: &TaskId, body: &[u8], tempo: TempoChoice) -> Outcome {
             Ok(score) => song(task_id, body, &Song::new(score, tempo)),
             Err(too_many) => without_song(State::Invalid, &too_many.to_string()),
         },
-        Ok(Callback::Failed { code, message }) => Outcome::from(Document {
+        Ok(Callback::Failed { code, message }) => Outcome::without_files(Document {
             failure: Some(Failure {
                 code,
                 message: text::plain(&message, MAX_MESSAGE),
@@ -86,7 +97,7 @@ pub fn convert(task_id: &TaskId, body: &[u8], tempo: TempoChoice) -> Outcome {
         ),
         Ok(Callback::Unsupported) => without_song(
             State::Unsupported,
-            "this callback belongs to another product of the provider: it is kept, but not rendered",
+            "this is a callback of another product of the provider: kept, not rendered",
         ),
         Err(unreadable) => without_song(State::Invalid, &unreadable.to_string()),
     }
@@ -122,12 +133,12 @@ fn warnings(song: &Song) -> Vec<String> {
         let name = &instrument.name;
         if !voice.known {
             let sound = Sound::DEFAULT.name();
-            warnings.push(format!("\"{name}\" is not a known instrument; it plays as {sound}"));
+            warnings.push(format!("\"{name}\" is no instrument known here; it plays as {sound}"));
         }
         let skipped: usize = instrument.skipped.values().sum();
         if skipped > 0 {
             warnings.push(format!(
-                "notes of \"{name}\" left out because a MIDI file cannot hold them: {skipped}"
+                "{skipped} of the notes of \"{name}\" cannot be held by a MIDI file and were left out"
             ));
         }
     }
@@ -175,6 +186,15 @@ mod tests {
             assert_eq!(formats, expected, "{state:?}");
             let named = outcome.document.files.keys().filter(|name| **name != "document");
             assert_eq!(named.copied().collect::<Vec<_>>(), expected, "{state:?}");
+            let objects: Vec<&str> = outcome.objects().map(|(object, _)| object).collect();
+            let published = if state.has_song() {
+                &["midi/t.mid", "midi/t.svg", "midi/t.json"][..]
+            } else {
+                &["midi/t.json"]
+            };
+            assert_eq!(objects, published, "{state:?}");
+            let (_, last) = outcome.objects().last().unwrap();
+            assert_eq!(last.bytes, outcome.document.to_json(), "{state:?}");
             assert_eq!(outcome.document.song.is_some(), state.has_song(), "{state:?}");
             let says_why = !outcome.document.warnings.is_empty() || outcome.document.failure.is_some();
             assert!(says_why, "{state:?}");
@@ -199,8 +219,8 @@ mod tests {
         assert_eq!(
             document.warnings,
             [
-                "\"Xyzzy\" is not a known instrument; it plays as Acoustic Grand Piano",
-                "notes of \"Xyzzy\" left out because a MIDI file cannot hold them: 1"
+                "\"Xyzzy\" is no instrument known here; it plays as Acoustic Grand Piano",
+                "1 of the notes of \"Xyzzy\" cannot be held by a MIDI file and were left out"
             ]
         );
     }

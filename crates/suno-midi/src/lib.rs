@@ -21,15 +21,17 @@
 //!
 //! # Rooms
 //!
+//! A room (module) imports only from rooms further down this table.
+//!
 //! | room | from | to |
 //! | --- | --- | --- |
-//! | [`provider`] | a body | what it says; whether the provider signed it |
-//! | [`score`] | notes as sent | notes that MIDI can hold |
+//! | [`convert()`] | a body | the result document and the files |
+//! | [`document`] | a song, or why there is none | the result document |
+//! | [`mod@format`] | a score and what was inferred | files: MIDI, piano roll |
 //! | [`music`] | a score | its tempo and sounds, in seconds and beats |
-//! | [`format`] | a score and what was inferred | files: MIDI, piano roll |
-//! | [`document`] | all of that | the result document |
-//!
-//! [`convert()`] runs the rooms (modules) in this order, and a room imports only from those above it.
+//! | [`score`] | notes as sent | notes that MIDI can hold |
+//! | [`provider`] | a body | what it says; whether the provider signed it |
+//! | [`TaskId`], [`Digest`], `text` | | names, and text that every reader accepts |
 
 #![cfg_attr(test, allow(clippy::panic))]
 
