@@ -1,5 +1,6 @@
 """template.yaml agrees with the built programs, and its numbers agree with each other."""
 
+import json
 import re
 
 import pytest
@@ -96,3 +97,22 @@ def test_texts_about_alarms_give_their_thresholds():
 def test_the_functions_are_linked_against_the_glibc_they_are_tested_for():
     glibc = re.search(r"^GLIBC +:= (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE).group(1)
     assert tuple(map(int, glibc.split("."))) == NEWEST_GLIBC
+
+
+def test_the_schema_and_the_help_give_the_bounds_of_the_tempo(midihook):
+    bpm = json.loads((ROOT / "docs" / "result.schema.json").read_text())["properties"]["song"]["properties"]["tempo"]["properties"]["bpm"]
+    text = PARAMETERS["Tempo"]["ConstraintDescription"]
+    slowest, fastest = map(int, re.search(r"from (\d+) to (\d+)", text).groups())
+    assert (bpm["minimum"], bpm["maximum"]) == (slowest, fastest)
+    assert f"from {slowest} to {fastest}" in " ".join(midihook("render", "--help").stdout.decode().split())
+
+
+def test_the_chaos_in_memory_has_the_queue_and_the_timeout_of_the_template():
+    source = (ROOT / "tests" / "aws" / "chaos.rs").read_text()
+    queue = properties("RenderQueue")
+    for constant, expected in {
+        "VISIBILITY_TIMEOUT: Duration = Duration::from_secs": queue["VisibilityTimeout"],
+        "RENDERER_TIMEOUT: Duration = Duration::from_secs": properties("RendererFunction")["Timeout"],
+        "MAX_RECEIVES: u32 = ": queue["RedrivePolicy"]["maxReceiveCount"],
+    }.items():
+        assert int(re.search(rf"const {re.escape(constant)}\(?(\d+)\)?;", source).group(1)) == expected, constant
