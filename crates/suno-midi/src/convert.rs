@@ -205,22 +205,22 @@ mod tests {
     fn changed_and_skipped_notes_are_counted() {
         let body = r#"{"data":{"instruments":[{"name":"Xyzzy","notes":[
             {"pitch":60,"start":0,"end":2,"velocity":1}, {"pitch":60,"start":1,"end":2,"velocity":1},
-            {"pitch":60,"start":1,"end":2,"velocity":1}, {"pitch":60,"start":3,"end":3,"velocity":1}, {"pitch":-1}]}]}}"#;
+            {"pitch":60,"start":1,"end":2,"velocity":1}, {"pitch":60,"start":3,"end":3,"velocity":1}, {"pitch":-1}, {"pitch":128}]}]}}"#;
         let document = outcome(body).document;
         let song = document.song.unwrap();
         let instrument = &song.instruments[0];
-        assert_eq!((song.notes, song.seconds, song.skipped()), (3, 3.0, 1));
+        assert_eq!((song.notes, song.seconds, song.skipped()), (3, 3.0, 2));
         assert_eq!(
             (instrument.shortened, instrument.merged, instrument.known),
             (1, 1, false)
         );
-        assert_eq!(instrument.skipped, BTreeMap::from([(Skip::PitchOutOfRange, 1)]));
+        assert_eq!(instrument.skipped, BTreeMap::from([(Skip::PitchOutOfRange, 2)]));
         assert_eq!(instrument.repaired, BTreeMap::from([(Repair::ZeroLength, 1)]));
         assert_eq!(
             document.warnings,
             [
                 "\"Xyzzy\" is no instrument known here; it plays as Acoustic Grand Piano",
-                "1 of the notes of \"Xyzzy\" cannot be held by a MIDI file and were left out"
+                "2 of the notes of \"Xyzzy\" cannot be held by a MIDI file and were left out"
             ]
         );
     }

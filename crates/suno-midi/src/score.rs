@@ -358,6 +358,26 @@ mod tests {
     }
 
     #[test]
+    fn the_bounds_of_times_are_inclusive() {
+        for (start, end) in [
+            (MAX_START_SECONDS, MAX_START_SECONDS + 1.0),
+            (0.0, MAX_NOTE_SECONDS),
+            (500.0, 700.0),
+        ] {
+            let instrument = one(sent(60.0, start, end, 1.0));
+            assert!(instrument.skipped.is_empty() && instrument.repaired.is_empty());
+            assert_eq!((instrument.notes[0].start, instrument.notes[0].end), (start, end));
+        }
+        let late = one(sent(60.0, MAX_START_SECONDS + 0.1, MAX_START_SECONDS + 1.0, 1.0));
+        assert_eq!(late.skipped, BTreeMap::from([(Skip::TooLate, 1)]));
+    }
+
+    #[test]
+    fn an_onset_at_minus_zero_is_an_ordinary_zero() {
+        assert!(one(sent(60.0, -0.0, 1.0, 1.0)).notes[0].start.is_sign_positive());
+    }
+
+    #[test]
     fn a_name_is_one_line_of_at_most_120_characters() {
         let part = |name: &str| Part {
             name: name.to_owned(),

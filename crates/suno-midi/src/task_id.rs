@@ -86,7 +86,9 @@ mod tests {
             "A-b_c.9",
             &long[1..],
         ] {
-            assert!(fit.parse::<TaskId>().is_ok(), "{fit:?}");
+            let id = fit.parse::<TaskId>();
+            assert_eq!(id.as_ref().map(TaskId::as_str), Ok(fit));
+            assert_eq!(id.map(|id| id.to_string()), Ok(fit.to_owned()));
         }
     }
 }

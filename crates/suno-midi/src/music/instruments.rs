@@ -298,6 +298,20 @@ mod tests {
     }
 
     #[test]
+    fn a_plural_is_a_singular_with_an_s() {
+        for (word, expected) in [
+            ("drums", "drum"),
+            ("keys", "key"),
+            ("gas", "gas"),
+            ("bass", "bass"),
+            ("chorus", "chorus"),
+            ("s", "s"),
+        ] {
+            assert_eq!(singular(word), expected);
+        }
+    }
+
+    #[test]
     fn an_unknown_name_is_not_guessed() {
         for name in ["", "  ", "7", "Xyzzy", "Other", "太鼓", "Bassinet", "Drumlin"] {
             assert_eq!(recognise(name), None, "{name:?}");

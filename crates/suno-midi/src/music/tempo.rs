@@ -203,6 +203,17 @@ mod tests {
         }
         assert_eq!(LeadIn::until(0.0, 0.5), None);
         assert_eq!(LeadIn::until(0.000_9, 0.5), None);
+        assert!(LeadIn::until(0.001, 0.5).is_some());
+    }
+
+    #[test]
+    fn a_downbeat_within_half_a_beat_waits_for_the_next_bar() {
+        let lead_in = |downbeat| LeadIn::until(downbeat, 0.5).map(|lead_in| (lead_in.beats, lead_in.beat));
+        assert_eq!(lead_in(0.24), Some((4, 0.56)));
+        assert_eq!(lead_in(0.25), Some((1, 0.25)));
+        assert_eq!(lead_in(0.3), Some((1, 0.3)));
+        assert_eq!(lead_in(0.6), Some((1, 0.6)));
+        assert_eq!(lead_in(1.5), Some((3, 0.5)));
     }
 
     #[test]

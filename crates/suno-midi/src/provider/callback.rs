@@ -387,6 +387,18 @@ mod tests {
     }
 
     #[test]
+    fn instruments_are_found_five_levels_deep_and_past_those_that_are_null() {
+        let nested = |levels: usize| {
+            let (open, close) = (r#"{"x":"#.repeat(levels), "}".repeat(levels));
+            format!(r#"{open}{{"instruments":[{PIANO}]}}{close}"#)
+        };
+        assert_eq!(parts(&nested(4)).len(), 1);
+        assert_eq!(parts(&nested(5)), []);
+        let past_null = format!(r#"{{"data":{{"a":{{"instruments":null}},"b":{{"instruments":[{PIANO}]}}}}}}"#);
+        assert_eq!(parts(&past_null).len(), 1);
+    }
+
+    #[test]
     fn a_success_without_instruments_is_an_empty_song() {
         for body in [
             r#"{"code":200,"data":{"taskId":"a","state":"complete"}}"#,
