@@ -62,7 +62,7 @@ chaos: ## 10,000 schedules of faults in memory; CHAOS_SCHEDULES=…, CHAOS_SEED=
 	CHAOS_SCHEDULES=$${CHAOS_SCHEDULES:-10000} cargo test --locked --profile chaos --package midihook --test aws chaos::nothing -- --nocapture
 
 fuzz: $(VENV)/.ready ## Fuzz everything that reads a stranger's bytes, FUZZ_SECONDS (60) each; needs a C++ compiler
-	@for target in task_ids signature callback render; do mkdir -p crates/suno-midi/fuzz/corpus/$$target; \
+	@for target in task_ids signature callback convert; do mkdir -p crates/suno-midi/fuzz/corpus/$$target; \
 	    echo "==> Fuzzing $$target for $${FUZZ_SECONDS:-60} s"; \
 	    RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir crates/suno-midi/fuzz $$target crates/suno-midi/fuzz/corpus/$$target events -- \
 	        -max_total_time=$${FUZZ_SECONDS:-60} -timeout=20 -dict=crates/suno-midi/fuzz/json.dict || exit 1; \
@@ -72,7 +72,8 @@ fuzz: $(VENV)/.ready ## Fuzz everything that reads a stranger's bytes, FUZZ_SECO
 mutants: $(VENV)/.ready ## Change the core in a thousand small ways: its tests must notice each (cargo-mutants)
 	@cargo mutants --version 2>/dev/null | grep -qF $(MUTANTS) || { echo "==> Installing cargo-mutants (some minutes)"; \
 	    cargo install --quiet --locked --root $(VENV) --version $(MUTANTS) cargo-mutants; }
-	cargo mutants --package suno-midi --jobs $${MUTANTS_JOBS:-2} --output target $(MUTANTS_ARGS)
+	PROPTEST_CASES=50 cargo mutants --package suno-midi --profile mutants --jobs $${MUTANTS_JOBS:-2} --output target \
+	    $(MUTANTS_ARGS) -- --lib --test golden --test properties
 
 bench: ## What a stranger's 5.9 MB cost before the signature is verified
 	cargo bench --locked --package suno-midi
@@ -100,7 +101,7 @@ fmt: ## Format the sources
 .PHONY: clean help
 
 clean: ## Remove everything that was built, and the tools
-	rm -rf target .aws-sam out $(VENV)
+	rm -rf target crates/suno-midi/fuzz/target .aws-sam out $(VENV)
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
