@@ -224,18 +224,22 @@ fn playable(sent: &SentNote, repairs: &mut Vec<Repair>) -> Result<Note, Skip> {
     })
 }
 
+/// For tests: a name, and the pitch, start and end of each note.
+#[cfg(test)]
+pub(crate) type PartOf<'a> = (&'a str, &'a [(f64, f64, f64)]);
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 impl Score {
     /// For tests: the name of each instrument, and the pitch, start and end of its notes.
-    pub(crate) fn of(parts: &[(&str, &[(f64, f64, f64)])]) -> Self {
+    pub(crate) fn of(parts: &[PartOf<'_>]) -> Self {
         let note = |&(pitch, start, end): &(f64, f64, f64)| SentNote {
             pitch: Some(pitch),
             start: Some(start),
             end: Some(end),
             velocity: Some(1.0),
         };
-        let part = |(name, notes): &(&str, &[(f64, f64, f64)])| Part {
+        let part = |(name, notes): &PartOf<'_>| Part {
             name: (*name).to_owned(),
             notes: notes.iter().map(note).collect(),
         };

@@ -400,12 +400,13 @@ fn round(pixels: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Digest, music::tempo::TempoChoice, score::Score};
+    use crate::{
+        Digest,
+        music::tempo::TempoChoice,
+        score::{PartOf, Score},
+    };
 
-    /// A name, and the pitch, start and end of each note.
-    type Part<'a> = (&'a str, &'a [(f64, f64, f64)]);
-
-    fn picture(parts: &[Part<'_>]) -> String {
+    fn picture(parts: &[PartOf<'_>]) -> String {
         let label = Label {
             title: "task",
             body: Digest::of(b"body"),
@@ -423,7 +424,7 @@ mod tests {
             (0..1000).map(note).collect()
         };
         let parts: Vec<_> = (0..10).map(notes).collect();
-        let parts: Vec<Part<'_>> = parts.iter().map(|notes| ("Piano", notes.as_slice())).collect();
+        let parts: Vec<PartOf<'_>> = parts.iter().map(|notes| ("Piano", notes.as_slice())).collect();
         let svg = picture(&parts);
         assert!(svg.len() < 400_000, "{}", svg.len());
         assert!(svg.matches('M').count() > 9_000);

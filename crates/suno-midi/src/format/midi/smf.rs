@@ -129,7 +129,12 @@ fn at_once(message: MetaMessage<'_>) -> TrackEvent<'_> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::{Digest, format::midi, music::tempo::TempoChoice, score::Score};
+    use crate::{
+        Digest,
+        format::midi,
+        music::tempo::TempoChoice,
+        score::{PartOf, Score},
+    };
 
     fn file(score: Score) -> Vec<u8> {
         let label = Label {
@@ -207,8 +212,7 @@ mod tests {
     #[test]
     fn port_events_are_written_only_if_there_are_two_ports() {
         let names = ["Piano"; 16];
-        let parts: Vec<(&str, &[(f64, f64, f64)])> =
-            names.iter().map(|&name| (name, &[(60.0, 0.0, 1.0)][..])).collect();
+        let parts: Vec<PartOf<'_>> = names.iter().map(|&name| (name, &[(60.0, 0.0, 1.0)][..])).collect();
         let ports = |count: usize| {
             let bytes = file(Score::of(&parts[..count]));
             let smf = Smf::parse(&bytes).unwrap();
