@@ -73,7 +73,7 @@ mutants: $(VENV)/.ready ## Change the core in a thousand small ways: its tests m
 	@cargo mutants --version 2>/dev/null | grep -qF $(MUTANTS) || { echo "==> Installing cargo-mutants (some minutes)"; \
 	    cargo install --quiet --locked --root $(VENV) --version $(MUTANTS) cargo-mutants; }
 	PROPTEST_CASES=50 cargo mutants --package suno-midi --profile mutants --jobs $${MUTANTS_JOBS:-2} --output target \
-	    $(MUTANTS_ARGS) -- --lib --test golden --test properties
+	    --cargo-arg=--lib --cargo-arg=--test=golden --cargo-arg=--test=properties $(MUTANTS_ARGS)
 
 bench: ## What a stranger's 5.9 MB cost before the signature is verified
 	cargo bench --locked --package suno-midi
