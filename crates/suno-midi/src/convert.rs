@@ -186,6 +186,10 @@ mod tests {
             assert_eq!(formats, expected, "{state:?}");
             let named = outcome.document.files.keys().filter(|name| **name != "document");
             assert_eq!(named.copied().collect::<Vec<_>>(), expected, "{state:?}");
+            for format in [format::MIDI, format::PIANO_ROLL] {
+                let found = outcome.file(format).map(|file| file.format);
+                assert_eq!(found, state.has_song().then_some(format), "{state:?}");
+            }
             let objects: Vec<&str> = outcome.objects().map(|(object, _)| object).collect();
             let published = if state.has_song() {
                 &["midi/t.mid", "midi/t.svg", "midi/t.json"][..]
@@ -202,6 +206,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_as_sent_is_not_counted() {
+        let body =
+            r#"{"data":{"instruments":[{"name":"Violin","notes":[{"pitch":60,"start":0,"end":1,"velocity":1}]}]}}"#;
+        let document = outcome(body).document;
+        assert_eq!(document.warnings, [""; 0]);
+        let json: serde_json::Value = serde_json::from_slice(&document.to_json()).unwrap();
+        for count in ["skipped", "repaired", "shortened", "merged"] {
+            assert_eq!(json["song"]["instruments"][0].get(count), None, "{count}");
+        }
+    }
+
+    #[test]
     fn changed_and_skipped_notes_are_counted() {
         let body = r#"{"data":{"instruments":[{"name":"Xyzzy","notes":[
             {"pitch":60,"start":0,"end":2,"velocity":1}, {"pitch":60,"start":1,"end":2,"velocity":1},
@@ -214,6 +230,8 @@ mod tests {
             (instrument.shortened, instrument.merged, instrument.known),
             (1, 1, false)
         );
+        let json = serde_json::to_value(instrument).unwrap();
+        assert_eq!((&json["shortened"], &json["merged"]), (&1.into(), &1.into()));
         assert_eq!(instrument.skipped, BTreeMap::from([(Skip::PitchOutOfRange, 2)]));
         assert_eq!(instrument.repaired, BTreeMap::from([(Repair::ZeroLength, 1)]));
         assert_eq!(

@@ -218,11 +218,35 @@ mod tests {
 
     #[test]
     fn beats_are_whole_microseconds() {
-        let tempo = Tempo::choose(&Score::of(&[("Kick", &[(36.0, 1.0, 1.1)])]), TempoChoice::Bpm(98.0));
+        let tempo = Tempo::choose(&Score::of(&[("Kick", &[(36.0, 1.3, 1.4)])]), TempoChoice::Bpm(98.0));
         assert_eq!(tempo.beat(), 0.612_245);
         assert_eq!(tempo.downbeat(), tempo.lead_in().unwrap().seconds());
         let micros = tempo.lead_in().unwrap().beat * 1e6;
         assert!((micros - micros.round()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn only_a_confident_tempo_is_used() {
+        let hits = |time: &dyn Fn(u32) -> f64| -> Vec<(f64, f64, f64)> {
+            let hit = |index: u32| {
+                let drum = [36.0, 42.0, 38.0, 42.0][index as usize % 4];
+                (drum, time(index), time(index) + 0.1)
+            };
+            (0..200).map(hit).collect()
+        };
+        let steady = hits(&|index| f64::from(index) * 0.3);
+        let tempo = Tempo::choose(&Score::of(&[("Drums", &steady)]), TempoChoice::Auto);
+        assert!(tempo.inferred && tempo.confidence >= Some(MIN_CONFIDENCE));
+        assert!((tempo.beat() - 0.6).abs() < 1e-3, "{tempo:?}");
+
+        let anywhere = hits(&|index| 60.0 * f64::from(index * index % 997) / 997.0);
+        let tempo = Tempo::choose(&Score::of(&[("Drums", &anywhere)]), TempoChoice::Auto);
+        assert!(tempo.confidence < Some(MIN_CONFIDENCE) && tempo.confidence.is_some());
+        let expected = Tempo {
+            confidence: tempo.confidence,
+            ..Tempo::DEFAULT
+        };
+        assert_eq!(tempo, expected);
     }
 
     #[test]
