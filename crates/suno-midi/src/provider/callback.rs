@@ -424,6 +424,24 @@ mod tests {
     }
 
     #[test]
+    fn a_code_is_a_whole_number_or_none() {
+        for (sent, code) in [
+            ("500.0", Some(500)),
+            ("-1", Some(-1)),
+            ("500.5", None),
+            ("999999999999999", Some(999_999_999_999_999)),
+            ("1000000000000000", None),
+            ("1e16", None),
+        ] {
+            let expected = Callback::Failed {
+                code,
+                message: String::new(),
+            };
+            assert_eq!(read(format!(r#"{{"code":{sent}}}"#).as_bytes()), Ok(expected), "{sent}");
+        }
+    }
+
+    #[test]
     fn a_failure_keeps_the_providers_words() {
         let failed = |body: &str| read(body.as_bytes());
         let expected = Ok(Callback::Failed {

@@ -246,6 +246,33 @@ mod tests {
     }
 
     #[test]
+    fn a_timestamp_has_at_most_20_digits() {
+        assert_eq!(
+            read("00000000001700000000", "AAAA").map(|claim| claim.seconds()),
+            Ok(1_700_000_000)
+        );
+        assert_eq!(
+            read("000000000001700000000", "AAAA"),
+            Err(Rejection::MalformedTimestamp)
+        );
+    }
+
+    #[test]
+    fn a_rejection_has_the_name_of_its_variant() {
+        for rejection in [
+            Rejection::MissingHeader,
+            Rejection::MalformedTimestamp,
+            Rejection::MalformedSignature,
+            Rejection::Stale,
+            Rejection::Future,
+            Rejection::WrongSignature,
+            Rejection::NoKey,
+        ] {
+            assert_eq!(rejection.name(), format!("{rejection:?}"));
+        }
+    }
+
+    #[test]
     fn a_truncated_or_empty_signature_does_not_verify() {
         let whole = key("k").sign("task", "1700000000");
         for part in ["", &whole[..4], &whole[..40]] {

@@ -288,9 +288,20 @@ mod tests {
 
     #[test]
     fn an_id_that_is_too_long_matches_no_signature() {
-        for (letters, expected) in [(MAX_ID, "x".repeat(MAX_ID)), (MAX_ID + 1, "\u{fffd}".to_owned())] {
+        for (letters, expected) in [(16_384, "x".repeat(16_384)), (16_385, "\u{fffd}".to_owned())] {
             assert_eq!(ids(&format!(r#"{{"taskId":"{}"}}"#, "x".repeat(letters))), [expected]);
         }
+    }
+
+    #[test]
+    fn a_short_id_is_decoded_and_a_long_one_is_not() {
+        let longest = r"\u0061".repeat(TaskId::MAX_LENGTH);
+        assert_eq!(
+            ids(&format!(r#"{{"taskId":"{longest}"}}"#)),
+            ["a".repeat(TaskId::MAX_LENGTH)]
+        );
+        let long = r"\n".repeat(400);
+        assert_eq!(ids(&format!(r#"{{"taskId":"{long}"}}"#)), [long]);
     }
 
     #[test]
@@ -312,6 +323,12 @@ mod tests {
             r#"{"taskId":true}"#,
             r#"{"x":"taskId","y":"a"}"#,
             r#"{} {"taskId":"a"}"#,
+            r#"{},"taskId":"a""#,
+            r#"{"x":1},"taskId":"a""#,
+            r#""taskId":"a""#,
+            r#"{"tazkId":"a","tusk_id":"a","taskIe":"a"}"#,
+            r#"{"dara":{"taskId":"a"}}"#,
+            r#"{"\u0075askId":"a","t\u0051skId":"a","\u0064\u0061\u0075\u0061":{"taskId":"a"}}"#,
             "taskId=a",
             "\u{1f}\u{8b}\u{8}",
         ] {
