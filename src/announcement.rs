@@ -19,14 +19,17 @@ pub struct Announcement {
 const MAX_BYTES: usize = 200_000;
 
 impl Announcement {
-    /// Announces a document. Leaves out the instruments if the message would be too large with them.
+    /// Announces a document. Leaves out the instruments and the tempo changes if the message would be too large with them.
     pub fn new(bucket: &str, document: &Document) -> Self {
         let mut document = document.clone();
         let fits = document.to_json().len() <= MAX_BYTES;
         if let (false, Some(song)) = (fits, &mut document.song) {
             song.instruments.clear();
-            document.warnings =
-                vec!["the instruments are left out here for their number: read the document".to_owned()];
+            song.tempo.map.clear();
+            document.warnings = vec![
+                "the instruments and the tempo changes are left out here for their number: read the document"
+                    .to_owned(),
+            ];
         }
         Self {
             bucket: bucket.to_owned(),

@@ -2,8 +2,8 @@
 //!
 //! All writes are conditional. A body is put only if its name is free, so that a stored body never changes. A result is
 //! put only over the object that we have just seen, so that two renderers cannot undo each other's work. The ETag of a
-//! result identifies the body that it was made from, because each file embeds that body's SHA-256
-//! ([`suno_midi::format::Label::body`]). If a person stores one body under two names, both give the same song.
+//! result identifies the body and the request that it was made from, because each file embeds that body's SHA-256 and the
+//! time of the request ([`suno_midi::format::Label`]). If a person stores one body under two names, both give the same song.
 
 use std::{ops::RangeBounds, time::SystemTime};
 
@@ -30,6 +30,7 @@ const WEBHOOK_TIMESTAMP: &str = "webhook-timestamp";
 const SOURCE: &str = "source";
 const SOURCE_OBJECT: &str = "source-key";
 const STATE: &str = "state";
+const ASKED: &str = "asked";
 const CONTENT_SHA256: &str = "content-sha256";
 
 /// How many times we try a write that conflicts with other writes. After that the caller must retry.
@@ -135,7 +136,7 @@ pub enum Published {
     Written,
     /// The same bytes from the same source were there already.
     Unchanged,
-    /// The object there comes from a body that outranks this one.
+    /// The object there comes from a body that outranks this one, or was asked for later.
     Outranked,
 }
 
@@ -271,6 +272,10 @@ impl Archive {
                 .metadata(WEBHOOK_TIMESTAMP, rank.webhook_timestamp().to_string())
                 .metadata(SOURCE_OBJECT, rank.object())
                 .metadata(CONTENT_SHA256, &sha256);
+            let put = match rank.when_asked() {
+                0 => put,
+                at => put.metadata(ASKED, at.to_string()),
+            };
             let put = match there {
                 None => put.if_none_match("*"),
                 Some(there) if there.rank.stands_before(rank) => return Ok(Published::Outranked),
@@ -293,10 +298,15 @@ impl Archive {
             Ok(head) => {
                 let metadata = head.metadata.unwrap_or_default();
                 let text = |name: &str| metadata.get(name).cloned().unwrap_or_default();
-                let sent = text(WEBHOOK_TIMESTAMP).parse().unwrap_or(0);
+                let number = |name: &str| text(name).parse().unwrap_or(0);
                 Ok(Some(PublishedObject {
                     etag: head.e_tag.unwrap_or_default(),
-                    rank: Rank::new(State::named(&text(STATE)), sent, &text(SOURCE_OBJECT)),
+                    rank: Rank::new(
+                        State::named(&text(STATE)),
+                        number(WEBHOOK_TIMESTAMP),
+                        &text(SOURCE_OBJECT),
+                    )
+                    .asked_at(number(ASKED)),
                     sha256: text(CONTENT_SHA256),
                 }))
             }

@@ -7,19 +7,21 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use suno_midi::TaskId;
+use suno_midi::{Asked, TaskId};
 use thiserror::Error;
 
 use crate::objects;
 
-/// The version of the job format.
-const VERSION: u32 = 1;
+/// The version of a job without a request.
+const PLAIN: u32 = 1;
+/// The version of a job with a request. An older renderer refuses it, because it would ignore the request.
+const WITH_REQUEST: u32 = 2;
 
 /// "Render this body."
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Job {
-    /// The version of the job format: 1.
+    /// The version of the job format: 2 with a request, 1 without.
     pub version: u32,
     /// The task.
     pub task_id: TaskId,
@@ -28,16 +30,29 @@ pub struct Job {
     /// The object name of the body, `raw/<taskId>/….json`.
     #[serde(rename = "key")]
     pub object: String,
+    /// What the musician asked for; absent if the song gets the stack's options.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
 }
 
 impl Job {
     /// The job for a body.
     pub fn new(task_id: TaskId, bucket: &str, object: String) -> Self {
         Self {
-            version: VERSION,
+            version: PLAIN,
             task_id,
             bucket: bucket.to_owned(),
             object,
+            asked: None,
+        }
+    }
+
+    /// The same job with a musician's request.
+    pub fn with_request(self, asked: Asked) -> Self {
+        Self {
+            version: WITH_REQUEST,
+            asked: Some(asked),
+            ..self
         }
     }
 }
@@ -55,7 +70,9 @@ pub enum NotAJob {
     #[error("the message is not a valid render job: {0}")]
     BadJob(String),
     /// A job from a newer midihook.
-    #[error("the job has version {0}, but only version {VERSION} is understood here: upgrade the renderer")]
+    #[error(
+        "the job has version {0}, but only versions up to {WITH_REQUEST} are understood here: upgrade the renderer"
+    )]
     Version(u64),
 }
 
@@ -98,13 +115,23 @@ pub fn read(message: &str) -> Result<Vec<Job>, NotAJob> {
     let Some(version) = value["version"].as_u64() else {
         return Err(NotAJob::Unknown);
     };
-    if version > u64::from(VERSION) {
+    if version > u64::from(WITH_REQUEST) {
         return Err(NotAJob::Version(version));
     }
     if version == 0 {
         return Err(NotAJob::BadJob("there is no version 0".to_owned()));
     }
     let job: Job = serde_json::from_value(value).map_err(|e| NotAJob::BadJob(e.to_string()))?;
+    if job.asked.is_some() != (job.version == WITH_REQUEST) {
+        let rule = format!("a job has the member asked if its version is {WITH_REQUEST}, and only then");
+        return Err(NotAJob::BadJob(rule));
+    }
+    if job.asked.is_some_and(|asked| asked.at == 0) {
+        // A result that nobody asked for counts as one from 1970: it would be as good as this one.
+        return Err(NotAJob::BadJob(
+            "asked.at: it is a time after 1970 in milliseconds".to_owned(),
+        ));
+    }
     if objects::task_of_raw(&job.object).as_ref() != Some(&job.task_id) {
         return Err(NotAJob::BadJob("key does not name a body of taskId".to_owned()));
     }
@@ -172,6 +199,45 @@ mod tests {
     }
 
     #[test]
+    fn a_job_with_a_request_has_version_2_so_that_an_older_renderer_refuses_it() {
+        let asked = r#"{"at":1795478400123,"options":{"tempo":"92","split":true}}"#;
+        let job = job("raw/5c79/a.json").with_request(serde_json::from_str(asked).unwrap());
+        let message = serde_json::to_string(&job).unwrap();
+        assert_eq!(
+            message,
+            format!(r#"{{"version":2,"taskId":"5c79","bucket":"bucket","key":"raw/5c79/a.json","asked":{asked}}}"#)
+        );
+        assert_eq!(read(&message), Ok(vec![job]));
+    }
+
+    #[test]
+    fn a_request_that_cannot_be_met_says_why() {
+        let message = |version: u32, asked: &str| {
+            format!(r#"{{"version":{version},"taskId":"5c79","bucket":"b","key":"raw/5c79/a.json"{asked}}}"#)
+        };
+        for (version, asked, words) in [
+            (1, r#","asked":{"at":1,"options":{}}"#, "if its version is 2"),
+            (2, "", "if its version is 2"),
+            (
+                2,
+                r#","asked":{"at":1,"options":{"tempo":"fast"}}"#,
+                "tempo: the tempo must be",
+            ),
+            (
+                2,
+                r#","asked":{"at":1,"options":{"bpm":92}}"#,
+                "bpm: there is no such option",
+            ),
+            (2, r#","asked":{"at":0,"options":{}}"#, "asked.at: "),
+            (2, r#","asked":{"options":{}}"#, "missing field `at`"),
+        ] {
+            let error = read(&message(version, asked)).unwrap_err().to_string();
+            assert!(error.starts_with("the message is not a valid render job: "), "{error}");
+            assert!(error.contains(words), "{error}");
+        }
+    }
+
+    #[test]
     fn other_events_ask_for_nothing() {
         for message in [
             r#"{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"bucket"}"#.to_owned(),
@@ -198,7 +264,7 @@ mod tests {
         ] {
             assert_eq!(read(unknown), Err(NotAJob::Unknown), "{unknown}");
         }
-        assert_eq!(read(r#"{"version":2}"#), Err(NotAJob::Version(2)));
+        assert_eq!(read(r#"{"version":3}"#), Err(NotAJob::Version(3)));
         let bad = |json: &str| matches!(read(json), Err(NotAJob::BadJob(_)));
         assert!(bad(r#"{"version":1,"taskId":"5c79","bucket":"bucket"}"#));
         assert!(bad(

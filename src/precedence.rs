@@ -3,13 +3,15 @@
 use suno_midi::document::State;
 
 /// The rank of a result. A song ranks above an empty song, and an empty song above every other state. Within a class,
-/// the newer body ranks higher; at the same time, the greater object name does. This is a total order, so the same body
-/// decides in whatever order the bodies arrive.
+/// the newer body ranks higher; at the same time, the greater object name does. Of the results of one body, the one that
+/// was asked for last ranks highest. This is a total order, so the same body and the same request decide in whatever order
+/// they arrive.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
     class: Class,
     webhook_timestamp: u64,
     object: String,
+    asked_at: u64,
 }
 
 /// States with a song rank above states without one. Otherwise files could be left behind that their document does not
@@ -34,12 +36,24 @@ impl Rank {
             class,
             webhook_timestamp,
             object: object.to_owned(),
+            asked_at: 0,
         }
+    }
+
+    /// The rank of the same result, if a musician asked for it at this time (Unix milliseconds). A result that nobody
+    /// asked for is as one from 1970.
+    pub fn asked_at(self, asked_at: u64) -> Self {
+        Self { asked_at, ..self }
     }
 
     /// When the body was sent, in Unix seconds.
     pub fn webhook_timestamp(&self) -> u64 {
         self.webhook_timestamp
+    }
+
+    /// When a musician asked for the result, in Unix milliseconds; 0 if nobody did.
+    pub fn when_asked(&self) -> u64 {
+        self.asked_at
     }
 
     /// The name of the body.
@@ -48,10 +62,12 @@ impl Rank {
     }
 
     /// True if the published result wins over `new`. A newer release may judge the same body differently and then
-    /// replaces its own result, unless files would be left behind that the new document does not name.
+    /// replaces its own result, unless files would be left behind that the new document does not name, or the musician
+    /// asked for the published one later.
     pub fn stands_before(&self, new: &Self) -> bool {
         let same_body = (self.webhook_timestamp, &self.object) == (new.webhook_timestamp, &new.object);
-        self > new && !(same_body && new.class > Class::WithoutFiles)
+        let judged_again = same_body && new.class > Class::WithoutFiles && self.asked_at <= new.asked_at;
+        self > new && !judged_again
     }
 }
 
@@ -82,5 +98,20 @@ mod tests {
             "its files would be left"
         );
         assert!(!rank(State::Rendered, 1).stands_before(&rank(State::Rendered, 1)));
+        let asked = |state| rank(state, 1).asked_at(5);
+        assert!(!rank(State::Rendered, 1).stands_before(&asked(State::Empty)));
+        assert!(asked(State::Rendered).stands_before(&rank(State::Empty, 1)));
+    }
+
+    #[test]
+    fn of_one_body_the_newest_request_decides_and_a_better_body_decides_before_it() {
+        let rank = |state, time, at| Rank::new(state, time, "k").asked_at(at);
+        let plain = rank(State::Rendered, 1, 0);
+        let (older, newer) = (rank(State::Rendered, 1, 5), rank(State::Rendered, 1, 6));
+        assert!(older.stands_before(&plain) && !plain.stands_before(&older));
+        assert!(newer.stands_before(&older) && !older.stands_before(&newer));
+        assert!(rank(State::Rendered, 2, 0).stands_before(&newer));
+        assert!(plain.stands_before(&rank(State::Failed, 2, 6)));
+        assert!(Rank::new(State::Rendered, 1, "l").stands_before(&newer));
     }
 }

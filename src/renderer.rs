@@ -4,14 +4,15 @@ use std::time::{Duration, SystemTime};
 
 use aws_config::SdkConfig;
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use serde::Deserialize;
 use thiserror::Error;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use suno_midi::{
-    Outcome, convert,
-    document::{SongSummary, Source, State},
-    music::tempo::TempoChoice,
+    Asked, Options, Outcome, convert,
+    document::{self, SongSummary, Source, State},
+    format,
 };
 
 use crate::{
@@ -38,7 +39,7 @@ pub const PATIENCE: Patience = Patience {
 pub struct Renderer {
     archive: Archive,
     results: Queue,
-    tempo: TempoChoice,
+    options: Options,
 }
 
 /// Why a job goes back to the queue. After five receives SQS moves it to the dead-letter queue.
@@ -75,7 +76,7 @@ impl Renderer {
         Self {
             archive: Archive::new(clients::s3(config), settings.bucket),
             results: Queue::new(aws_sdk_sqs::Client::new(config), settings.results_queue_url),
-            tempo: settings.tempo,
+            options: settings.options,
         }
     }
 
@@ -124,9 +125,14 @@ impl Renderer {
             return Err(Failed::OtherBucket(job.bucket.clone()));
         }
         let began = Instant::now();
+        let asked = match job.asked {
+            Some(asked) => Some(asked),
+            None => self.standing_request(job).await?,
+        };
+        let options = asked.map_or(self.options, |asked| asked.over(self.options));
         // A body that cannot be read has no timestamp. With 0, its result ranks lowest and replaces no other.
         let (mut outcome, webhook_timestamp) = match self.archive.load(&job.object).await? {
-            Loaded::Body(raw) => (convert(&job.task_id, &raw.body, self.tempo), raw.webhook_timestamp),
+            Loaded::Body(raw) => (convert(&job.task_id, &raw.body, &options), raw.webhook_timestamp),
             Loaded::TooLarge(bytes) => {
                 let why = format!("the object has {bytes} bytes, more than the {MAX_OBJECT_BYTES} that are read");
                 (Outcome::unread(&job.task_id, why), 0)
@@ -139,8 +145,11 @@ impl Renderer {
         outcome.document.source = Some(Source {
             object: job.object.clone(),
             webhook_timestamp,
+            asked,
         });
-        if self.publish(job, &outcome, webhook_timestamp).await? == Published::Outranked {
+        let asked_at = asked.map_or(0, |asked| asked.at);
+        let rank = Rank::new(outcome.document.state, webhook_timestamp, &job.object).asked_at(asked_at);
+        if self.publish(job, &outcome, &rank).await? == Published::Outranked {
             return Ok(());
         }
         // Even if nothing had to be written: an earlier try may have ended just before it announced the result.
@@ -150,19 +159,35 @@ impl Renderer {
         Ok(())
     }
 
+    /// The request that the published result of the same body answers. A job without a request renders that result again
+    /// as it was asked for, perhaps better, if this release is newer.
+    async fn standing_request(&self, job: &Job) -> Result<Option<Asked>, ArchiveError> {
+        #[derive(Deserialize)]
+        struct Published {
+            source: Source,
+        }
+        let object = document::object_name(&job.task_id, format::DOCUMENT);
+        let Loaded::Body(published) = self.archive.load(&object).await? else {
+            return Ok(None);
+        };
+        // If we do not understand the document, its time of asking still outranks this job.
+        let published = serde_json::from_slice::<Published>(&published.body).ok();
+        let same_body = published.filter(|published| published.source.object == job.object);
+        Ok(same_body.and_then(|published| published.source.asked))
+    }
+
     /// Publishes the files of the song, and the document last: whoever sees the document can read the files.
-    async fn publish(&self, job: &Job, outcome: &Outcome, webhook_timestamp: u64) -> Result<Published, ArchiveError> {
+    async fn publish(&self, job: &Job, outcome: &Outcome, rank: &Rank) -> Result<Published, ArchiveError> {
         let document = &outcome.document;
-        let rank = Rank::new(document.state, webhook_timestamp, &job.object);
         let mut published = Published::Unchanged;
         for (object, file) in outcome.objects() {
             let state = document.state;
             published = self
                 .archive
-                .publish(object, &file.bytes, file.format.content_type, state, &rank)
+                .publish(object, &file.bytes, file.format.content_type, state, rank)
                 .await?;
             if published == Published::Outranked {
-                tracing::info!(taskId = %job.task_id, state = state.name(), key = job.object, "not published: the result of another callback has precedence");
+                tracing::info!(taskId = %job.task_id, state = state.name(), key = job.object, "not published: the result of another callback or of a newer request has precedence");
                 break;
             }
         }

@@ -2,11 +2,11 @@
 //!
 //! template.yaml sets all of them. A function with a bad setting names it in the log and does not start.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{fmt, ops::RangeInclusive, time::Duration};
 
 use thiserror::Error;
 
-use suno_midi::music::tempo::{BadTempoChoice, TempoChoice};
+use suno_midi::{Options, format::Outputs, music::choices::Choices};
 
 /// The variable with the ARN of the secret.
 pub const KEY_SECRET_ID: &str = "KEY_SECRET_ID";
@@ -18,8 +18,16 @@ pub const RENDER_QUEUE_URL: &str = "RENDER_QUEUE_URL";
 pub const TOLERANCE_SECONDS: &str = "TOLERANCE_SECONDS";
 /// The variable with the URL of the results queue.
 pub const RESULTS_QUEUE_URL: &str = "RESULTS_QUEUE_URL";
-/// The variable with the tempo of the files: `auto`, `off`, or a number of BPM.
+/// The variable with the tempo of the files: `auto`, `off`, a number of BPM, or `~` and such a number.
 pub const TEMPO: &str = "TEMPO";
+/// The variable that says whether each song has one tempo: `true` or `false`.
+pub const STEADY: &str = "STEADY";
+/// The variable that says whether each instrument has a MIDI file of its own: `true` or `false`.
+pub const SPLIT: &str = "SPLIT";
+/// The variable with the grid of the quantized file: `off`, `1/8`, `1/12`, `1/16` or `1/24`.
+pub const QUANTIZE: &str = "QUANTIZE";
+/// The variable with how far the notes of the quantized file move: 0 to 1.
+pub const QUANTIZE_STRENGTH: &str = "QUANTIZE_STRENGTH";
 
 const TOLERANCES: RangeInclusive<u64> = 1..=86_400;
 
@@ -43,8 +51,8 @@ pub struct RendererSettings {
     pub bucket: String,
     /// The queue for result documents.
     pub results_queue_url: String,
-    /// How the tempo of the files is chosen.
-    pub tempo: TempoChoice,
+    /// What the files are like, if a job says nothing else.
+    pub options: Options,
 }
 
 /// A setting that cannot be used.
@@ -97,15 +105,22 @@ impl RendererSettings {
     /// # Errors
     /// If one is missing or not allowed.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, BadSetting> {
-        let tempo = required(&lookup, TEMPO)?;
         Ok(Self {
             bucket: required(&lookup, BUCKET)?,
             results_queue_url: required(&lookup, RESULTS_QUEUE_URL)?,
-            tempo: tempo.parse().map_err(|error: BadTempoChoice| BadSetting::Unusable {
-                name: TEMPO,
-                value: tempo,
-                rule: error.to_string(),
-            })?,
+            options: Options {
+                choices: Choices {
+                    tempo: parsed(&lookup, TEMPO, str::parse)?,
+                    steady: parsed(&lookup, STEADY, true_or_false)?,
+                    ..Choices::default()
+                },
+                outputs: Outputs {
+                    split: parsed(&lookup, SPLIT, true_or_false)?,
+                    quantize: parsed(&lookup, QUANTIZE, str::parse)?,
+                    strength: parsed(&lookup, QUANTIZE_STRENGTH, str::parse)?,
+                },
+                ..Options::default()
+            },
         })
     }
 }
@@ -121,8 +136,27 @@ fn required(lookup: impl Fn(&str) -> Option<String>, name: &'static str) -> Resu
         .ok_or(BadSetting::Missing(name))
 }
 
+fn parsed<T, E: fmt::Display>(
+    lookup: impl Fn(&str) -> Option<String>,
+    name: &'static str,
+    parse: impl Fn(&str) -> Result<T, E>,
+) -> Result<T, BadSetting> {
+    let value = required(lookup, name)?;
+    parse(&value).map_err(|rule| BadSetting::Unusable {
+        name,
+        value,
+        rule: rule.to_string(),
+    })
+}
+
+fn true_or_false(text: &str) -> Result<bool, &'static str> {
+    text.parse().map_err(|_| "it must be true or false")
+}
+
 #[cfg(test)]
 mod tests {
+    use suno_midi::{format::midi::quantize::Quantize, music::choices::BadTempoChoice};
+
     use super::*;
 
     fn lookup<'a>(name: &'a str, value: Option<&'a str>) -> impl Fn(&str) -> Option<String> + 'a {
@@ -132,6 +166,45 @@ mod tests {
             } else {
                 Some("300".to_owned())
             }
+        }
+    }
+
+    /// Reads the renderer's settings, one of them changed.
+    fn renderer(changed: &str, value: Option<&str>) -> Result<RendererSettings, BadSetting> {
+        RendererSettings::read(|name| {
+            let usual = match name {
+                TEMPO => "auto",
+                STEADY | SPLIT => "false",
+                QUANTIZE => "off",
+                QUANTIZE_STRENGTH => "1",
+                _ => "name",
+            };
+            if name == changed { value } else { Some(usual) }.map(str::to_owned)
+        })
+    }
+
+    #[test]
+    fn a_stack_has_its_own_options() {
+        let options = |name, value| renderer(name, Some(value)).map(|settings| settings.options);
+        assert_eq!(options(TEMPO, "auto"), Ok(Options::default()));
+        assert_eq!(options(STEADY, "true").map(|options| options.choices.steady), Ok(true));
+        assert_eq!(options(SPLIT, "true").map(|options| options.outputs.split), Ok(true));
+        assert_eq!(
+            options(QUANTIZE, "1/12").map(|options| options.outputs.quantize),
+            Ok(Quantize::EighthTriplets)
+        );
+        assert_eq!(
+            options(QUANTIZE_STRENGTH, "0.5").map(|options| options.outputs.strength.get()),
+            Ok(0.5)
+        );
+        for (name, bad) in [
+            (STEADY, "yes"),
+            (SPLIT, "1"),
+            (QUANTIZE, "16"),
+            (QUANTIZE_STRENGTH, "2"),
+        ] {
+            let error = options(name, bad).map_err(|error| error.to_string());
+            assert!(error.is_err_and(|error| error.contains(name)), "{name}");
         }
     }
 
@@ -147,10 +220,19 @@ mod tests {
                 Err(BadSetting::Missing(name))
             );
         }
-        assert_eq!(
-            RendererSettings::read(lookup(BUCKET, None)),
-            Err(BadSetting::Missing(BUCKET))
-        );
+        for name in [
+            BUCKET,
+            RESULTS_QUEUE_URL,
+            TEMPO,
+            STEADY,
+            SPLIT,
+            QUANTIZE,
+            QUANTIZE_STRENGTH,
+        ] {
+            for missing in [None, Some("")] {
+                assert_eq!(renderer(name, missing), Err(BadSetting::Missing(name)));
+            }
+        }
     }
 
     #[test]
@@ -173,7 +255,7 @@ mod tests {
             error,
             Err(format!("the environment variable TOLERANCE_SECONDS is \"5m\": {rule}"))
         );
-        let error = RendererSettings::read(lookup(TEMPO, Some("fast"))).map_err(|error| error.to_string());
+        let error = renderer(TEMPO, Some("fast")).map_err(|error| error.to_string());
         assert_eq!(
             error,
             Err(format!("the environment variable TEMPO is \"fast\": {BadTempoChoice}"))

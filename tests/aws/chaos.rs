@@ -18,7 +18,7 @@ use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use midihook::{
     announcement::Announcement,
     clock::since_epoch,
-    jobs,
+    jobs::{self, Job},
     key_ring::FORCED_REREAD_AFTER,
     objects::{raw, task_of_raw},
     precedence::Rank,
@@ -27,10 +27,8 @@ use midihook::{
 };
 use serde_json::json;
 use suno_midi::{
-    Digest, TaskId, convert,
+    Asked, Digest, Options, TaskId, convert,
     document::{Source, State},
-    format::{self, File},
-    music::tempo::TempoChoice,
     provider::signature::SigningKey,
 };
 use tokio::{
@@ -192,6 +190,8 @@ struct World {
     rotated_at: Cell<Option<Instant>>,
     /// The names of the bodies that were answered 200.
     accepted: RefCell<BTreeSet<String>>,
+    /// What musicians asked for, and of which bodies.
+    asked: RefCell<Vec<(String, Asked)>>,
     requests: Cell<u64>,
     deliveries: Cell<u64>,
 }
@@ -231,6 +231,7 @@ async fn schedule(seed: u64) -> Outcome {
         forged: Cell::new(callbacks.iter().any(|callback| !callback.genuine)),
         rotated_at: Cell::default(),
         accepted: RefCell::default(),
+        asked: RefCell::default(),
         requests: Cell::default(),
         deliveries: Cell::default(),
     });
@@ -350,7 +351,10 @@ impl World {
                 Some(200) => {
                     assert!(callback.genuine, "a forged callback was accepted");
                     let key = raw(&callback.task.parse().unwrap(), &callback.body);
-                    self.accepted.borrow_mut().insert(key);
+                    self.accepted.borrow_mut().insert(key.clone());
+                    while self.chance(0.3) {
+                        self.ask(&key);
+                    }
                     // Sometimes the 200 is lost, or the provider calls again anyway.
                     if !self.chance(0.2) {
                         return;
@@ -406,6 +410,30 @@ impl World {
         );
         self.idle.borrow_mut().push((process, receiver));
         Some(status)
+    }
+
+    /// A musician wants the song of a body otherwise. A request may reach the queue later than one that was made after it.
+    fn ask(&self, key: &str) {
+        const OPTIONS: [&str; 4] = [
+            "{}",
+            r#"{"tempo":"92"}"#,
+            r#"{"key":"Ebm","split":true}"#,
+            r#"{"split":true,"quantize":"1/16"}"#,
+        ];
+        let options = self.rng.borrow_mut().choice(OPTIONS).unwrap();
+        let asked = Asked {
+            // At most one a millisecond.
+            at: loop {
+                let at = 1 + self.rng.borrow_mut().u64(0..200_000);
+                if self.asked.borrow().iter().all(|(_, asked)| asked.at != at) {
+                    break at;
+                }
+            },
+            options: serde_json::from_str(options).unwrap(),
+        };
+        let job = Job::new(task_of_raw(key).unwrap(), BUCKET, key.to_owned()).with_request(asked);
+        self.wait_in_queue(serde_json::to_string(&job).unwrap());
+        self.asked.borrow_mut().push((key.to_owned(), asked));
     }
 
     fn wait_in_queue(&self, body: String) {
@@ -543,24 +571,32 @@ impl World {
             tasks.entry(task_of_raw(key).unwrap()).or_default().push(key);
         }
         for (task, keys) in tasks.iter().filter(|(task, _)| !waiting.contains(task)) {
-            let outcomes = keys.iter().map(|&key| {
+            let all_asked = self.asked.borrow();
+            let requests_for = |key: &String| {
+                let requests = all_asked.iter().filter(|(of, _)| of == key);
+                let requests: Vec<_> = requests.map(|(_, asked)| Some(*asked)).chain([None]).collect();
+                requests
+            };
+            let jobs = keys
+                .iter()
+                .flat_map(|&key| requests_for(key).into_iter().map(move |asked| (key, asked)));
+            let outcomes = jobs.map(|(key, asked)| {
                 let object = &state.objects[key];
                 let webhook_timestamp = object.headers["x-amz-meta-webhook-timestamp"].parse().unwrap();
-                let mut outcome = convert(task, &object.body, TempoChoice::Auto);
+                let options = asked.map_or(Options::default(), |asked| asked.over(Options::default()));
+                let mut outcome = convert(task, &object.body, &options);
                 outcome.document.source = Some(Source {
                     object: key.clone(),
                     webhook_timestamp,
+                    asked,
                 });
-                (Rank::new(outcome.document.state, webhook_timestamp, key), outcome)
+                let rank = Rank::new(outcome.document.state, webhook_timestamp, key);
+                (rank.asked_at(asked.map_or(0, |asked| asked.at)), outcome)
             });
             let (_, decides) = outcomes.max_by_key(|(rank, _)| rank.clone()).unwrap();
             let document = &decides.document;
-            expected.insert(
-                document.object(format::DOCUMENT).unwrap().to_owned(),
-                document.to_json(),
-            );
-            for File { format, bytes } in &decides.files {
-                expected.insert(document.object(*format).unwrap().to_owned(), bytes.clone());
+            for (object, file) in decides.objects() {
+                expected.insert(object.to_owned(), file.bytes.clone());
             }
             let announcement = serde_json::to_string(&Announcement::new(BUCKET, document)).unwrap();
             assert!(
@@ -571,11 +607,20 @@ impl World {
                 "the result of {task} was never announced"
             );
         }
-        let is_waiting = |key: &str| waiting.iter().any(|task| key.starts_with(&format!("midi/{task}.")));
+        let is_waiting = |key: &str| {
+            let of = |task: &TaskId| {
+                ['.', '/']
+                    .iter()
+                    .any(|end| key.starts_with(&format!("midi/{task}{end}")))
+            };
+            waiting.iter().any(of)
+        };
+        // The files of an earlier result stay, if those that were asked for last have other names.
+        let is_left_over = |key: &str| !expected.contains_key(key) && key.split('/').count() == 3;
         let results: BTreeMap<String, Vec<u8>> = state
             .objects
             .iter()
-            .filter(|(key, _)| !key.starts_with("raw/") && !is_waiting(key))
+            .filter(|(key, _)| !key.starts_with("raw/") && !is_waiting(key) && !is_left_over(key))
             .map(|(key, object)| (key.clone(), object.body.clone()))
             .collect();
         assert_eq!(keys(&results), keys(&expected));
@@ -591,9 +636,16 @@ impl World {
                 metadata("webhook-timestamp").parse().unwrap(),
                 &metadata("source-key"),
             );
+            let asked_at = object.headers.get("x-amz-meta-asked");
+            let rank = rank.asked_at(asked_at.map_or(0, |at| at.parse().unwrap()));
             let document: serde_json::Value = serde_json::from_slice(&object.body).unwrap_or_default();
-            let files = document["files"].as_object().into_iter().flatten();
-            for (_, file) in files.filter(|(_, file)| **file != *key) {
+            let files = document["files"]
+                .as_object()
+                .into_iter()
+                .flat_map(|files| files.values());
+            let instruments = document["song"]["instruments"].as_array().into_iter().flatten();
+            let parts = instruments.filter_map(|instrument| instrument.get("file"));
+            for file in files.chain(parts).filter(|file| **file != *key) {
                 let of_file = there.get(file.as_str().unwrap());
                 assert!(of_file >= Some(&rank), "{key} came before its {file}");
             }

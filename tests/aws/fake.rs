@@ -28,7 +28,7 @@ use midihook::{
     settings::{ReceiverSettings, RendererSettings},
 };
 use serde_json::{Value, json};
-use suno_midi::{Digest, music::tempo::TempoChoice};
+use suno_midi::{Digest, Options};
 use tokio::sync::Notify;
 
 pub const BUCKET: &str = "midihook-bucket";
@@ -217,7 +217,7 @@ impl Aws {
         let settings = RendererSettings {
             bucket: BUCKET.to_owned(),
             results_queue_url: RESULTS_URL.to_owned(),
-            tempo: TempoChoice::Auto,
+            options: Options::default(),
         };
         Renderer::new(&self.config(renderer::PATIENCE), settings)
     }
@@ -410,7 +410,7 @@ impl State {
         response(200, Vec::new())
     }
 
-    fn write(&mut self, key: &str, body: Vec<u8>, headers: BTreeMap<String, String>) {
+    pub fn write(&mut self, key: &str, body: Vec<u8>, headers: BTreeMap<String, String>) {
         // A hash of the bytes alone, like S3's MD5: equal bytes have equal ETags.
         let etag = format!("\"{}\"", Digest::of(&body));
         let object = Object { body, headers, etag };

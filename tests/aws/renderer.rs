@@ -12,7 +12,7 @@ use midihook::{
     precedence::Rank,
 };
 use serde_json::{Value, json};
-use suno_midi::document::State;
+use suno_midi::{Asked, document::State};
 
 use crate::fake::{Aws, BUCKET, Fault};
 
@@ -50,6 +50,13 @@ fn archive(aws: &Aws, task: &str, body: &str, webhook_timestamp: u64) -> String 
         &[("webhook-timestamp", &webhook_timestamp.to_string())],
     );
     serde_json::to_string(&Job::new(task_id, BUCKET, key)).unwrap()
+}
+
+/// The same job with a request.
+fn asking(job: &str, at: u64, options: &str) -> String {
+    let job: Job = serde_json::from_str(job).unwrap();
+    let asked: Asked = serde_json::from_str(&format!(r#"{{"at":{at},"options":{options}}}"#)).unwrap();
+    serde_json::to_string(&job.with_request(asked)).unwrap()
 }
 
 fn document(aws: &Aws, task: &str) -> Value {
@@ -92,7 +99,7 @@ async fn the_document_is_written_last_and_only_over_what_was_seen() {
     failures(&aws, batch(&[job])).await;
     let calls = aws.calls();
     assert_eq!(
-        calls[1..],
+        calls[2..],
         [
             "HEAD midi/t.mid",
             "PUT midi/t.mid",
@@ -144,6 +151,146 @@ async fn the_newest_song_decides_in_whatever_order_jobs_arrive() {
     }
     outcomes.dedup();
     assert_eq!(outcomes.len(), 1);
+}
+
+#[tokio::test]
+async fn the_newest_request_decides_in_whatever_order_jobs_arrive() {
+    let mut outcomes = Vec::new();
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1], [0, 2, 1]] {
+        let aws = Aws::default();
+        let plain = archive(&aws, "t", &song(60), 1);
+        let jobs = [
+            plain.clone(),
+            asking(&plain, 5, r#"{"tempo":"80","split":true}"#),
+            asking(&plain, 6, r#"{"tempo":"92","key":"Ebm","quantize":"1/16"}"#),
+        ];
+        for index in order {
+            assert_eq!(failures(&aws, batch(&jobs[index..=index])).await, [""; 0]);
+        }
+        let document = document(&aws, "t");
+        assert_eq!(
+            document["source"]["asked"],
+            json!({"at": 6, "options": {"tempo": "92", "key": "Ebm", "quantize": "1/16"}}),
+            "{order:?}"
+        );
+        assert_eq!(document["song"]["key"]["name"], "Ebm");
+        assert_eq!(document["song"]["instruments"][0].get("file"), None);
+        assert_eq!(document["files"]["quantized"], "midi/t/quantized.mid");
+        for file in document["files"].as_object().unwrap().values() {
+            let name = file.as_str().unwrap();
+            assert_eq!(aws.state().objects[name].headers["x-amz-meta-asked"], "6", "{name}");
+        }
+        outcomes.push((
+            aws.body("midi/t.mid"),
+            aws.body("midi/t/quantized.mid"),
+            aws.body("midi/t.json"),
+        ));
+    }
+    outcomes.dedup();
+    assert_eq!(outcomes.len(), 1);
+}
+
+#[tokio::test]
+async fn a_job_without_a_request_renders_a_result_again_as_it_was_asked_for() {
+    let aws = Aws::default();
+    let plain = archive(&aws, "t", &song(60), 1);
+    failures(&aws, batch(&[asking(&plain, 5, r#"{"key":"Ebm"}"#)])).await;
+    // As an older release rendered it.
+    let good = aws.body("midi/t.mid");
+    let mut headers = aws.state().objects["midi/t.mid"].headers.clone();
+    headers.insert("x-amz-meta-content-sha256".to_owned(), "another".to_owned());
+    aws.state().write("midi/t.mid", b"worse".to_vec(), headers);
+    assert_eq!(failures(&aws, batch(std::slice::from_ref(&plain))).await, [""; 0]);
+    assert_eq!(aws.body("midi/t.mid"), good);
+    assert_eq!(document(&aws, "t")["song"]["key"]["name"], "Ebm");
+
+    // Only a request takes a request back.
+    failures(&aws, batch(&[asking(&plain, 6, "{}")])).await;
+    assert_eq!(document(&aws, "t")["song"].get("key"), None);
+}
+
+#[tokio::test]
+async fn a_document_that_is_not_understood_still_outranks_a_job_without_a_request() {
+    let aws = Aws::default();
+    let plain = archive(&aws, "t", &song(60), 1);
+    failures(&aws, batch(&[asking(&plain, 5, r#"{"key":"Ebm"}"#)])).await;
+    let object = aws.state().objects["midi/t.json"].clone();
+    let newer = String::from_utf8(object.body)
+        .unwrap()
+        .replace("\"options\"", "\"wishes\"");
+    aws.state()
+        .write("midi/t.json", newer.clone().into_bytes(), object.headers);
+    assert_eq!(failures(&aws, batch(&[plain])).await, [""; 0]);
+    assert_eq!(aws.body("midi/t.json"), newer.into_bytes());
+}
+
+#[tokio::test]
+async fn a_better_body_decides_even_if_nobody_asked_for_it() {
+    let (older, newer) = (song(60), song(72));
+    for order in [[0, 1], [1, 0]] {
+        let aws = Aws::default();
+        let jobs = [
+            asking(&archive(&aws, "t", &older, 1), 9, r#"{"tempo":"92"}"#),
+            archive(&aws, "t", &newer, 2),
+        ];
+        for index in order {
+            failures(&aws, batch(&jobs[index..=index])).await;
+        }
+        assert_eq!(document(&aws, "t")["source"].get("asked"), None);
+        assert_eq!(document(&aws, "t")["source"]["webhookTimestamp"], 2);
+    }
+}
+
+#[tokio::test]
+async fn each_instrument_has_its_file_before_the_document_names_it() {
+    let aws = Aws::default();
+    let job = archive(&aws, "t", &song(60), 1);
+    let job = asking(&job, 5, r#"{"split":true,"quantize":"1/8"}"#);
+    aws.fail("PUT midi/t/01-piano.mid", vec![Fault::Status(503); 3]);
+    assert_eq!(failures(&aws, batch(std::slice::from_ref(&job))).await, ["m1"]);
+    assert!(!aws.object_names().contains(&"midi/t.json".to_owned()));
+    assert_eq!(failures(&aws, batch(&[job])).await, [""; 0]);
+    let puts: Vec<String> = aws.calls().into_iter().filter(|call| call.starts_with("PUT")).collect();
+    assert_eq!(
+        puts[puts.len() - 2..],
+        ["PUT midi/t/01-piano.mid".to_owned(), "PUT midi/t.json".to_owned()]
+    );
+    assert_eq!(
+        document(&aws, "t")["song"]["instruments"][0]["file"],
+        "midi/t/01-piano.mid"
+    );
+    assert_eq!(
+        aws.state().objects["midi/t/01-piano.mid"].headers["content-type"],
+        "audio/midi"
+    );
+}
+
+#[tokio::test]
+async fn a_bad_request_comes_back_and_changes_nothing() {
+    let aws = Aws::default();
+    let job = archive(&aws, "t", &song(60), 1);
+    let bad = asking(&job, 5, r#"{"tempo":"92"}"#).replace("92", "fast");
+    assert_eq!(failures(&aws, batch(&[bad])).await, ["m1"]);
+    assert_eq!(aws.object_names().len(), 1);
+}
+
+#[tokio::test]
+async fn the_sample_of_a_request_is_one() {
+    let aws = Aws::default();
+    let body = std::fs::read_to_string("events/callback-success.json").unwrap();
+    archive(&aws, TASK, &body, 7);
+    assert_eq!(failures(&aws, file("sqs-job-with-request")).await, [""; 0]);
+    let document = document(&aws, TASK);
+    assert_eq!(document["song"]["tempo"]["meter"], "3/4");
+    assert_eq!(
+        document["song"]["instruments"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|i| i["file"].is_string())
+            .count(),
+        2
+    );
 }
 
 #[tokio::test]

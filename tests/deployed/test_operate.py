@@ -66,6 +66,28 @@ def test_replaying_a_period_twice_changes_nothing(stack, operate, songs):
     assert versions(stack) == before
 
 
+def test_the_musician_has_the_last_word_until_it_is_taken_back(stack, operate, songs):
+    def replayed(*options):
+        done = operate("replay", songs[0], *options)
+        assert done.returncode == 0, done.stderr
+        wait_for("the queue to drain", lambda: stack.queued() == 0)
+        return stack.result(songs[0])
+
+    usual = replayed()
+    assert "asked" not in usual["source"] and stack.object_names(f"midi/{songs[0]}/") == []
+
+    asked = replayed("--bpm", "92", "--key", "Ebm", "--split", "--quantize", "1/16")
+    assert (asked["song"]["tempo"]["bpm"], asked["song"]["key"]["name"]) == (pytest.approx(92, abs=0.01), "Ebm")
+    parts = [instrument["file"] for instrument in asked["song"]["instruments"]]
+    assert sorted([*parts, asked["files"]["quantized"]]) == stack.object_names(f"midi/{songs[0]}/")
+    assert all(stack.read(name).startswith(b"MThd") for name in parts)
+
+    assert replayed() == asked, "a replay without options keeps what was asked for"
+    again = replayed("--as-usual")
+    assert again["source"].pop("asked")["options"] == {}
+    assert again == usual
+
+
 def test_replay_reports_an_unknown_task_and_a_bad_time(operate):
     missing = operate("replay", "nothing")
     assert missing.returncode == 3 and b"no callback of task nothing is archived" in missing.stderr
@@ -81,7 +103,7 @@ def test_redrive_moves_jobs_and_leaves_other_messages_unless_told_to_discard_the
         job = {"version": 1, "taskId": task_id, "bucket": stack.bucket, "key": name}
         sqs.send_message(QueueUrl=dead, MessageBody=json.dumps(job))
     elsewhere = json.dumps({"version": 1, "taskId": "t", "bucket": "elsewhere", "key": "raw/t/a.json"})
-    for message in ("poison", '{"version": 2}', elsewhere):
+    for message in ("poison", '{"version": 3}', elsewhere):
         sqs.send_message(QueueUrl=dead, MessageBody=message)
 
     for _ in range(2):

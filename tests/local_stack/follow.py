@@ -73,6 +73,7 @@ def copy(stack, name, directory):
         contents = stack.read(name)
     except stack.client("s3").exceptions.NoSuchKey:
         return None
-    path = directory / pathlib.PurePosixPath(name).name
+    path = directory / name.removeprefix("midi/")
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(contents)
     return path

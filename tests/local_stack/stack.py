@@ -226,6 +226,10 @@ class LocalStack:
             "TOLERANCE_SECONDS": "300",
             "RESULTS_QUEUE_URL": self.outputs["ResultsQueueUrl"],
             "TEMPO": "auto",
+            "STEADY": "false",
+            "SPLIT": "false",
+            "QUANTIZE": "off",
+            "QUANTIZE_STRENGTH": "1",
         }
         return "".join(f"{name}={value}\n" for name, value in ours.items())
 

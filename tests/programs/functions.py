@@ -47,7 +47,14 @@ def settings_error(function, **changed):
 
     Returns its error, or None if it starts."""
     names = properties(function)["Environment"]["Variables"]
-    usual = {name: "https://example.com/" for name in names} | {"TOLERANCE_SECONDS": "300", "TEMPO": "auto"}
+    usual = {name: "https://example.com/" for name in names} | {
+        "TOLERANCE_SECONDS": "300",
+        "TEMPO": "auto",
+        "STEADY": "false",
+        "SPLIT": "false",
+        "QUANTIZE": "off",
+        "QUANTIZE_STRENGTH": "1",
+    }
     assert changed.keys() <= names.keys()
     asked = threading.Event()
 

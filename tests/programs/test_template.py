@@ -23,6 +23,13 @@ TEMPOS = {
     "100": True,
     "399.9": True,
     "400": True,
+    "~92": True,
+    "~92.5": True,
+    "~400": True,
+    "~": False,
+    "~19": False,
+    "~~92": False,
+    "~auto": False,
     "": False,
     "fast": False,
     "AUTO": False,
@@ -52,6 +59,27 @@ def test_the_texts_about_the_tempo_give_its_bounds(midihook, text):
     slowest, fastest = map(int, re.search(r"from (\d+) to (\d+)", PARAMETERS["Tempo"][text]).groups())
     for bpm, code in {slowest: 0, fastest: 0, slowest - 1: 2, fastest + 1: 2}.items():
         assert midihook("render", SAMPLE, "-o", "-", f"--bpm={bpm}").returncode == code, bpm
+
+
+@pytest.mark.parametrize("parameter", ["Steady", "Split", "Quantize"])
+def test_the_template_the_command_and_the_renderer_accept_the_same_values(midihook, parameter):
+    allowed = PARAMETERS[parameter]["AllowedValues"]
+    assert PARAMETERS[parameter]["Default"] in allowed
+    for value in [*allowed, "on", "1/4", "TRUE"]:
+        by_command = midihook("render", "no-such-file", f"--{parameter.lower()}={value}")
+        by_renderer = settings_error("RendererFunction", **{parameter.upper(): value})
+        assert by_command.returncode == (1 if value in allowed else 2), (value, by_command.stderr)
+        assert (by_renderer is None) == (value in allowed), (value, by_renderer)
+
+
+def test_the_template_the_command_and_the_renderer_accept_the_same_strengths(midihook):
+    bounds = PARAMETERS["QuantizeStrength"]
+    lowest, highest = bounds["MinValue"], bounds["MaxValue"]
+    for strength, valid in {lowest: True, bounds["Default"]: True, 0.5: True, highest: True, lowest - 0.1: False, highest + 0.1: False}.items():
+        by_command = midihook("render", "no-such-file", f"--quantize-strength={strength}")
+        by_renderer = settings_error("RendererFunction", QUANTIZE_STRENGTH=str(strength))
+        assert by_command.returncode == (1 if valid else 2), (strength, by_command.stderr)
+        assert (by_renderer is None) == valid, (strength, by_renderer)
 
 
 def test_the_template_and_the_receiver_accept_the_same_tolerance():
@@ -100,10 +128,11 @@ def test_the_functions_are_linked_against_the_glibc_they_are_tested_for():
 
 
 def test_the_schema_and_the_help_give_the_bounds_of_the_tempo(midihook):
-    bpm = json.loads((ROOT / "docs" / "result.schema.json").read_text())["properties"]["song"]["properties"]["tempo"]["properties"]["bpm"]
+    source = json.loads((ROOT / "docs" / "result.schema.json").read_text())["properties"]["source"]["properties"]
+    asked = source["asked"]["properties"]["options"]["properties"]["tempo"]["description"]
     text = PARAMETERS["Tempo"]["ConstraintDescription"]
     slowest, fastest = map(int, re.search(r"from (\d+) to (\d+)", text).groups())
-    assert (bpm["minimum"], bpm["maximum"]) == (slowest, fastest)
+    assert f"from {slowest} to {fastest}" in asked
     assert f"from {slowest} to {fastest}" in " ".join(midihook("render", "--help").stdout.decode().split())
 
 

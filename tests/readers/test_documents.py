@@ -13,9 +13,9 @@ SCHEMA = json.loads((ROOT / "docs" / "result.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 
-def document(midihook, directory, sent):
+def document(midihook, directory, sent, *options):
     files = ["-o", directory / "song.mid", "--svg", directory / "song.svg"]
-    done = midihook("render", "-", "--json", *files, input=json.dumps(sent).encode())
+    done = midihook("render", "-", "--json", *files, *options, input=json.dumps(sent).encode())
     assert done.returncode in (0, 3), done.stderr.decode()
     return json.loads(done.stdout)
 
@@ -36,6 +36,19 @@ def test_the_document_of_a_song(midihook, tmp_path):
         # The picture is well-formed and has a description.
         picture = ElementTree.parse(tmp_path / "song.svg").getroot()
         assert picture.find("{http://www.w3.org/2000/svg}desc").text.startswith("Piano roll of ")
+
+
+def test_the_document_of_a_song_that_is_split_and_quantized(midihook, tmp_path):
+    for seed in range(1, 21):
+        directory = tmp_path / str(seed)
+        directory.mkdir()
+        result = document(midihook, directory, callback(seed), "--split", "--quantize", "1/16")
+        VALIDATOR.validate(result)
+        named = [result["files"]["quantized"], *(track["file"] for track in result["song"]["instruments"])]
+        assert len(set(named)) == len(named)
+        # The command writes them beside the song.
+        written = {path.name for path in directory.iterdir()} - {"song.mid", "song.svg"}
+        assert written == {f"song-{name.rsplit('/', 1)[1]}" for name in named}, f"seed {seed}"
 
 
 @pytest.mark.parametrize(

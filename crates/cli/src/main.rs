@@ -2,6 +2,7 @@
 
 mod input;
 mod output;
+mod overrides;
 #[cfg(feature = "stack")]
 mod progress;
 #[cfg(feature = "stack")]

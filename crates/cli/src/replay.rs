@@ -7,12 +7,13 @@ use std::{
 
 use anyhow::Context as _;
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
-use midihook::{archive::Archive, clients, jobs::Job, objects::RAW, queue::BATCH};
-use suno_midi::TaskId;
+use midihook::{archive::Archive, clients, clock::since_epoch, jobs::Job, objects::RAW, queue::BATCH};
+use suno_midi::{Asked, TaskId};
 
 use crate::{
     Refused,
     output::print,
+    overrides::{self, OverrideArgs},
     progress,
     stack::{self, Account, Resources},
 };
@@ -21,6 +22,9 @@ use crate::{
 ///
 /// Queues a job for each archived callback of the given tasks, or of a period. Safe to interrupt or repeat: a result
 /// that comes out the same is not written again.
+///
+/// What the musician decides replaces what was asked for these tasks before, and stands until it is replaced: a later
+/// replay without any of these options renders them again as they were asked for. --as-usual takes it back.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, after_long_help = EXAMPLES)]
 pub struct Args {
@@ -36,17 +40,27 @@ pub struct Args {
     /// Only list the callbacks
     #[arg(long)]
     dry_run: bool,
+    /// Render with the stack's options again, whatever was asked for before
+    #[arg(long)]
+    as_usual: bool,
+    #[command(flatten)]
+    overrides: OverrideArgs,
     #[command(flatten)]
     stack: Resources,
     #[command(flatten)]
     account: Account,
 }
 
-const EXAMPLES: &str = stack::help!(
+const EXAMPLES: &str = stack::help!(concat!(
     "  midihook replay 5c79c0ffeebe8e              one task
+  midihook replay 5c79c0ffeebe8e --bpm 92     the same at 92 BPM: the musician decides
+  midihook replay 5c79c0ffeebe8e --as-usual   the same as the stack renders all others
   midihook replay --since 7d --dry-run        list the callbacks of the last week
-  midihook replay --since 2026-11-01 --until 2026-11-08"
-);
+  midihook replay --since 2026-11-01 --until 2026-11-08
+
+",
+    overrides::examples!()
+));
 
 /// A moment in the past.
 #[derive(Clone, Copy)]
@@ -119,13 +133,22 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
 
+    let options = args.overrides.overrides();
+    let asked = (args.as_usual || !options.is_empty()).then(|| Asked {
+        at: since_epoch(SystemTime::now()).as_millis() as u64,
+        options,
+    });
     let queue = stack::queue(&config, &args.stack.render_queue_url);
     let bar = progress::bar(bodies.len() as u64, "queueing");
     for batch in bodies.chunks(BATCH) {
         let jobs: Result<Vec<String>, _> = batch
             .iter()
             .map(|(task_id, object)| {
-                serde_json::to_string(&Job::new(task_id.clone(), &args.stack.bucket, object.clone()))
+                let job = Job::new(task_id.clone(), &args.stack.bucket, object.clone());
+                serde_json::to_string(&match asked {
+                    Some(asked) => job.with_request(asked),
+                    None => job,
+                })
             })
             .collect();
         let sent = queue.send_batch(&jobs?).await;

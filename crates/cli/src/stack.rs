@@ -13,7 +13,7 @@ use midihook::{
 
 /// The end of a command's help: examples, and where the names of the stack's resources and the credentials come from.
 macro_rules! help {
-    ($examples:literal) => {
+    ($examples:expr) => {
         concat!(
             "Examples:\n",
             $examples,

@@ -4,7 +4,7 @@
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpListener,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     thread,
 };
@@ -149,8 +149,134 @@ fn render_draws_the_song_and_takes_a_tempo() {
     let (code, _, err) = outcome(&["render", "../../events/callback-success.json", "--bpm", "fast"], b"");
     assert_eq!(code, Some(2));
     assert!(
-        err.contains("\"auto\", \"off\", or a number of beats per minute from 20 to 400"),
+        err.contains("\"auto\", \"off\", a number of beats per minute from 20 to 400"),
         "{err}"
+    );
+}
+
+/// The names of the files in a directory.
+fn names(directory: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn render_writes_the_files_that_are_asked_for_beside_the_song() {
+    let directory = directory("beside");
+    let song = directory.join("my song.mid");
+    let render = |more: &[&str]| {
+        let arguments = [
+            "render",
+            "../../events/callback-success.json",
+            "-o",
+            song.to_str().unwrap(),
+        ];
+        let (code, out, err) = outcome(&[&arguments, more].concat(), b"");
+        assert_eq!((code, err.as_str()), (Some(0), ""));
+        out
+    };
+    render(&[]);
+    let plain = std::fs::read(&song).unwrap();
+    assert_eq!(names(&directory), ["my song.mid"]);
+    let out = render(&["--split", "--quantize", "1/16", "--quantize-strength", "0.5"]);
+    assert_eq!(
+        names(&directory),
+        [
+            "my song-01-drums.mid",
+            "my song-02-electric-bass-finger.mid",
+            "my song-quantized.mid",
+            "my song.mid"
+        ]
+    );
+    assert!(out.contains("my song-01-drums.mid"), "{out}");
+    assert_eq!(std::fs::read(&song).unwrap(), plain, "the first file stays as it is");
+    assert!(std::fs::read(directory.join("my song-quantized.mid")).unwrap() != plain);
+}
+
+#[test]
+fn render_to_a_pipe_is_one_file() {
+    for more in ["--split", "--quantize=1/16"] {
+        let (code, out, err) = outcome(&["render", "../../events/callback-success.json", "-o", "-", more], b"");
+        assert_eq!((code, out.as_str()), (Some(3), ""));
+        assert!(err.contains("give it a name with -o"), "{err}");
+    }
+    let off = [
+        "render",
+        "../../events/callback-success.json",
+        "-o",
+        "-",
+        "--split=false",
+        "--quantize=off",
+    ];
+    assert_eq!(midihook(&off, b"").status.code(), Some(0));
+}
+
+#[test]
+fn render_does_what_the_musician_decides() {
+    let song = directory("decides").join("song.mid");
+    let render = |more: &[&str]| {
+        let arguments = [
+            "render",
+            "../../events/callback-success.json",
+            "--json",
+            "-o",
+            song.to_str().unwrap(),
+        ];
+        let (code, out, err) = outcome(&[&arguments, more].concat(), b"");
+        assert_eq!(code, Some(0), "{err}");
+        serde_json::from_str::<serde_json::Value>(&out).unwrap()["song"].clone()
+    };
+    let asked = render(&["--bpm", "92", "--meter", "3/4", "--downbeat", "1.23", "--key", "Ebm"]);
+    assert_eq!(
+        (&asked["tempo"]["meter"], &asked["key"]["name"]),
+        (&"3/4".into(), &"Ebm".into())
+    );
+    assert!((asked["tempo"]["bpm"].as_f64().unwrap() - 92.0).abs() < 0.01, "{asked}");
+    let hinted = render(&["--bpm-hint", "92", "--steady"]);
+    assert!(
+        (65.0..131.0).contains(&hinted["tempo"]["bpm"].as_f64().unwrap()),
+        "{hinted}"
+    );
+    for (wrong, words) in [
+        (&["--bpm", "92", "--bpm-hint", "92"][..], "cannot be used with"),
+        (&["--bpm-hint", "auto"], "from 20 to 400"),
+        (&["--meter", "4/3"], "2/4 to 7/4"),
+        (&["--downbeat=-1"], "0 to 21600"),
+        (&["--key", "H"], "note name"),
+        (&["--quantize", "1/17"], "1/16"),
+        (&["--quantize", "1/16", "--quantize-strength", "2"], "from 0 to 1"),
+    ] {
+        let (code, _, err) = outcome(&[&["render", "-"], wrong].concat(), b"");
+        assert_eq!(code, Some(2), "{err}");
+        assert!(err.contains(words), "{err}");
+    }
+}
+
+#[test]
+fn render_says_what_it_found() {
+    let found = |more: &[&str]| {
+        let song = directory("found").join("song.mid");
+        let arguments = [
+            "render",
+            "../../events/callback-success.json",
+            "-o",
+            song.to_str().unwrap(),
+        ];
+        outcome(&[&arguments, more].concat(), b"").1
+    };
+    let withheld = found(&[]);
+    assert!(
+        withheld.contains("120 BPM, 4/4, ") && withheld.contains("no steady beat was found"),
+        "{withheld}"
+    );
+    let told = found(&["--bpm", "92", "--key", "F#m"]);
+    assert!(
+        told.contains("92 BPM, 4/4, F#m\n") && !told.contains("no steady beat"),
+        "{told}"
     );
 }
 

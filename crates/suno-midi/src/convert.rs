@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use crate::{
-    Digest, TaskId,
+    Digest, Options, TaskId,
     document::{Document, Failure, SongSummary, State},
-    format::{self, File, Format, Label, midi},
-    music::{Song, instruments::Sound, tempo::TempoChoice},
+    format::{self, File, Format, Label, MAX_PARTS, midi},
+    music::{Song, instruments::Sound},
     provider::callback::{self, Callback},
     score::Score,
     text,
@@ -22,6 +22,8 @@ pub struct Outcome {
     pub document: Document,
     /// The files of the song, in the order in which they are published; none if the state has no song.
     pub files: Vec<File>,
+    /// A MIDI file for each instrument of the song, in the same order; none if the song was not split.
+    pub parts: Vec<File>,
 }
 
 impl Outcome {
@@ -37,8 +39,17 @@ impl Outcome {
             format: format::DOCUMENT,
             bytes: self.document.to_json(),
         });
-        let files = self.files.iter().map(Cow::Borrowed).chain([document]);
-        files.filter_map(|file| Some((self.document.object(file.format)?, file)))
+        let files = self.files.iter();
+        let files = files.map(|file| (self.document.object(file.format), Cow::Borrowed(file)));
+        let instruments = self.document.song.iter().flat_map(|song| &song.instruments);
+        let parts = instruments
+            .zip(&self.parts)
+            .map(|(instrument, part)| (instrument.file.as_deref(), Cow::Borrowed(part)));
+        let document = (self.document.object(format::DOCUMENT), document);
+        files
+            .chain(parts)
+            .chain([document])
+            .filter_map(|(object, file)| Some((object?, file)))
     }
 
     /// The outcome of a body that could not be read; `why` becomes a warning of the document.
@@ -57,6 +68,7 @@ impl Outcome {
         Self {
             document,
             files: Vec::new(),
+            parts: Vec::new(),
         }
     }
 }
@@ -67,21 +79,21 @@ impl Outcome {
 /// the same bytes.
 ///
 /// ```
-/// use suno_midi::{convert, document::State, format, music::tempo::TempoChoice};
+/// use suno_midi::{Options, convert, document::State, format};
 ///
 /// let body = br#"{"code": 200, "data": {"instruments": [
 ///     {"name": "Drums", "notes": [{"pitch": 38, "start": 0.5, "end": "0.75", "velocity": 1}]}
 /// ]}}"#;
-/// let outcome = convert(&"5c79".parse()?, body, TempoChoice::Auto);
+/// let outcome = convert(&"5c79".parse()?, body, &Options::default());
 /// assert_eq!(outcome.document.state, State::Rendered);
 /// assert!(outcome.file(format::MIDI).unwrap().bytes.starts_with(b"MThd"));
 /// # Ok::<(), suno_midi::UnfitTaskId>(())
 /// ```
-pub fn convert(task_id: &TaskId, body: &[u8], tempo: TempoChoice) -> Outcome {
+pub fn convert(task_id: &TaskId, body: &[u8], options: &Options) -> Outcome {
     let without_song = |state, why: &str| Outcome::without_song(task_id, state, why.to_owned());
     match callback::read(body) {
         Ok(Callback::Song(parts)) => match Score::new(&parts) {
-            Ok(score) => song(task_id, body, &Song::new(score, tempo)),
+            Ok(score) => song(task_id, body, &Song::new(score, &options.choices), options),
             Err(too_many) => without_song(State::Invalid, &too_many.to_string()),
         },
         Ok(Callback::Failed { code, message }) => Outcome::without_files(Document {
@@ -103,25 +115,35 @@ pub fn convert(task_id: &TaskId, body: &[u8], tempo: TempoChoice) -> Outcome {
     }
 }
 
-fn song(task_id: &TaskId, body: &[u8], song: &Song) -> Outcome {
+fn song(task_id: &TaskId, body: &[u8], song: &Song, options: &Options) -> Outcome {
+    let outputs = &options.outputs;
     let label = Label {
         title: task_id.as_str(),
         body: Digest::of(body),
+        asked_at: options.asked_at,
     };
     let tracks = midi::tracks(song);
-    let files = format::files(label, song, &tracks);
+    let files = format::files(label, song, &tracks, outputs);
+    let parts = format::parts(label, song, &tracks, outputs);
     let summary = SongSummary::new(song, &tracks);
     let state = if summary.notes == 0 {
         State::Empty
     } else {
         State::Rendered
     };
-    let document = Document {
+    let mut document = Document {
         song: Some(summary),
         warnings: warnings(song),
         ..Document::new(task_id, state, files.iter().map(|file| file.format))
     };
-    Outcome { document, files }
+    if !parts.is_empty() {
+        document.name_parts();
+    } else if outputs.split && tracks.len() > MAX_PARTS {
+        document.warnings.push(format!(
+            "a song with more than {MAX_PARTS} instruments is not split; the MIDI file has all of them"
+        ));
+    }
+    Outcome { document, files, parts }
 }
 
 fn warnings(song: &Song) -> Vec<String> {
@@ -151,10 +173,13 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::score::{MAX_INSTRUMENTS, Repair, Skip};
+    use crate::{
+        format::{Outputs, midi::quantize::Quantize},
+        score::{MAX_INSTRUMENTS, Repair, Skip},
+    };
 
     fn outcome(body: &str) -> Outcome {
-        convert(&"t".parse().unwrap(), body.as_bytes(), TempoChoice::Auto)
+        convert(&"t".parse().unwrap(), body.as_bytes(), &Options::default())
     }
 
     #[test]
@@ -206,6 +231,64 @@ mod tests {
     }
 
     #[test]
+    fn what_is_asked_for_comes_before_the_document_and_changes_no_other_file() {
+        let body = r#"{"data":{"instruments":[
+            {"name":"Drums","notes":[{"pitch":38,"start":0.26,"end":1}]}, {"name":"Bass (left)","notes":null}]}}"#;
+        let plain = outcome(body);
+        let options = Options {
+            outputs: Outputs {
+                split: true,
+                quantize: Quantize::Sixteenths,
+                ..Outputs::default()
+            },
+            ..Options::default()
+        };
+        let asked = convert(&"t".parse().unwrap(), body.as_bytes(), &options);
+        let objects: Vec<&str> = asked.objects().map(|(object, _)| object).collect();
+        assert_eq!(
+            objects,
+            [
+                "midi/t.mid",
+                "midi/t.svg",
+                "midi/t/quantized.mid",
+                "midi/t/01-drums.mid",
+                "midi/t/02-bass-left.mid",
+                "midi/t.json"
+            ]
+        );
+        assert_eq!(asked.document.object(format::QUANTIZED), Some("midi/t/quantized.mid"));
+        assert_eq!(asked.files[..2], plain.files);
+        let json = serde_json::to_value(&asked.document).unwrap();
+        assert_eq!(json["files"]["quantized"], "midi/t/quantized.mid");
+        assert_eq!(json["song"]["instruments"][1]["file"], "midi/t/02-bass-left.mid");
+        let json = serde_json::to_value(&plain.document).unwrap();
+        assert_eq!(json["song"]["instruments"][1].get("file"), None);
+    }
+
+    #[test]
+    fn a_song_with_too_many_instruments_is_not_split_and_says_so() {
+        let options = Options {
+            outputs: Outputs {
+                split: true,
+                ..Outputs::default()
+            },
+            ..Options::default()
+        };
+        for (count, parts, warnings) in [(MAX_PARTS, MAX_PARTS, 0), (MAX_PARTS + 1, 0, 1)] {
+            let body = format!(
+                r#"{{"instruments":[{}]}}"#,
+                vec![r#"{"name":"Piano"}"#; count].join(",")
+            );
+            let outcome = convert(&"t".parse().unwrap(), body.as_bytes(), &options);
+            assert_eq!(
+                (outcome.parts.len(), outcome.document.warnings.len()),
+                (parts, warnings)
+            );
+            assert_eq!(outcome.objects().count(), parts + 3);
+        }
+    }
+
+    #[test]
     fn what_is_as_sent_is_not_counted() {
         let body =
             r#"{"data":{"instruments":[{"name":"Violin","notes":[{"pitch":60,"start":0,"end":1,"velocity":1}]}]}}"#;
@@ -252,12 +335,18 @@ mod tests {
     }
 
     #[test]
-    fn the_same_song_in_another_body_gives_other_bytes() {
+    fn the_same_song_in_another_body_or_asked_for_gives_other_bytes() {
         let body = r#"{"data":{"instruments":[{"name":"Drums","notes":[{"pitch":38,"start":0,"end":1}]}]}}"#;
         let (one, other) = (outcome(body), outcome(&format!("{body} ")));
         assert_eq!(one.document, other.document);
-        for (one, other) in one.files.iter().zip(&other.files) {
+        let options = Options {
+            asked_at: Some(7),
+            ..Options::default()
+        };
+        let asked = convert(&"t".parse().unwrap(), body.as_bytes(), &options);
+        for ((one, other), asked) in one.files.iter().zip(&other.files).zip(&asked.files) {
             assert_ne!(one.bytes, other.bytes, "{}", one.format.name);
+            assert_ne!(one.bytes, asked.bytes, "{}", one.format.name);
         }
     }
 }

@@ -4,13 +4,20 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    TaskId,
+    Asked, TaskId,
     format::{self, Format, midi},
-    music::Song,
+    music::{
+        Song, Voice,
+        grid::TempoChange,
+        instruments::Sound,
+        key::{Found, pitch_name},
+        tempo::Tempo,
+    },
     score::{Repair, Skip},
+    text,
 };
 
 /// What became of a task, as its body tells.
@@ -90,8 +97,8 @@ pub struct Document {
     pub warnings: Vec<String>,
 }
 
-/// Where a body came from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// Where a body came from, and what was asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Source {
     /// Its object name.
@@ -99,6 +106,9 @@ pub struct Source {
     pub object: String,
     /// When the provider sent it, in Unix seconds; if that is not recorded, when it was stored.
     pub webhook_timestamp: u64,
+    /// The request that the result answers; absent if it has the options that songs usually have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
 }
 
 /// The provider's report of a failure.
@@ -121,6 +131,9 @@ pub struct SongSummary {
     pub notes: usize,
     /// The file's tempo.
     pub tempo: TempoSummary,
+    /// The file's key; absent if it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeySummary>,
     /// The instruments, in the order of the file's tracks.
     pub instruments: Vec<InstrumentSummary>,
 }
@@ -129,15 +142,76 @@ pub struct SongSummary {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TempoSummary {
-    /// Quarter notes per minute.
+    /// Quarter notes per minute, of most of the song.
     pub bpm: f64,
     /// Whether it was inferred from the notes. If not, it was asked for, or it is the default of 120.
     pub inferred: bool,
-    /// How sure the inference is, 0 to 1, even if the result was not used; absent if no tempo was inferred.
+    /// How sure it is that the beats are the song's, 0 to 1, even if they were not used; absent if none were inferred.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f64>,
+    /// The same for what follows from the beats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confidences: Option<ConfidenceSummary>,
     /// The first downbeat, where bar lines begin, in seconds from the beginning of the audio.
     pub downbeat: f64,
+    /// The metre of most bars: `4/4`.
+    pub meter: String,
+    /// Where between two beats the off-beat falls if it is swung, 0.5 to 0.75: 0.667 is a triplet. Absent if it is straight.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub swing: Option<f64>,
+    /// How many beats the file has up to the end of the last note.
+    pub beats: usize,
+    /// The tempo changes of the file. The first is at the beginning of the audio.
+    pub map: Vec<TempoChangeSummary>,
+}
+
+/// How sure the inference is, 0 to 1 each.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ConfidenceSummary {
+    /// That bars begin where they do.
+    pub downbeat: f64,
+    /// That bars have as many beats.
+    pub meter: f64,
+}
+
+/// From here on the file has this tempo.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TempoChangeSummary {
+    /// Where, in seconds from the beginning of the audio.
+    pub seconds: f64,
+    /// Quarter notes per minute.
+    pub bpm: f64,
+}
+
+/// The key of the file.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeySummary {
+    /// The key as chord symbols name it: `Eb`, `F#m`.
+    pub name: String,
+    /// The name of its tonic: `Eb`, `F#`.
+    pub tonic: &'static str,
+    /// `major` or `minor`.
+    pub mode: &'static str,
+    /// How many sharps its signature has, -7 to 7; flats count negative.
+    pub signature: i8,
+    /// Whether it was inferred from the notes. If not, it was asked for.
+    pub inferred: bool,
+    /// The probability that the signature is right, 0.8 to 1; absent if the key was not inferred.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<f64>,
+    /// The probability that the mode is right if the signature is, 0.5 to 1; absent if the key was not inferred.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode_confidence: Option<f64>,
+}
+
+/// The lowest and the highest note of an instrument, spelled by the key ([`pitch_name`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Range {
+    /// The name of the lowest note, with its octave; middle C is `C4`.
+    pub lowest: String,
+    /// The name of the highest note.
+    pub highest: String,
 }
 
 /// One instrument, and so one track of the file.
@@ -158,6 +232,12 @@ pub struct InstrumentSummary {
     pub port: u8,
     /// How many notes the track has.
     pub notes: usize,
+    /// The object name of its own MIDI file; absent if the song was not split.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Its lowest and highest note; absent without notes, and for drums, whose pitches name drums.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub range: Option<Range>,
     /// How many notes were left out, by reason.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub skipped: BTreeMap<Skip, usize>,
@@ -179,9 +259,19 @@ fn is_zero(count: &usize) -> bool {
 /// The prefix of the object names of results.
 const RESULTS: &str = "midi/";
 
-/// The object name of a result: `midi/<taskId>.<extension>`.
-fn object_name(task_id: &TaskId, format: Format) -> String {
-    format!("{RESULTS}{task_id}.{}", format.extension)
+/// The object name of a result: `midi/<taskId>.mid`, `midi/<taskId>/quantized.mid`.
+pub fn object_name(task_id: &TaskId, format: Format) -> String {
+    format!("{RESULTS}{task_id}{}", format.suffix)
+}
+
+/// The longest name of an instrument in an object name, in characters.
+const MAX_SLUG: usize = 40;
+
+/// The object name of an instrument's own MIDI file: `midi/<taskId>/01-electric-bass-finger.mid`. `number` counts from 1.
+fn part_name(task_id: &TaskId, number: usize, instrument: &InstrumentSummary) -> String {
+    let slugs = [instrument.name.as_str(), instrument.plays_as].map(|name| text::slug(name, MAX_SLUG));
+    let slug = slugs.iter().find(|slug| !slug.is_empty()).map_or("", String::as_str);
+    format!("{RESULTS}{task_id}/{number:02}-{slug}.mid")
 }
 
 impl Document {
@@ -207,6 +297,13 @@ impl Document {
         self.files.get(format.name).map(String::as_str)
     }
 
+    /// Names the MIDI files of the instruments of its song.
+    pub(crate) fn name_parts(&mut self) {
+        for (number, instrument) in (1..).zip(self.song.iter_mut().flat_map(|song| &mut song.instruments)) {
+            instrument.file = Some(part_name(&self.task_id, number, instrument));
+        }
+    }
+
     /// The document as it is stored: indented JSON that ends with a line break.
     pub fn to_json(&self) -> Vec<u8> {
         // Serializing these plain structs to memory cannot fail.
@@ -230,6 +327,8 @@ impl SongSummary {
                 channel: track.channel.number + 1,
                 port: track.channel.port,
                 notes: track.notes.len(),
+                file: None,
+                range: Range::of(track, voice, song.key),
                 skipped: instrument.skipped.clone(),
                 repaired: instrument.repaired.clone(),
                 shortened: track.resolved.shortened,
@@ -239,12 +338,8 @@ impl SongSummary {
         Self {
             seconds: rounded(song.score.seconds(), 1e6),
             notes: instruments.iter().map(|instrument| instrument.notes).sum(),
-            tempo: TempoSummary {
-                bpm: rounded(song.tempo.bpm(), 1e3),
-                inferred: song.tempo.inferred,
-                confidence: song.tempo.confidence.map(|confidence| rounded(confidence, 1e3)),
-                downbeat: rounded(song.tempo.downbeat(), 1e6),
-            },
+            tempo: TempoSummary::of(&song.tempo, song.score.seconds()),
+            key: song.key.map(KeySummary::of),
             instruments,
         }
     }
@@ -256,6 +351,58 @@ impl SongSummary {
     }
 }
 
+impl TempoSummary {
+    fn of(tempo: &Tempo, seconds: f64) -> Self {
+        let change = |change: &TempoChange| TempoChangeSummary {
+            seconds: rounded(change.seconds(), 1e6),
+            bpm: rounded(60.0 / change.quarter_seconds(), 1e3),
+        };
+        Self {
+            bpm: rounded(tempo.bpm(), 1e3),
+            inferred: tempo.inferred,
+            confidence: tempo.confidence.map(|confidence| rounded(confidence.beats, 1e3)),
+            confidences: tempo.confidence.map(|confidence| ConfidenceSummary {
+                downbeat: rounded(confidence.downbeat, 1e3),
+                meter: rounded(confidence.meter, 1e3),
+            }),
+            downbeat: rounded(tempo.downbeat(), 1e6),
+            meter: tempo.meter.to_string(),
+            swing: tempo.swing.map(|swing| rounded(swing, 1e3)),
+            beats: tempo.grid.beats_until(seconds).count(),
+            map: tempo.grid.tempi().iter().map(change).collect(),
+        }
+    }
+}
+
+impl KeySummary {
+    fn of(found: Found) -> Self {
+        let Found { key, confidence } = found;
+        Self {
+            name: key.to_string(),
+            tonic: key.tonic_name(),
+            mode: key.mode_name(),
+            signature: key.fifths(),
+            inferred: confidence.is_some(),
+            confidence: confidence.map(|confidence| rounded(confidence.signature, 1e3)),
+            mode_confidence: confidence.map(|confidence| rounded(confidence.mode, 1e3)),
+        }
+    }
+}
+
+impl Range {
+    fn of(track: &midi::Track, voice: Voice, key: Option<Found>) -> Option<Self> {
+        if voice.sound == Sound::Drums {
+            return None;
+        }
+        let pitches = || track.notes.iter().map(|note| note.pitch);
+        let name = |pitch| pitch_name(pitch, key.map(|found| found.key));
+        Some(Self {
+            lowest: name(pitches().min()?),
+            highest: name(pitches().max()?),
+        })
+    }
+}
+
 fn rounded(value: f64, per_unit: f64) -> f64 {
     (value * per_unit).round() / per_unit
 }
@@ -264,6 +411,10 @@ fn rounded(value: f64, per_unit: f64) -> f64 {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::{
+        music::{choices::Choices, key::Key},
+        score::Score,
+    };
 
     #[test]
     fn a_state_has_one_name() {
@@ -285,11 +436,63 @@ mod tests {
     }
 
     #[test]
+    fn a_part_has_its_number_and_a_name_that_is_safe_and_never_empty() {
+        let task_id = "5c79".parse().unwrap();
+        let name = |number, name: &str| part_name(&task_id, number, &summary(name, &[60], None).instruments[0]);
+        assert_eq!(
+            name(1, "Electric Bass (finger)"),
+            "midi/5c79/01-electric-bass-finger.mid"
+        );
+        assert_eq!(name(12, "../鼓"), "midi/5c79/12-acoustic-grand-piano.mid");
+        assert_eq!(name(128, ""), "midi/5c79/128-acoustic-grand-piano.mid");
+    }
+
+    fn summary(name: &str, pitches: &[u8], key: Option<Key>) -> SongSummary {
+        let note = |&pitch: &u8| (f64::from(pitch), f64::from(pitch), f64::from(pitch) + 0.5);
+        let notes: Vec<_> = pitches.iter().map(note).collect();
+        let song = Song::new(
+            Score::of(&[(name, &notes)]),
+            &Choices {
+                key,
+                ..Choices::default()
+            },
+        );
+        SongSummary::new(&song, &midi::tracks(&song))
+    }
+
+    #[test]
+    fn a_range_has_names_that_the_key_spells() {
+        let range = |name, pitches: &[u8], key: Option<&str>| {
+            let key = key.map(|key| key.parse().unwrap());
+            let range = summary(name, pitches, key).instruments[0].range.clone();
+            range.map(|range| format!("{} {}", range.lowest, range.highest))
+        };
+        assert_eq!(range("Piano", &[70, 35, 61], Some("Gb")), Some("Cb2 Bb4".to_owned()));
+        assert_eq!(range("Piano", &[70, 35, 61], None), Some("B1 Bb4".to_owned()));
+        assert_eq!(range("Piano", &[60], None), Some("C4 C4".to_owned()));
+        assert_eq!(range("Piano", &[], None), None);
+        assert_eq!(range("Drums", &[36, 38], None), None);
+    }
+
+    #[test]
+    fn a_chosen_key_has_no_confidence() {
+        let key = |key| serde_json::to_value(summary("Piano", &[60], key).key).unwrap();
+        assert_eq!(
+            key(Some("Ebm".parse().unwrap())),
+            serde_json::json!({
+                "name": "Ebm", "tonic": "Eb", "mode": "minor", "signature": -6, "inferred": false,
+            })
+        );
+        assert_eq!(key(None), serde_json::Value::Null);
+    }
+
+    #[test]
     fn a_document_is_indented_json_without_absent_members() {
         let document = Document {
             source: Some(Source {
                 object: "raw/5c79/a.json".to_owned(),
                 webhook_timestamp: 7,
+                asked: None,
             }),
             failure: Some(Failure {
                 code: None,

@@ -8,10 +8,10 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let saved = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/sample.json");
 //! # let song = std::env::temp_dir().join("suno-midi-doc-test.mid");
-//! use suno_midi::{convert, format, music::tempo::TempoChoice};
+//! use suno_midi::{Options, convert, format};
 //!
 //! let body = std::fs::read(saved)?;
-//! let outcome = convert(&"5c79c0ffeebe8e".parse()?, &body, TempoChoice::Auto);
+//! let outcome = convert(&"5c79c0ffeebe8e".parse()?, &body, &Options::default());
 //! let midi = outcome.file(format::MIDI).ok_or("there is no song")?;
 //! std::fs::write(&song, &midi.bytes)?;
 //! # std::fs::remove_file(song)?;
@@ -27,8 +27,9 @@
 //! | --- | --- | --- |
 //! | [`convert()`] | a body | the result document and the files |
 //! | [`document`] | a song, or why there is none | the result document |
+//! | [`options`] | | what the files of a song should be like |
 //! | [`mod@format`] | a score and what was inferred | files: MIDI, piano roll |
-//! | [`music`] | a score | its tempo and sounds, in seconds and beats |
+//! | [`music`] | a score | its beats, bars, key and sounds, in seconds and beats |
 //! | [`score`] | notes as sent | notes that MIDI can hold |
 //! | [`provider`] | a body | what it says; whether the provider signed it |
 //! | [`TaskId`], [`Digest`], `text` | | names, and text that every reader accepts |
@@ -40,6 +41,7 @@ mod digest;
 pub mod document;
 pub mod format;
 pub mod music;
+pub mod options;
 pub mod provider;
 pub mod score;
 mod task_id;
@@ -47,4 +49,5 @@ mod text;
 
 pub use convert::{Outcome, convert};
 pub use digest::Digest;
+pub use options::{Asked, Options, Overrides};
 pub use task_id::{TaskId, UnfitTaskId};

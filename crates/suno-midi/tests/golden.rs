@@ -10,8 +10,8 @@ mod songs;
 use midly::{MetaMessage, MidiMessage, Smf, TrackEventKind};
 use songs::{Kind, Random, song};
 use suno_midi::{
-    convert, format,
-    music::{beat, tempo::TempoChoice},
+    Options, convert, format,
+    music::{Voice, beat, choices::Choices, grid::Meter, onsets::Onsets, tempo::Tempo},
 };
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
@@ -34,6 +34,9 @@ fn dump(midi: &[u8]) -> String {
                 }
                 TrackEventKind::Meta(MetaMessage::TimeSignature(beats, power, ..)) => {
                     format!("time signature {beats}/{}", 1 << power)
+                }
+                TrackEventKind::Meta(MetaMessage::KeySignature(sharps, minor)) => {
+                    format!("key signature {sharps}, {}", if minor { "minor" } else { "major" })
                 }
                 TrackEventKind::Meta(MetaMessage::SequencerSpecific(bytes)) => {
                     format!("sequencer-specific, {} bytes from {:02x}", bytes.len(), bytes[0])
@@ -67,7 +70,7 @@ fn files_are_as_a_person_approved_them() {
         }
         seen += 1;
         let body = fs::read(&path).unwrap();
-        let outcome = convert(&"golden".parse().unwrap(), &body, TempoChoice::Auto);
+        let outcome = convert(&"golden".parse().unwrap(), &body, &Options::default());
         let document = String::from_utf8(outcome.document.to_json()).unwrap();
         let file = |format| outcome.file(format).unwrap().bytes.clone();
         check(
@@ -79,7 +82,7 @@ fn files_are_as_a_person_approved_them() {
             &String::from_utf8(file(format::PIANO_ROLL)).unwrap(),
         );
     }
-    assert_eq!(seen, 5);
+    assert_eq!(seen, 6);
 }
 
 /// Checks the inferred beats of three songs of each kind. They need not be right, but each change of the inference must
@@ -91,16 +94,26 @@ fn beats_are_as_before() {
         let mut r = Random(kind as u64);
         for _ in 0..3 {
             let song = song(kind, &mut r);
-            let beat = beat::infer(&song.score).unwrap();
+            let voices: Vec<Voice> = song
+                .score
+                .instruments
+                .iter()
+                .map(|part| Voice::of(&part.name))
+                .collect();
+            let onsets = Onsets::new(&song.score, &voices);
+            let track = beat::infer(&onsets, &Choices::default()).unwrap();
+            let tempo = Tempo::choose(&song.score, &voices, &Choices::default());
             writeln!(
                 found,
-                "{kind:?} at {:.3} BPM from {:.3} s: beat {:.6} s, downbeat {:.6} s, confidence {:.6}; told the tempo {:.6} s",
+                "{kind:?} at {:.3} BPM from {:.3} s: {:.3} BPM, downbeat {:.3} s, {}, {} tempi, confidence {:.3}; told the tempo {:.3} s",
                 song.bpm,
                 song.downbeat,
-                beat.period,
-                beat.downbeat,
-                beat.confidence,
-                beat::downbeat_at(&song.score, 60.0 / song.bpm),
+                tempo.bpm(),
+                tempo.downbeat(),
+                track.bars.meter,
+                tempo.grid.tempi().len(),
+                track.confidence.beats,
+                beat::downbeat_at(&onsets, 60.0 / song.bpm, Meter::COMMON),
             )
             .unwrap();
         }

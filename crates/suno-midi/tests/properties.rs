@@ -5,13 +5,23 @@ use midly::{MetaMessage, MidiMessage, Smf, TrackEventKind};
 use proptest::{collection::vec, prelude::*, test_runner::RngSeed};
 use serde_json::{Map, Value, json};
 use suno_midi::{
-    Outcome, TaskId, convert,
+    Options, Outcome, TaskId, convert,
     document::State,
-    format,
-    music::tempo::TempoChoice,
+    format::{self, Outputs, midi::quantize::Quantize},
+    music::choices::{Choices, TempoChoice},
     provider::{check_json, task_ids::find_task_ids},
     score::MAX_START_SECONDS,
 };
+
+fn off() -> Options {
+    Options {
+        choices: Choices {
+            tempo: TempoChoice::Off,
+            ..Choices::default()
+        },
+        ..Options::default()
+    }
+}
 
 fn task() -> TaskId {
     "task".parse().unwrap()
@@ -61,6 +71,30 @@ fn any_callback() -> impl Strategy<Value = Value> {
             .collect();
         json!({"code": 200, "data": {"taskId": "task", "instruments": instruments}})
     })
+}
+
+/// A song with notes at any time, of which some are on a beat.
+fn any_song() -> impl Strategy<Value = Value> {
+    let note = (0..4u8, 0..4000u32, 1..600u32, any::<bool>()).prop_map(|(pitch, start, length, on_beat)| {
+        let start = if on_beat { start / 48 * 48 } else { start };
+        json!({"pitch": 60 + pitch, "start": f64::from(start) / 96.0, "end": f64::from(start + length) / 96.0, "velocity": 1})
+    });
+    let name = prop_oneof![Just("Drums".to_owned()), Just("Piano".to_owned()), ".{0,60}"];
+    vec((name, vec(note, 0..60)), 0..20).prop_map(|instruments| {
+        let instruments: Vec<Value> = instruments
+            .into_iter()
+            .map(|(name, notes)| json!({"name": name, "notes": notes}))
+            .collect();
+        json!({"code": 200, "data": {"taskId": "task", "instruments": instruments}})
+    })
+}
+
+fn any_tempo() -> impl Strategy<Value = TempoChoice> {
+    prop_oneof![
+        Just(TempoChoice::Auto),
+        (20.0..400.0f64).prop_map(TempoChoice::Near),
+        (20.0..400.0f64).prop_map(TempoChoice::Bpm)
+    ]
 }
 
 /// The ids of a body, found the slow way: parse all of it, then look.
@@ -123,6 +157,64 @@ fn notes_of(midi: &[u8]) -> usize {
     notes
 }
 
+/// The events of a file's tracks with their ticks.
+fn ticks_of<'a>(smf: &'a Smf<'_>) -> Vec<Vec<(u32, TrackEventKind<'a>)>> {
+    let ticks = |track: &'a Vec<midly::TrackEvent<'_>>| {
+        let mut now = 0;
+        let event = |event: &midly::TrackEvent<'a>| {
+            now += event.delta.as_int();
+            (now, event.kind)
+        };
+        track.iter().map(event).collect()
+    };
+    smf.tracks.iter().map(ticks).collect()
+}
+
+/// The bar lines of a file up to a tick, as a DAW draws them.
+fn bar_lines(conductor: &[(u32, TrackEventKind<'_>)], until: u32) -> Vec<u32> {
+    let signatures: Vec<(u32, u32)> = conductor
+        .iter()
+        .filter_map(|&(tick, event)| match event {
+            TrackEventKind::Meta(MetaMessage::TimeSignature(upper, power, ..)) => {
+                Some((tick, u32::from(upper) * ((4 * 480) >> power)))
+            }
+            _ => None,
+        })
+        .collect();
+    let mut lines = Vec::new();
+    for (index, &(from, width)) in signatures.iter().enumerate() {
+        let to = signatures.get(index + 1).map_or(until + width, |next| next.0);
+        lines.extend((from..to).step_by(width as usize));
+    }
+    lines
+}
+
+/// How far the note on that is furthest from its grid line is from it, in ticks.
+fn furthest_from_a_line(midi: &[u8], step: u32) -> u32 {
+    let smf = Smf::parse(midi).unwrap();
+    let tracks = ticks_of(&smf);
+    let ons: Vec<u32> = tracks[1..]
+        .iter()
+        .flatten()
+        .filter(|(_, event)| {
+            matches!(
+                event,
+                TrackEventKind::Midi {
+                    message: MidiMessage::NoteOn { .. },
+                    ..
+                }
+            )
+        })
+        .map(|(tick, _)| *tick)
+        .collect();
+    let bars = bar_lines(&tracks[0], ons.iter().copied().max().unwrap_or(0));
+    let away = |&on: &u32| {
+        let bar = bars[bars.partition_point(|&bar| bar <= on) - 1];
+        ((on - bar) % step).min(step - (on - bar) % step)
+    };
+    ons.iter().map(away).max().unwrap_or(0)
+}
+
 fn assert_sound(outcome: &Outcome) {
     let document = &outcome.document;
     let midi = outcome.file(format::MIDI);
@@ -161,18 +253,18 @@ proptest! {
     fn any_json_has_a_result(body in any_json()) {
         let body = body.to_string();
         prop_assert_eq!(check_json(body.as_bytes()), Ok(()));
-        assert_sound(&convert(&task(), body.as_bytes(), TempoChoice::Auto));
+        assert_sound(&convert(&task(), body.as_bytes(), &Options::default()));
     }
 
     #[test]
     fn any_callback_has_a_result(body in any_callback()) {
-        assert_sound(&convert(&task(), body.to_string().as_bytes(), TempoChoice::Auto));
+        assert_sound(&convert(&task(), body.to_string().as_bytes(), &Options::default()));
     }
 
     #[test]
     fn any_bytes_have_a_result(body in vec(any::<u8>(), 0..200)) {
         let _ = find_task_ids(&body);
-        assert_sound(&convert(&task(), &body, TempoChoice::Auto));
+        assert_sound(&convert(&task(), &body, &Options::default()));
     }
 
     #[test]
@@ -180,6 +272,42 @@ proptest! {
         let body = json!({"data": data, "taskId": top, "instruments": data});
         let text = if pretty { serde_json::to_string_pretty(&body) } else { serde_json::to_string(&body) }.unwrap();
         prop_assert_eq!(find_task_ids(text.as_bytes()), ids_in(&body));
+    }
+
+    /// What is asked for besides the MIDI file changes nothing of it. The files of the instruments have its tracks.
+    #[test]
+    fn split_and_quantized_files_leave_the_first_file_alone(body in any_song(), choice in 1..5usize, tempo in any_tempo()) {
+        let body = body.to_string();
+        let quantize = Quantize::ALL[choice];
+        let choices = Choices { tempo, ..Choices::default() };
+        let asked = |strength: &str| {
+            let outputs = Outputs { split: true, quantize, strength: strength.parse().unwrap() };
+            convert(&task(), body.as_bytes(), &Options { choices, outputs, asked_at: None })
+        };
+        let plain = convert(&task(), body.as_bytes(), &Options { choices, ..Options::default() });
+        let (still, moved) = (asked("0"), asked("1"));
+        let first = &plain.file(format::MIDI).unwrap().bytes;
+        for outcome in [&still, &moved] {
+            prop_assert_eq!(&outcome.files[..2], &plain.files[..]);
+        }
+        prop_assert_eq!(&still.file(format::QUANTIZED).unwrap().bytes, first);
+
+        let quantized = &moved.file(format::QUANTIZED).unwrap().bytes;
+        prop_assert!(notes_of(quantized) <= notes_of(first));
+        prop_assert_eq!(furthest_from_a_line(quantized, 1920 / quantize.lines_per_whole_note().unwrap()), 0);
+
+        let whole = Smf::parse(first).unwrap();
+        let instruments = &moved.document.song.as_ref().unwrap().instruments;
+        prop_assert_eq!((moved.parts.len(), instruments.len()), (whole.tracks.len() - 1, whole.tracks.len() - 1));
+        let mut names = std::collections::BTreeSet::new();
+        for (index, (part, instrument)) in moved.parts.iter().zip(instruments).enumerate() {
+            let part = Smf::parse(&part.bytes).unwrap();
+            prop_assert_eq!(part.tracks, vec![whole.tracks[0].clone(), whole.tracks[index + 1].clone()]);
+            let name = instrument.file.as_deref().unwrap();
+            let safe = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "/-.".contains(c);
+            prop_assert!(name.starts_with("midi/task/") && name.len() < 70 && name.chars().all(safe), "{}", name);
+            prop_assert!(names.insert(name), "two instruments share {}", name);
+        }
     }
 
     /// Notes that do not overlap survive the way through the file.
@@ -192,7 +320,7 @@ proptest! {
             json!({"pitch": pitch, "start": start.to_string(), "end": start + 0.25, "velocity": f64::from(*velocity) / 127.0})
         }).collect();
         let body = json!({"code": 200, "data": {"instruments": [{"name": "Violin", "notes": notes}]}}).to_string();
-        let midi = convert(&task(), body.as_bytes(), TempoChoice::Off).file(format::MIDI).unwrap().bytes.clone();
+        let midi = convert(&task(), body.as_bytes(), &off()).file(format::MIDI).unwrap().bytes.clone();
 
         let smf = Smf::parse(&midi).unwrap();
         let (mut now, mut read, mut ends) = (0, std::collections::BTreeMap::new(), std::collections::BTreeMap::new());
@@ -212,7 +340,7 @@ proptest! {
 #[test]
 fn the_latest_and_longest_note_fits_in_the_file() {
     let body = json!({"data": {"instruments": [{"name": "Violin", "notes": [{"pitch": 60, "start": MAX_START_SECONDS, "end": 1e300, "velocity": 1}]}]}});
-    let outcome = convert(&task(), body.to_string().as_bytes(), TempoChoice::Auto);
+    let outcome = convert(&task(), body.to_string().as_bytes(), &Options::default());
     assert_sound(&outcome);
     assert_eq!(outcome.document.song.unwrap().seconds, MAX_START_SECONDS + 600.0);
 }

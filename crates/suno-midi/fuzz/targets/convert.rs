@@ -1,23 +1,39 @@
-//! Any body has a result. A song has every file, and in its MIDI file each note on has its note off.
+//! Any body has a result. A song has every file, and in its MIDI files each note on has its note off.
 #![no_main]
 
 use std::collections::BTreeMap;
 
 use libfuzzer_sys::fuzz_target;
-use suno_midi::{convert, format, music::tempo::TempoChoice};
+use suno_midi::{
+    Options, convert,
+    format::{self, MAX_PARTS, Outputs, midi::quantize::Quantize},
+};
 use midly::{MidiMessage, Smf, TrackEventKind};
 
 fuzz_target!(|body: &[u8]| {
     let task = "task".parse().expect("a task id");
-    let outcome = convert(&task, body, TempoChoice::Auto);
+    let options = Options {
+        outputs: Outputs { split: true, quantize: Quantize::Sixteenths, ..Outputs::default() },
+        ..Options::default()
+    };
+    let outcome = convert(&task, body, &options);
     let has_song = outcome.document.state.has_song();
-    for format in [format::MIDI, format::PIANO_ROLL] {
+    for format in [format::MIDI, format::PIANO_ROLL, format::QUANTIZED] {
         assert_eq!(outcome.file(format).is_some(), has_song);
         assert_eq!(outcome.document.object(format).is_some(), has_song);
     }
     serde_json::from_slice::<serde_json::Value>(&outcome.document.to_json()).expect("JSON");
     let Some(midi) = outcome.file(format::MIDI) else { return };
-    let smf = Smf::parse(&midi.bytes).expect("a MIDI file");
+    let song = outcome.document.song.as_ref().expect("a song");
+    assert_eq!(notes(&midi.bytes), song.notes);
+    assert!(notes(&outcome.file(format::QUANTIZED).expect("a quantized file").bytes) <= song.notes);
+    if song.instruments.len() <= MAX_PARTS {
+        assert_eq!(outcome.parts.iter().map(|part| notes(&part.bytes)).sum::<usize>(), song.notes);
+    }
+});
+
+fn notes(midi: &[u8]) -> usize {
+    let smf = Smf::parse(midi).expect("a MIDI file");
     let mut notes = 0;
     for track in &smf.tracks {
         let mut sounding = BTreeMap::new();
@@ -35,5 +51,5 @@ fuzz_target!(|body: &[u8]| {
         }
         assert!(sounding.is_empty(), "a note is left sounding");
     }
-    assert_eq!(notes, outcome.document.song.expect("a song").notes);
-});
+    notes
+}

@@ -2,19 +2,22 @@
 //!
 //! To add a format, write its module, give it a [`Format`], and add it to [`files`]. The renderer then publishes it,
 //! and the result document names it.
+//!
+//! [`Outputs`] are the files that a song has only if someone asked for them.
 
 pub mod midi;
 pub mod piano_roll;
 
 use crate::{Digest, music::Song};
+use midi::quantize::{Quantize, Strength};
 
 /// A kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Format {
     /// Its member in `files` of the result document.
     pub name: &'static str,
-    /// The extension of its file names, without the dot.
-    pub extension: &'static str,
+    /// How its object name goes on after the task id: `.mid`.
+    pub suffix: &'static str,
     /// Its media type.
     pub content_type: &'static str,
 }
@@ -22,21 +25,28 @@ pub struct Format {
 /// The Standard MIDI File.
 pub const MIDI: Format = Format {
     name: "midi",
-    extension: "mid",
+    suffix: ".mid",
     content_type: "audio/midi",
+};
+
+/// The Standard MIDI File whose notes are on grid lines, or nearer to them.
+pub const QUANTIZED: Format = Format {
+    name: "quantized",
+    suffix: "/quantized.mid",
+    ..MIDI
 };
 
 /// The piano roll.
 pub const PIANO_ROLL: Format = Format {
     name: "pianoRoll",
-    extension: "svg",
+    suffix: ".svg",
     content_type: "image/svg+xml",
 };
 
 /// The result document. Every task has one, even without a song.
 pub const DOCUMENT: Format = Format {
     name: "document",
-    extension: "json",
+    suffix: ".json",
     content_type: "application/json",
 };
 
@@ -49,6 +59,20 @@ pub struct File {
     pub bytes: Vec<u8>,
 }
 
+/// Which files a song has beyond those of every song. The default is none.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Outputs {
+    /// A MIDI file for each instrument.
+    pub split: bool,
+    /// A MIDI file with quantized notes. The other files are not quantized.
+    pub quantize: Quantize,
+    /// How far the notes of the quantized file move.
+    pub strength: Strength,
+}
+
+/// The most instruments of a song that is split. Each file costs two calls to S3, and the renderer has a minute.
+pub const MAX_PARTS: usize = 128;
+
 /// What a file says about itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Label<'a> {
@@ -57,14 +81,34 @@ pub struct Label<'a> {
     /// The hash of the body that the song was read from. Each file embeds it, so that no two bodies give the same
     /// bytes. S3's ETag, a hash of the bytes, then identifies the body.
     pub body: Digest,
+    /// When the musician asked for these options, in Unix milliseconds; `None` if songs usually have them. Each file
+    /// embeds it too, for the same reason.
+    pub asked_at: Option<u64>,
 }
 
-/// Writes every file of a song, in the order in which they are published. `tracks` are those of [`midi::tracks`].
-pub fn files(label: Label<'_>, song: &Song, tracks: &[midi::Track]) -> Vec<File> {
+/// Writes every file of a song, in the order in which they are published; [`parts`] come after them. `tracks` are those
+/// of [`midi::tracks`].
+pub fn files(label: Label<'_>, song: &Song, tracks: &[midi::Track], outputs: &Outputs) -> Vec<File> {
+    let quantized = midi::quantized(song, outputs.quantize, outputs.strength);
+    let quantized = quantized.map(|tracks| (QUANTIZED, midi::write(label, song, &tracks)));
     [
         (MIDI, midi::write(label, song, tracks)),
         (PIANO_ROLL, piano_roll::draw(label, song).into_bytes()),
     ]
+    .into_iter()
+    .chain(quantized)
     .map(|(format, bytes)| File { format, bytes })
-    .into()
+    .collect()
+}
+
+/// Writes a MIDI file for each instrument, in order; none if the song is not to be split, or has more than [`MAX_PARTS`].
+pub fn parts(label: Label<'_>, song: &Song, tracks: &[midi::Track], outputs: &Outputs) -> Vec<File> {
+    if !outputs.split || tracks.len() > MAX_PARTS {
+        return Vec::new();
+    }
+    let part = |index| File {
+        format: MIDI,
+        bytes: midi::write_part(label, song, tracks, index),
+    };
+    (0..tracks.len()).map(part).collect()
 }

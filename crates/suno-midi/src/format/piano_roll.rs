@@ -17,7 +17,7 @@ use svg::{
 
 use super::Label;
 use crate::{
-    music::{Song, instruments::Sound, tempo::Tempo},
+    music::{Song, grid::Grid, instruments::Sound},
     score::{Instrument, Note},
 };
 
@@ -34,7 +34,12 @@ const SHADES: usize = 4;
 const SHORTEST: f64 = 1.2;
 const INVISIBLE_GAP: f64 = 0.25;
 
-/// Colours that are easy to tell apart on white and on black (Tableau 10).
+/// The least distance of two beat lines, of two bar lines, and of two numbers of bars, in pixels.
+const NARROWEST_BEAT: f64 = 6.0;
+const NARROWEST_BAR: f64 = 12.0;
+const NARROWEST_NUMBER: f64 = 36.0;
+
+/// Colours that are told apart on white and on black (Tableau 10).
 const COLOURS: [&str; 10] = [
     "#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948", "#b07aa1", "#ff9da7", "#9c755f", "#8f8f8f",
 ];
@@ -74,7 +79,7 @@ pub fn draw(label: Label<'_>, song: &Song) -> String {
         .add(legend.group);
     let mut roll = Group::new().set("transform", format!("translate({LEFT} {top})"));
     canvas.draw_rows(&mut roll);
-    canvas.draw_bars(&mut roll, &song.tempo);
+    canvas.draw_bars(&mut roll, &song.tempo.grid);
     canvas.draw_notes(&mut roll, song);
     if song.score.note_count() == 0 {
         roll.append(
@@ -87,7 +92,11 @@ pub fn draw(label: Label<'_>, song: &Song) -> String {
     picture.append(roll);
     let mut text = picture.to_string();
     // Writing to a string cannot fail.
-    let _ = write!(text, "\n<!-- made of the body with the SHA-256 {} -->\n", label.body);
+    let _ = write!(text, "\n<!-- made of the body with the SHA-256 {}", label.body);
+    if let Some(at) = label.asked_at {
+        let _ = write!(text, ", as asked for at {at} (Unix ms)");
+    }
+    text.push_str(" -->\n");
     text
 }
 
@@ -162,7 +171,11 @@ fn legend(song: &Song) -> Legend {
     }
     let tempo = &song.tempo;
     let how = if tempo.inferred { "inferred" } else { "not inferred" };
-    let words = format!("{:.1} s   {:.1} BPM ({how})", score.seconds(), tempo.bpm());
+    let mut words = format!("{:.1} s   {}   ", score.seconds(), tempo.meter);
+    if let Some(found) = song.key {
+        words += &format!("{}   ", found.key);
+    }
+    words += &format!("{:.1} BPM ({how})", tempo.bpm());
     group.append(
         Text::new(words)
             .set("class", "faint")
@@ -288,9 +301,7 @@ impl Canvas {
         }
     }
 
-    fn draw_bars(&self, roll: &mut Group, tempo: &Tempo) {
-        let beat = tempo.beat();
-        let bar = 4.0 * beat;
+    fn draw_bars(&self, roll: &mut Group, grid: &Grid) {
         let line = |x: f64, class: &str| {
             Line::new()
                 .set("class", class)
@@ -298,28 +309,29 @@ impl Canvas {
                 .set("x2", round(x))
                 .set("y2", self.height())
         };
-        if self.x(beat) >= 6.0 {
-            let first = tempo.downbeat() - (tempo.downbeat() / beat).floor() * beat;
-            for index in 0..=((self.seconds - first) / beat) as usize {
-                roll.append(line(self.x(first + index as f64 * beat), "beat"));
+        // Lines that are too close to be told apart are left out.
+        let (mut last_beat, mut last_bar, mut last_number) = (f64::MIN, f64::MIN, f64::MIN);
+        for beat in grid.beats_until(self.seconds) {
+            let x = self.x(beat.seconds);
+            if beat.bar.is_none() && x - last_beat >= NARROWEST_BEAT {
+                roll.append(line(x, "beat"));
             }
-        }
-        // Numbered as a DAW numbers them: a lead-in is bar 1.
-        let number_of_first = if tempo.lead_in().is_some() { 2 } else { 1 };
-        let bars = ((self.seconds - tempo.downbeat()) / bar).max(0.0) as usize;
-        let mut every = 1;
-        while self.x(bar * every as f64) < 36.0 {
-            every *= 2;
-        }
-        for index in (0..=bars).step_by(every) {
-            let x = self.x(tempo.downbeat() + index as f64 * bar);
+            last_beat = x;
+            // Numbered as a DAW numbers them: a lead-in is bar 1.
+            let Some(bar) = beat.bar.filter(|_| x - last_bar >= NARROWEST_BAR) else {
+                continue;
+            };
             roll.append(line(x, "bar"));
-            roll.append(
-                Text::new((index + number_of_first).to_string())
-                    .set("class", "faint")
-                    .set("x", round(x + 2.0))
-                    .set("y", -5),
-            );
+            last_bar = x;
+            if x - last_number >= NARROWEST_NUMBER {
+                roll.append(
+                    Text::new(bar.to_string())
+                        .set("class", "faint")
+                        .set("x", round(x + 2.0))
+                        .set("y", -5),
+                );
+                last_number = x;
+            }
         }
         roll.append(
             Text::new("bar")
@@ -402,7 +414,7 @@ mod tests {
     use super::*;
     use crate::{
         Digest,
-        music::tempo::TempoChoice,
+        music::choices::Choices,
         score::{PartOf, Score},
     };
 
@@ -410,8 +422,9 @@ mod tests {
         let label = Label {
             title: "task",
             body: Digest::of(b"body"),
+            asked_at: None,
         };
-        draw(label, &Song::new(Score::of(parts), TempoChoice::Auto))
+        draw(label, &Song::new(Score::of(parts), &Choices::default()))
     }
 
     #[test]

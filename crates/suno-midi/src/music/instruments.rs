@@ -31,6 +31,12 @@ impl Sound {
         }
     }
 
+    /// Whether its notes have a pitch that one can sing. Drums have none, nor have agogo, woodblock, the drums among the
+    /// programs, reverse cymbal and the sound effects: the pitch of their notes says how they sound, not which tone.
+    pub fn is_pitched(self) -> bool {
+        !matches!(self, Self::Drums | Self::Program(113 | 115..=127))
+    }
+
     /// The program's General MIDI name, or "Drums".
     pub fn name(self) -> &'static str {
         match self {
@@ -203,7 +209,8 @@ const WORDS: &[(&str, Sound)] = &[
     ("harpsichord", Sound::Program(6)), ("clavinet", Sound::Program(7)), ("clav", Sound::Program(7)), ("church organ", Sound::Program(19)), ("pipe organ", Sound::Program(19)), ("organ", Sound::Program(16)),
     ("accordion", Sound::Program(21)), ("vibraphone", Sound::Program(11)), ("marimba", Sound::Program(12)), ("xylophone", Sound::Program(13)), ("glockenspiel", Sound::Program(9)), ("bell", Sound::Program(14)),
     // Synthesizers.
-    ("synth string", Sound::Program(50)), ("synth brass", Sound::Program(62)), ("synth pad", Sound::Program(89)), ("pad", Sound::Program(89)), ("arp", Sound::Program(81)), ("arpeggio", Sound::Program(81)),
+    ("synth string", Sound::Program(50)), ("synth brass", Sound::Program(62)), ("synth pad", Sound::Program(89)), ("pad", Sound::Program(89)), ("arp", Sound::Program(81)), ("arpeggio", Sound::Program(81)), ("arpeggiator", Sound::Program(81)),
+    ("drone", Sound::Program(89)), ("theremin", Sound::Program(85)),
     ("synth lead", Sound::Program(81)), ("lead", Sound::Program(81)), ("synth pluck", Sound::Program(90)), ("pluck", Sound::Program(90)), ("synth", Sound::Program(90)), ("synthesizer", Sound::Program(90)),
     // Strings, brass, woodwinds.
     ("violin", Sound::Program(40)), ("viola", Sound::Program(41)), ("cello", Sound::Program(42)), ("fiddle", Sound::Program(110)), ("pizzicato", Sound::Program(45)), ("harp", Sound::Program(46)),
@@ -211,9 +218,10 @@ const WORDS: &[(&str, Sound)] = &[
     ("trumpet", Sound::Program(56)), ("trombone", Sound::Program(57)), ("tuba", Sound::Program(58)), ("french horn", Sound::Program(60)), ("english horn", Sound::Program(69)), ("brass", Sound::Program(61)), ("horn", Sound::Program(61)),
     ("soprano sax", Sound::Program(64)), ("tenor sax", Sound::Program(66)), ("baritone sax", Sound::Program(67)), ("sax", Sound::Program(65)), ("saxophone", Sound::Program(65)),
     ("oboe", Sound::Program(68)), ("bassoon", Sound::Program(70)), ("clarinet", Sound::Program(71)), ("piccolo", Sound::Program(72)), ("flute", Sound::Program(73)), ("recorder", Sound::Program(74)),
-    ("woodwind", Sound::Program(73)), ("wind", Sound::Program(73)), ("reed", Sound::Program(71)), ("harmonica", Sound::Program(22)), ("whistle", Sound::Program(78)),
+    ("woodwind", Sound::Program(73)), ("wind", Sound::Program(73)), ("reed", Sound::Program(71)), ("harmonica", Sound::Program(22)), ("melodica", Sound::Program(22)), ("whistle", Sound::Program(78)),
+    ("didgeridoo", Sound::Program(58)),
     // Effects.
-    ("fx", Sound::Program(97)), ("effect", Sound::Program(97)), ("sfx", Sound::Program(97)),
+    ("fx", Sound::Program(97)), ("effect", Sound::Program(97)), ("sfx", Sound::Program(97)), ("riser", Sound::Program(119)),
 ];
 
 #[cfg(test)]
@@ -292,6 +300,13 @@ mod tests {
             ("LeadVocalDouble", Sound::Program(53)),
             ("Strings (high)", Sound::Program(48)),
             ("Bassoon", Sound::Program(70)),
+            // General MIDI has none of these. Each plays as what sounds most like it.
+            ("Risers", Sound::Program(119)),
+            ("Arpeggiator", Sound::Program(81)),
+            ("Drone", Sound::Program(89)),
+            ("Theremin", Sound::Program(85)),
+            ("Melodica", Sound::Program(22)),
+            ("Didgeridoo", Sound::Program(58)),
         ] {
             assert_eq!(recognise(name), Some(sound), "{name:?}");
         }

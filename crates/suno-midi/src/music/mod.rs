@@ -1,15 +1,27 @@
 //! What is inferred about a score, in seconds and beats.
 //!
-//! [`beat`] finds the beat and the first downbeat, [`tempo`] decides the tempo and the bars of the files,
-//! [`instruments`] recognises instruments by their names.
+//! [`beat`] finds the beat and the first downbeat, [`tempo`] decides the tempo and the bars of the files, [`grid`] holds
+//! them, [`key`] finds the key, [`instruments`] recognises instruments by their names.
 
+pub mod bars;
 pub mod beat;
+pub mod candidate;
+pub mod choices;
+pub mod even;
+pub mod grid;
 pub mod instruments;
+pub mod key;
+pub mod onsets;
+pub mod spectrum;
+pub mod swing;
 pub mod tempo;
+pub mod tracker;
 
 use crate::score::{Instrument, Score};
+use choices::Choices;
 use instruments::Sound;
-use tempo::{Tempo, TempoChoice};
+use key::Found;
+use tempo::Tempo;
 
 /// A score, and what was inferred about it: all that the formats need.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +30,8 @@ pub struct Song {
     pub score: Score,
     /// The tempo and the bars.
     pub tempo: Tempo,
+    /// The key, if the musician chose one or the notes tell it surely.
+    pub key: Option<Found>,
     /// One voice for each instrument of the score, in the same order.
     pub voices: Vec<Voice>,
 }
@@ -32,15 +46,19 @@ pub struct Voice {
 }
 
 impl Song {
-    /// Recognises the instruments, and chooses the tempo as `choice` says.
-    pub fn new(score: Score, choice: TempoChoice) -> Self {
-        let voices = score
+    /// Infers what `choices` leave open.
+    pub fn new(score: Score, choices: &Choices) -> Self {
+        let voices: Vec<Voice> = score
             .instruments
             .iter()
             .map(|instrument| Voice::of(&instrument.name))
             .collect();
         Self {
-            tempo: Tempo::choose(&score, choice),
+            tempo: Tempo::choose(&score, &voices, choices),
+            key: choices
+                .key
+                .map(Found::chosen)
+                .or_else(|| key::infer(&score, &voices).filter(Found::is_sure)),
             voices,
             score,
         }
@@ -53,7 +71,8 @@ impl Song {
 }
 
 impl Voice {
-    fn of(name: &str) -> Self {
+    /// The voice of an instrument with this name.
+    pub fn of(name: &str) -> Self {
         let sound = instruments::recognise(name);
         Self {
             sound: sound.unwrap_or(Sound::DEFAULT),

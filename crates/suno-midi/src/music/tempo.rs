@@ -1,184 +1,239 @@
 //! The tempo and the bars of a song's files, in seconds and beats.
 
-use std::{fmt, str::FromStr};
-
-use thiserror::Error;
-
-use super::beat::{self, Beat, MIN_CONFIDENCE};
+use super::{
+    Voice,
+    beat::{self, Confidence, MIN_CONFIDENCE, Track},
+    choices::{Choices, TempoChoice},
+    grid::{Grid, Meter},
+    onsets::Onsets,
+};
 use crate::score::Score;
 
-/// The length of a beat at 120 BPM, in seconds: the tempo of a MIDI file that names none.
-const DEFAULT_BEAT: f64 = 0.5;
+/// The length of a beat at 120 BPM, in microseconds: the tempo of a MIDI file that names none.
+const DEFAULT_QUARTER: u32 = 500_000;
 
-/// How a file's tempo is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub enum TempoChoice {
-    /// Inferred from the onsets; 120 BPM where the inference is not confident.
-    #[default]
-    Auto,
-    /// 120 BPM, bars from the beginning of the audio.
-    Off,
-    /// This many beats per minute, [`TempoChoice::MIN_BPM`] to [`TempoChoice::MAX_BPM`]. The first downbeat is still
-    /// inferred.
-    Bpm(f64),
-}
-
-/// A text that is not a [`TempoChoice`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the tempo must be \"auto\", \"off\", or a number of beats per minute from {min} to {max}", min = TempoChoice::MIN_BPM, max = TempoChoice::MAX_BPM)]
-pub struct BadTempoChoice;
-
-impl TempoChoice {
-    /// The slowest tempo that can be asked for.
-    pub const MIN_BPM: f64 = 20.0;
-    /// The fastest tempo that can be asked for.
-    pub const MAX_BPM: f64 = 400.0;
-}
-
-impl FromStr for TempoChoice {
-    type Err = BadTempoChoice;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "off" => Ok(Self::Off),
-            number => {
-                let bpm: f64 = number.parse().map_err(|_| BadTempoChoice)?;
-                (Self::MIN_BPM..=Self::MAX_BPM)
-                    .contains(&bpm)
-                    .then_some(Self::Bpm(bpm))
-                    .ok_or(BadTempoChoice)
-            }
-        }
-    }
-}
-
-impl fmt::Display for TempoChoice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Auto => f.write_str("auto"),
-            Self::Off => f.write_str("off"),
-            Self::Bpm(bpm) => write!(f, "{bpm}"),
-        }
-    }
-}
-
-/// The tempo of a song: a lead-in bar, then one constant tempo.
+/// The tempo and the bars of a song's files, and where they come from.
 ///
-/// The first downbeat of a song is rarely at the beginning of its audio. The time before it becomes a bar of its own,
-/// the lead-in, so that the bar lines of the file are where the bars of the song begin. The times of notes do not
-/// change.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// The first downbeat of a song is rarely at the beginning of its audio. The time before it becomes a bar of its own, so
+/// that the bar lines of the file are where the bars of the song are. The times of notes do not change.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Tempo {
-    beat: f64,
-    lead_in: Option<LeadIn>,
-    /// How sure the inference is, 0 to 1; `None` if no tempo was inferred.
-    pub confidence: Option<f64>,
+    /// The beats and bars.
+    pub grid: Grid,
+    /// The first downbeat, in eighths from the beginning of the grid.
+    first_bar: u32,
+    /// The length of a quarter, in microseconds: of the beat of middle length, if it changes.
+    quarter: u32,
+    /// The metre of most bars.
+    pub meter: Meter,
+    /// Where between two beats the off-beat falls, if the beats are swung: 0.5 would be straight.
+    pub swing: Option<f64>,
+    /// How sure the inference is; `None` if no tempo was looked for or found.
+    pub confidence: Option<Confidence>,
     /// Whether this is the inferred tempo.
     pub inferred: bool,
 }
 
-/// The bar before the first downbeat.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct LeadIn {
-    /// How many beats it has, 1 to 4.
-    pub beats: u8,
-    /// The length of each, in seconds.
-    pub beat: f64,
+impl Default for Tempo {
+    /// 120 BPM, bars from the beginning of the audio.
+    fn default() -> Self {
+        Self::one(DEFAULT_QUARTER, 0.0, Meter::COMMON)
+    }
 }
 
 impl Tempo {
-    /// 120 BPM, bars from the beginning of the audio.
-    pub const DEFAULT: Self = Self {
-        beat: DEFAULT_BEAT,
-        lead_in: None,
-        confidence: None,
-        inferred: false,
-    };
-
-    /// The tempo of a score.
-    pub fn choose(score: &Score, choice: TempoChoice) -> Self {
-        match choice {
-            TempoChoice::Off => Self::DEFAULT,
+    /// The tempo of a score with these voices.
+    pub fn choose(score: &Score, voices: &[Voice], choices: &Choices) -> Self {
+        let meter = choices.meter.unwrap_or(Meter::COMMON);
+        let plain = |quarter, downbeat| Self::one(quarter, choices.downbeat.unwrap_or(downbeat), meter);
+        match choices.tempo {
+            TempoChoice::Off => plain(DEFAULT_QUARTER, 0.0),
             TempoChoice::Bpm(bpm) => {
-                let beat = whole_microseconds(60.0 / bpm);
-                Self {
-                    beat,
-                    lead_in: LeadIn::until(beat::downbeat_at(score, beat), beat),
-                    confidence: None,
-                    inferred: false,
+                let quarter = micros(60.0 / bpm);
+                let beat = f64::from(quarter) / 1e6 * meter.quarters();
+                let downbeat = || beat::downbeat_at(&Onsets::new(score, voices), beat, meter);
+                plain(quarter, choices.downbeat.unwrap_or_else(downbeat))
+            }
+            TempoChoice::Auto | TempoChoice::Near(_) => {
+                let track = beat::infer(&Onsets::new(score, voices), choices);
+                // Who knows the tempo, or that there is one, wants to see it.
+                let asked = choices.steady || choices.tempo != TempoChoice::Auto;
+                match track {
+                    Some(track) if asked || track.confidence.beats >= MIN_CONFIDENCE => Self::of(&track),
+                    track => Self {
+                        confidence: track.map(|track| track.confidence),
+                        ..plain(DEFAULT_QUARTER, 0.0)
+                    },
                 }
             }
-            TempoChoice::Auto => match beat::infer(score) {
-                Some(beat) if beat.confidence >= MIN_CONFIDENCE => Self::of(&beat),
-                beat => Self {
-                    confidence: beat.map(|beat| beat.confidence),
-                    ..Self::DEFAULT
-                },
-            },
         }
     }
 
-    fn of(found: &Beat) -> Self {
-        let beat = whole_microseconds(found.period);
+    fn of(track: &Track) -> Self {
+        let (grid, first_bar) = lay(track);
+        let mut gaps: Vec<f64> = track.beats.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        gaps.sort_by(f64::total_cmp);
+        let beat = track.period.unwrap_or(gaps[gaps.len() / 2]);
         Self {
-            beat,
-            lead_in: LeadIn::until(found.downbeat, beat),
-            confidence: Some(found.confidence),
+            grid,
+            first_bar,
+            quarter: quarter_of(beat, track.bars.meter),
+            meter: track.bars.meter,
+            swing: track.swing,
+            confidence: Some(track.confidence),
             inferred: true,
         }
     }
 
-    /// The length of a beat (a quarter note) after the lead-in, in seconds: a whole number of microseconds.
-    pub fn beat(&self) -> f64 {
-        self.beat
+    /// One tempo, with bars from this downbeat on, and a lead-in before it.
+    fn one(quarter: u32, downbeat: f64, meter: Meter) -> Self {
+        let mut grid = Grid::steady(quarter, meter);
+        let mut first_bar = 0;
+        let beat = f64::from(quarter) / 1e6 * meter.quarters();
+        if let Some((beats, lead_beat)) = lead_in(downbeat, beat, meter.beats) {
+            first_bar = meter.eighths() * u32::from(beats);
+            grid = Grid::steady(quarter_of(lead_beat, meter), meter.with_beats(beats));
+            grid.change_tempo(first_bar, quarter);
+            grid.change_meter(first_bar, meter);
+        }
+        Self {
+            grid,
+            first_bar,
+            quarter,
+            meter,
+            swing: None,
+            confidence: None,
+            inferred: false,
+        }
     }
 
-    /// Beats per minute after the lead-in.
+    /// Quarter notes per minute: of the beat of middle length, if the tempo changes.
     pub fn bpm(&self) -> f64 {
-        60.0 / self.beat
-    }
-
-    /// The bar before the first downbeat, unless the downbeat is at the beginning of the audio.
-    pub fn lead_in(&self) -> Option<LeadIn> {
-        self.lead_in
+        60e6 / f64::from(self.quarter)
     }
 
     /// The first downbeat, in seconds from the beginning of the audio.
     pub fn downbeat(&self) -> f64 {
-        self.lead_in.map_or(0.0, LeadIn::seconds)
+        self.grid.seconds_at(self.first_bar)
     }
 }
 
-/// Rounds the length of a beat to one that a MIDI file can hold. We round before anything else is computed, so that all
-/// formats have the same bars.
-fn whole_microseconds(beat: f64) -> f64 {
-    (beat * 1e6).round() / 1e6
+/// A beat of the file is at most this far from its beat of the track, in seconds. The promise is 10 ms.
+const TOLERANCE: f64 = 0.008;
+
+/// What begins earlier than this, in seconds, begins with the audio: half a tick at 60 BPM.
+const BEGINNING: f64 = 0.001;
+
+/// The shortest beat before the song, in seconds: many DAWs take no tempo above 999 BPM.
+const SHORTEST_BEAT: f64 = 0.0601;
+
+/// The grid of a beat track, and its first downbeat in eighths from the beginning.
+///
+/// The beats before the first onset are spread over the time from the beginning of the audio. From there on one tempo goes
+/// as far as it keeps within [`TOLERANCE`] of each beat.
+fn lay(track: &Track) -> (Grid, u32) {
+    let beats = &track.beats;
+    let meter = track.bars.meter;
+    let gap = track.period.unwrap_or(beats[1] - beats[0]);
+    // The first beat that stays where it is: at the beginning, or with room for a beat before it.
+    // One that is nearer to the beginning, by a few hundredths of a second, begins with the audio.
+    let first = beats
+        .iter()
+        .position(|&beat| beat.abs() < BEGINNING || beat >= SHORTEST_BEAT)
+        .map_or(0, |first| first.min(beats.len() - 2));
+    let lead = beats[first].max(0.0);
+    let lead_beats = if lead < BEGINNING {
+        0
+    } else {
+        (lead / gap).round().max(1.0) as u32
+    };
+
+    let mut grid = Grid::steady(quarter_of(gap, meter), meter);
+    if lead_beats > 0 {
+        grid.change_tempo(0, quarter_of(lead / f64::from(lead_beats), meter));
+    }
+    let begin = lead_beats * meter.eighths();
+    match track.period {
+        Some(period) => grid.change_tempo(begin, quarter_of(period, meter)),
+        None => lay_tempi(&mut grid, begin, &beats[first..], meter),
+    }
+    let first_bar = lay_bars(&mut grid, begin, &track.bars.places[first..], meter);
+    (grid, first_bar)
 }
 
-impl LeadIn {
-    /// The lead-in that ends at the downbeat, at about the song's tempo. If its beat would be shorter than half of the
-    /// song's, it ends at the next downbeat instead.
-    fn until(downbeat: f64, beat: f64) -> Option<Self> {
-        if downbeat < 0.001 {
-            return None;
+/// Lays a tempo for as many beats as it keeps within [`TOLERANCE`] of, then the next.
+fn lay_tempi(grid: &mut Grid, begin: u32, beats: &[f64], meter: Meter) {
+    let (mut at, mut index) = (begin, 0);
+    while index + 1 < beats.len() {
+        let start = grid.seconds_at(at);
+        let (mut shortest, mut longest, mut reach) = (0.0f64, f64::MAX, index + 1);
+        for (next, &time) in beats.iter().enumerate().skip(index + 1) {
+            let count = (next - index) as f64;
+            let from = shortest.max((time - TOLERANCE - start) / count);
+            let to = longest.min((time + TOLERANCE - start) / count);
+            if from > to {
+                break;
+            }
+            (shortest, longest, reach) = (from, to, next);
         }
-        let downbeat = if downbeat < beat / 2.0 {
-            downbeat + 4.0 * beat
-        } else {
-            downbeat
-        };
-        let beats = (downbeat / beat).round().clamp(1.0, 4.0);
-        Some(Self {
-            beats: beats as u8,
-            beat: whole_microseconds(downbeat / beats),
-        })
+        grid.change_tempo(at, quarter_of((shortest + longest) / 2.0, meter));
+        at += (reach - index) as u32 * meter.eighths();
+        index = reach;
     }
+}
 
-    /// Its length in seconds.
-    pub fn seconds(self) -> f64 {
-        self.beat * f64::from(self.beats)
+/// Lays the bars: a short one for a pick-up, then as the places of the beats have them. Returns where the first full bar
+/// begins, in eighths.
+fn lay_bars(grid: &mut Grid, begin: u32, places: &[u8], meter: Meter) -> u32 {
+    let (width, eighths) = (u32::from(meter.beats), meter.eighths());
+    // The beats of the lead-in count back from the first beat.
+    let place = (u32::from(places[0]) + width - begin / eighths % width) % width;
+    let mut first_bar = 0;
+    if place > 0 {
+        grid.change_meter(0, meter.with_beats((width - place) as u8));
+        first_bar = (width - place) * eighths;
+        grid.change_meter(first_bar, meter);
     }
+    let mut bars = places
+        .iter()
+        .enumerate()
+        .filter(|(_, place)| **place == 0)
+        .map(|(index, _)| begin + index as u32 * eighths)
+        .filter(|&at| at >= first_bar)
+        .peekable();
+    while let Some(at) = bars.next() {
+        let length = bars.peek().map_or(width, |next| (next - at) / eighths);
+        grid.change_meter(at, meter.with_beats(length as u8));
+    }
+    first_bar
+}
+
+/// The length of a quarter, in microseconds, if a beat has this many seconds.
+fn quarter_of(beat: f64, meter: Meter) -> u32 {
+    micros(beat / meter.quarters())
+}
+
+/// The length that a MIDI file can hold, in microseconds.
+fn micros(seconds: f64) -> u32 {
+    (seconds * 1e6).round() as u32
+}
+
+/// The lead-in that ends at the downbeat, at about the song's tempo: its beats, `width` at most, and their length in seconds.
+/// Where that would make a beat shorter than half of the song's, it ends a bar later. A downbeat that is further away than a
+/// bar counts back to the first bar.
+fn lead_in(downbeat: f64, beat: f64, width: u8) -> Option<(u8, f64)> {
+    let bar = f64::from(width) * beat;
+    let downbeat = if downbeat > bar { downbeat % bar } else { downbeat };
+    if downbeat < BEGINNING {
+        return None;
+    }
+    let downbeat = if downbeat < beat / 2.0 {
+        downbeat + bar
+    } else {
+        downbeat
+    };
+    let beats = (downbeat / beat).round().clamp(1.0, f64::from(width));
+    Some((beats as u8, downbeat / beats))
 }
 
 #[cfg(test)]
@@ -191,84 +246,29 @@ mod tests {
         for beat in [0.3, 0.5, 1.0] {
             for hundredth in 1..400 {
                 let downbeat = f64::from(hundredth) / 100.0 * beat;
-                let lead_in = LeadIn::until(downbeat, beat).unwrap();
-                let bars_after = (lead_in.seconds() - downbeat) / (4.0 * beat);
+                let (beats, lead_beat) = lead_in(downbeat, beat, 4).unwrap();
+                let bars_after = (lead_beat * f64::from(beats) - downbeat) / (4.0 * beat);
                 assert!((bars_after - bars_after.round()).abs() < 1e-5, "{downbeat}");
-                let ratio = lead_in.beat / beat;
-                assert!(
-                    (0.5..=1.5).contains(&ratio) && (1..=4).contains(&lead_in.beats),
-                    "{ratio}"
-                );
+                let ratio = lead_beat / beat;
+                assert!((0.5..=1.5).contains(&ratio) && (1..=4).contains(&beats), "{ratio}");
             }
         }
-        assert_eq!(LeadIn::until(0.0, 0.5), None);
-        assert_eq!(LeadIn::until(0.000_9, 0.5), None);
-        assert!(LeadIn::until(0.001, 0.5).is_some());
-    }
-
-    #[test]
-    fn a_downbeat_within_half_a_beat_waits_for_the_next_bar() {
-        let lead_in = |downbeat| LeadIn::until(downbeat, 0.5).map(|lead_in| (lead_in.beats, lead_in.beat));
-        assert_eq!(lead_in(0.24), Some((4, 0.56)));
-        assert_eq!(lead_in(0.25), Some((1, 0.25)));
-        assert_eq!(lead_in(0.3), Some((1, 0.3)));
-        assert_eq!(lead_in(0.6), Some((1, 0.6)));
-        assert_eq!(lead_in(1.5), Some((3, 0.5)));
+        assert_eq!(lead_in(0.0, 0.5, 4), None);
+        assert_eq!(lead_in(0.000_9, 0.5, 4), None);
     }
 
     #[test]
     fn beats_are_whole_microseconds() {
-        let tempo = Tempo::choose(&Score::of(&[("Kick", &[(36.0, 1.3, 1.4)])]), TempoChoice::Bpm(98.0));
-        assert_eq!(tempo.beat(), 0.612_245);
-        assert_eq!(tempo.downbeat(), tempo.lead_in().unwrap().seconds());
-        let micros = tempo.lead_in().unwrap().beat * 1e6;
-        assert!((micros - micros.round()).abs() < 1e-6);
-    }
-
-    #[test]
-    fn only_a_confident_tempo_is_used() {
-        let hits = |time: &dyn Fn(u32) -> f64| -> Vec<(f64, f64, f64)> {
-            let hit = |index: u32| {
-                let drum = [36.0, 42.0, 38.0, 42.0][index as usize % 4];
-                (drum, time(index), time(index) + 0.1)
-            };
-            (0..200).map(hit).collect()
-        };
-        let steady = hits(&|index| f64::from(index) * 0.3);
-        let tempo = Tempo::choose(&Score::of(&[("Drums", &steady)]), TempoChoice::Auto);
-        assert!(tempo.inferred && tempo.confidence >= Some(MIN_CONFIDENCE));
-        assert!((tempo.beat() - 0.6).abs() < 1e-3, "{tempo:?}");
-
-        let anywhere = hits(&|index| 60.0 * f64::from(index * index % 997) / 997.0);
-        let tempo = Tempo::choose(&Score::of(&[("Drums", &anywhere)]), TempoChoice::Auto);
-        assert!(tempo.confidence < Some(MIN_CONFIDENCE) && tempo.confidence.is_some());
-        let expected = Tempo {
-            confidence: tempo.confidence,
-            ..Tempo::DEFAULT
-        };
-        assert_eq!(tempo, expected);
-    }
-
-    #[test]
-    fn a_choice_is_auto_off_or_a_number() {
-        assert_eq!("auto".parse(), Ok(TempoChoice::Auto));
-        assert_eq!("off".parse(), Ok(TempoChoice::Off));
-        assert_eq!("92.5".parse(), Ok(TempoChoice::Bpm(92.5)));
-        assert_eq!("20".parse(), Ok(TempoChoice::Bpm(20.0)));
-        assert_eq!("400".parse(), Ok(TempoChoice::Bpm(400.0)));
-        for bad in ["", "fast", "0", "19", "401", "NaN", "inf", "-90"] {
-            assert_eq!(bad.parse::<TempoChoice>(), Err(BadTempoChoice), "{bad}");
-        }
-        for choice in [TempoChoice::Auto, TempoChoice::Off, TempoChoice::Bpm(92.5)] {
-            assert_eq!(choice.to_string().parse(), Ok(choice));
-        }
-    }
-
-    #[test]
-    fn a_bad_choice_names_the_bounds() {
-        assert_eq!(
-            BadTempoChoice.to_string(),
-            "the tempo must be \"auto\", \"off\", or a number of beats per minute from 20 to 400"
+        let tempo = Tempo::choose(
+            &Score::of(&[("Kick", &[(36.0, 1.0, 1.1)])]),
+            &[Voice::of("Kick")],
+            &Choices {
+                tempo: TempoChoice::Bpm(98.0),
+                ..Choices::default()
+            },
         );
+        assert_eq!(tempo.bpm(), 60e6 / 612_245.0);
+        assert_eq!(tempo.grid.tempi()[1].quarter, 612_245);
+        assert_eq!(tempo.downbeat(), tempo.grid.tempi()[1].seconds());
     }
 }

@@ -1,4 +1,6 @@
-//! Synthetic songs whose tempo is known.
+//! Synthetic songs whose beats are known.
+// Not each test reads all of a song.
+#![allow(dead_code)]
 
 use suno_midi::{
     provider::callback::{Part, SentNote},
@@ -51,10 +53,22 @@ pub enum Kind {
     Rubato,
     /// No beat at all.
     NoBeat,
+    /// 40 % faster at the end.
+    Accelerando,
+    /// Another tempo, 20 % faster, from the middle on.
+    TempoChange,
+    /// Three quarters to a bar.
+    Three,
+    /// Two beats of three eighths to a bar.
+    SixEight,
+    /// One to three beats of melody and bass before the first bar.
+    PickUp,
+    /// The snare on the third beat only.
+    HalfTime,
 }
 
 impl Kind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 16] = [
         Self::Straight,
         Self::Played,
         Self::Loose,
@@ -65,6 +79,12 @@ impl Kind {
         Self::Drift,
         Self::Rubato,
         Self::NoBeat,
+        Self::Accelerando,
+        Self::TempoChange,
+        Self::Three,
+        Self::SixEight,
+        Self::PickUp,
+        Self::HalfTime,
     ];
 }
 
@@ -73,6 +93,11 @@ pub struct Song {
     pub bpm: f64,
     /// The first downbeat, in seconds.
     pub downbeat: f64,
+    /// All beats and all downbeats, in seconds.
+    pub beats: Vec<f64>,
+    pub downbeats: Vec<f64>,
+    /// Where between two beats the off-beat falls.
+    pub swing: f64,
 }
 
 pub const BARS: u32 = 48;
@@ -88,7 +113,7 @@ pub fn song(kind: Kind, r: &mut Random) -> Song {
         _ => 0.004,
     };
     let time = |beats: f64| {
-        let within = beats.fract();
+        let within = beats - beats.floor();
         let swung = beats.floor()
             + if within < 0.5 {
                 within / 0.5 * swing
@@ -97,6 +122,8 @@ pub fn song(kind: Kind, r: &mut Random) -> Song {
             };
         let warped = match kind {
             Kind::Drift => swung + 0.000_16 * swung * swung,
+            Kind::Accelerando => swung - 0.000_75 * swung * swung,
+            Kind::TempoChange if swung > 96.0 => 96.0 + (swung - 96.0) / 1.2,
             Kind::Rubato => swung + 0.35 * (swung / 5.1).sin() + 0.2 * (swung / 1.9 + 1.0).sin(),
             _ => swung,
         };
@@ -123,10 +150,54 @@ pub fn song(kind: Kind, r: &mut Random) -> Song {
             .collect()
     };
     let phrases = [phrase(), phrase()];
-    for bar in 0..BARS {
+    let width = match kind {
+        Kind::Three => 3,
+        Kind::SixEight => 2,
+        _ => 4,
+    };
+    let pick_up = match kind {
+        Kind::PickUp => 1.0 + (r.within(0.0, 3.0)).floor(),
+        _ => 0.0,
+    };
+    // A pick-up is played from the beginning of the audio, so that the first downbeat comes after it.
+    let downbeat = if kind == Kind::PickUp {
+        pick_up * beat + 0.1
+    } else {
+        downbeat
+    };
+    let time = |beats: f64| time(beats) - time(0.0) + downbeat;
+    for index in 0..pick_up as u32 {
+        let at = f64::from(index) - pick_up;
+        melody.extend([at, at + 0.5].map(|beats| (beats, 74.0 + f64::from(index), 0.4, 0.8)));
+    }
+    if matches!(kind, Kind::Three | Kind::SixEight) {
+        for bar in 0..BARS {
+            let at = f64::from(width * bar);
+            let parts = if kind == Kind::Three { 2 } else { 3 };
+            let chord = f64::from([0, 5, 7, 2][bar as usize % 4]);
+            drums.push((at, 36.0, 0.2, 1.0));
+            drums.extend((1..width).map(|beat| (at + f64::from(beat), 38.0, 0.2, 0.8)));
+            drums.extend((0..width * parts).map(|part| (at + f64::from(part) / f64::from(parts), 42.0, 0.1, 0.5)));
+            bass.push((at, 36.0 + chord, 1.0, 0.8));
+            chords.extend([48.0, 52.0, 55.0].map(|pitch| (at, pitch + chord, f64::from(width), 0.6)));
+            for part in 0..width * parts {
+                if part == 0 || r.chance(0.6) {
+                    let beats = at + f64::from(part) / f64::from(parts);
+                    melody.push((beats, 72.0 + f64::from(part), 0.3, 0.8));
+                }
+            }
+        }
+    }
+    let bars = if matches!(kind, Kind::Three | Kind::SixEight) {
+        0
+    } else {
+        BARS
+    };
+    for bar in 0..bars {
         let at = f64::from(4 * bar);
         drums.extend([0.0, 2.0].map(|beats| (at + beats, 36.0, 0.2, 1.0)));
-        drums.extend([1.0, 3.0].map(|beats| (at + beats, 38.0, 0.2, 0.9)));
+        let snares: &[f64] = if kind == Kind::HalfTime { &[2.0] } else { &[1.0, 3.0] };
+        drums.extend(snares.iter().map(|beats| (at + beats, 38.0, 0.2, 0.9)));
         let hats = if sixteenths { 16 } else { 8 };
         drums.extend((0..hats).map(|hat| (at + 4.0 * f64::from(hat) / f64::from(hats), 42.0, 0.1, 0.5)));
         let steps: &[f64] = if walking {
@@ -183,9 +254,19 @@ pub fn song(kind: Kind, r: &mut Random) -> Song {
             }
         })
         .collect();
+    // Of beats, not of swung eighths: these are straight at whole beats.
+    let beats = |step: u32| {
+        (0..=width * BARS)
+            .step_by(step as usize)
+            .map(|beat| time(f64::from(beat)))
+            .collect()
+    };
     Song {
         score: Score::new(&parts).unwrap(),
         bpm,
         downbeat,
+        beats: beats(1),
+        downbeats: beats(width),
+        swing,
     }
 }

@@ -1,9 +1,12 @@
 //! Tracks → the bytes of a Standard MIDI File.
 //!
-//! Standard MIDI File 1.0 (RP-001), format 1: a conductor track with the tempo and the time signature, then a track for
-//! each instrument.
+//! Standard MIDI File 1.0 (RP-001), format 1: a conductor track with the key, the tempo and the time signature, then a
+//! track for each instrument, which has the key again: MuseScore, for one, takes it from there only.
 //!
-//! The conductor track also embeds the SHA-256 of the body, in an event that players ignore ([`Label::body`]).
+//! The conductor track also embeds the SHA-256 of the body, and when the musician asked for other options, in an event
+//! that players ignore ([`Label::body`]).
+
+use std::ops::Range;
 
 use midly::{
     Format, Header, MetaMessage, MidiMessage, Smf, Timing, Track as Events, TrackEvent, TrackEventKind,
@@ -12,11 +15,11 @@ use midly::{
 
 use super::{
     Track,
-    ticks::{TICKS_PER_QUARTER, Ticks, micros_per_quarter},
+    ticks::{TICKS_PER_QUARTER, Ticks},
 };
 use crate::{
     format::Label,
-    music::{Song, Voice, tempo::Tempo},
+    music::{Song, Voice, instruments::Sound, key::Found},
     score::Instrument,
 };
 
@@ -29,46 +32,84 @@ const NO_MANUFACTURER: u8 = 0x7d;
 /// Writes the file. `tracks` are those of [`super::tracks`] for the same song. The title becomes the name of the
 /// conductor track, which readers show as the name of the song.
 pub fn write(label: Label<'_>, song: &Song, tracks: &[Track]) -> Vec<u8> {
+    write_tracks(label, song, tracks, 0..tracks.len())
+}
+
+/// Writes a file with one instrument of the song. Both of its tracks, the conductor and the instrument, are byte for byte
+/// those of the whole file, so the files of a song fit together again.
+pub fn write_part(label: Label<'_>, song: &Song, tracks: &[Track], index: usize) -> Vec<u8> {
+    write_tracks(label, song, tracks, index..index + 1)
+}
+
+fn write_tracks(label: Label<'_>, song: &Song, tracks: &[Track], of: Range<usize>) -> Vec<u8> {
     let with_ports = tracks.iter().any(|track| track.channel.port > 0);
     let mut smf = Smf::new(Header::new(
         Format::Parallel,
         Timing::Metrical(u15::new(TICKS_PER_QUARTER)),
     ));
-    let origin = [&[NO_MANUFACTURER], label.body.as_bytes().as_slice()].concat();
-    smf.tracks.push(conductor(label.title, &origin, &song.tempo));
-    for ((instrument, voice), track) in song.parts().zip(tracks) {
-        smf.tracks.push(events(instrument, voice, track, with_ports));
+    let mut origin = [&[NO_MANUFACTURER], label.body.as_bytes().as_slice()].concat();
+    origin.extend(label.asked_at.iter().flat_map(|at| at.to_be_bytes()));
+    smf.tracks.push(conductor(label.title, &origin, song));
+    for ((instrument, voice), track) in song.parts().zip(tracks).take(of.end).skip(of.start) {
+        smf.tracks.push(events(instrument, voice, song.key, track, with_ports));
     }
 
-    let mut bytes = Vec::with_capacity(64 + 8 * song.score.note_count());
+    let notes: usize = tracks[of].iter().map(|track| track.notes.len()).sum();
+    let mut bytes = Vec::with_capacity(64 + 8 * notes);
     // Writing to memory fails only if there are too many tracks for the format, or if a track has 4 GiB. A score limits
     // the instruments, and the notes of such a track do not fit in a request.
     let _ = smf.write(&mut bytes);
     bytes
 }
 
-fn conductor<'a>(title: &'a str, origin: &'a [u8], song_tempo: &Tempo) -> Events<'a> {
-    let tempo = |beat| MetaMessage::Tempo(u24::from_int_lossy(micros_per_quarter(beat)));
-    // Quarters (2 is the exponent of 4), a metronome click every 24 MIDI clocks (one quarter), and eight thirty-second
-    // notes in a quarter.
-    let time_signature = |beats| MetaMessage::TimeSignature(beats, 2, 24, 8);
+fn conductor<'a>(title: &'a str, origin: &'a [u8], song: &Song) -> Events<'a> {
+    let grid = &song.tempo.grid;
+    let tempi = grid.tempi().iter().map(|change| {
+        let event = MetaMessage::Tempo(u24::from_int_lossy(change.quarter));
+        (change.at, event)
+    });
+    let meters = grid.meters().iter().map(|change| {
+        let (upper, lower) = change.meter.signature();
+        // 24 MIDI clocks to a quarter: a metronome click on each beat. Eight thirty-second notes to a quarter.
+        let click = 12 * change.meter.eighths() as u8;
+        let event = MetaMessage::TimeSignature(upper, lower.trailing_zeros() as u8, click, 8);
+        (change.at, event)
+    });
+    let mut changes: Vec<_> = tempi.chain(meters).collect();
+    changes.sort_by_key(|change| change.0);
 
     let mut events: Events<'_> = vec![
         at_once(MetaMessage::TrackName(title.as_bytes())),
         at_once(MetaMessage::SequencerSpecific(origin)),
     ];
-    if let Some(lead_in) = song_tempo.lead_in() {
-        events.extend([at_once(tempo(lead_in.beat)), at_once(time_signature(lead_in.beats))]);
+    // Before the time signature, as notation programs write them.
+    events.extend(key_signature(song.key));
+    let mut now = 0;
+    for (at, event) in changes {
+        let tick = Ticks::of_eighth(at);
+        events.push(TrackEvent {
+            delta: u28::from_int_lossy(tick - now),
+            ..at_once(event)
+        });
+        now = tick;
     }
-    let begin = TrackEvent {
-        delta: u28::from_int_lossy(Ticks::new(song_tempo).bars_begin()),
-        ..at_once(tempo(song_tempo.beat()))
-    };
-    events.extend([begin, at_once(time_signature(4)), at_once(MetaMessage::EndOfTrack)]);
+    events.push(at_once(MetaMessage::EndOfTrack));
     events
 }
 
-fn events<'a>(instrument: &'a Instrument, voice: Voice, track: &Track, with_ports: bool) -> Events<'a> {
+/// Readers refuse more than seven accidentals, which a key never has.
+fn key_signature(key: Option<Found>) -> Option<TrackEvent<'static>> {
+    let Found { key, .. } = key?;
+    Some(at_once(MetaMessage::KeySignature(key.fifths(), key.is_minor())))
+}
+
+fn events<'a>(
+    instrument: &'a Instrument,
+    voice: Voice,
+    key: Option<Found>,
+    track: &Track,
+    with_ports: bool,
+) -> Events<'a> {
     let channel = u4::from_int_lossy(track.channel.number);
     let midi = |message| TrackEventKind::Midi { channel, message };
 
@@ -82,6 +123,9 @@ fn events<'a>(instrument: &'a Instrument, voice: Voice, track: &Track, with_port
         &instrument.name
     };
     events.push(at_once(MetaMessage::TrackName(name.as_bytes())));
+    if voice.sound != Sound::Drums {
+        events.extend(key_signature(key));
+    }
     let program = u7::from_int_lossy(voice.sound.program());
     events.push(TrackEvent {
         delta: u28::new(0),
@@ -132,7 +176,7 @@ mod tests {
     use crate::{
         Digest,
         format::midi,
-        music::tempo::TempoChoice,
+        music::choices::{Choices, TempoChoice},
         score::{PartOf, Score},
     };
 
@@ -140,8 +184,15 @@ mod tests {
         let label = Label {
             title: "song",
             body: Digest::of(b""),
+            asked_at: None,
         };
-        let song = Song::new(score, TempoChoice::Off);
+        let song = Song::new(
+            score,
+            &Choices {
+                tempo: TempoChoice::Off,
+                ..Choices::default()
+            },
+        );
         write(label, &song, &midi::tracks(&song))
     }
 
@@ -180,6 +231,38 @@ mod tests {
                 TrackEventKind::Meta(MetaMessage::EndOfTrack)
             );
         }
+    }
+
+    #[test]
+    fn the_conductor_has_the_key_at_the_beginning_if_there_is_one() {
+        let signatures = |key| {
+            let song = Song::new(
+                Score::default(),
+                &Choices {
+                    key,
+                    ..Choices::default()
+                },
+            );
+            let label = Label {
+                title: "song",
+                body: Digest::of(b""),
+                asked_at: None,
+            };
+            let bytes = write(label, &song, &midi::tracks(&song));
+            let smf = Smf::parse(&bytes).unwrap();
+            let mut tick = 0;
+            let mut found = Vec::new();
+            for event in &smf.tracks[0] {
+                tick += event.delta.as_int();
+                if let TrackEventKind::Meta(MetaMessage::KeySignature(fifths, minor)) = event.kind {
+                    found.push((tick, fifths, minor));
+                }
+            }
+            found
+        };
+        assert_eq!(signatures(None), []);
+        assert_eq!(signatures(Some("Ebm".parse().unwrap())), [(0, -6, true)]);
+        assert_eq!(signatures(Some("C#".parse().unwrap())), [(0, 7, false)]);
     }
 
     #[test]

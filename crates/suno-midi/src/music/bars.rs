@@ -1,0 +1,350 @@
+//! Beats → bars: which beat of a bar each beat is, and how well beats and bars fit what is heard.
+
+use super::{
+    grid::Meter,
+    onsets::{Onset, Onsets, TOGETHER},
+};
+
+/// An onset closer to a beat than this share of the distance of two beats is on the beat.
+const NEAR: f64 = 0.15;
+
+/// What makes a beat an accent, by how much it exceeds the mean: all that begins, the kick drum, the bass, the chord.
+const ACCENT_WEIGHT: f64 = 0.5;
+const ACCENT_KICK: f64 = 0.5;
+const ACCENT_BASS: f64 = 0.4;
+const ACCENT_NOTES: f64 = 0.3;
+/// What makes a beat the beginning of something: a crash cymbal, another bass note, a long note, and another harmony in
+/// the next two and the next four beats than in those before.
+const NEW_CRASH: f64 = 0.4;
+const NEW_BASS: f64 = 0.25;
+const NEW_LENGTH: f64 = 0.25;
+const NEW_HARMONY: f64 = 0.5;
+/// No sign counts for more than this many standard deviations.
+const MOST_DEVIATIONS: f64 = 3.0;
+/// How much a snare drum says for a backbeat, and how much a kick drum says against it.
+const SNARE: f64 = 0.4;
+const KICK: f64 = 0.28;
+/// What a bar of another length costs. A sign is 1 or so.
+const IRREGULAR: f64 = 12.0;
+/// Where nothing else tells, a song begins with a bar.
+const FIRST: f64 = 3.0;
+/// By how much an unusual metre must fit better.
+const UNUSUAL: f64 = 0.1;
+
+/// What is heard at each beat of a beat track.
+pub struct Heard {
+    /// How much each beat is an accent, the beginning of something, and a backbeat.
+    signs: Vec<[f64; 3]>,
+    /// The beat at which the song begins, if it begins at a beat.
+    first: Option<usize>,
+    /// How much stronger beats are than the places half-way between them, -1 to 1: by weight, bass, length and drums.
+    pub half_way: [f64; 4],
+    /// The same for the places a quarter and three quarters of the way.
+    pub quarter_way: [f64; 4],
+    /// The mean change of the harmony at beats less that half-way between.
+    pub harmony: f64,
+    /// How much kick and snare alternate from beat to beat, 0 to 1.
+    pub alternation: f64,
+}
+
+/// The bars that were found for a beat track.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bars {
+    /// The metre of most bars.
+    pub meter: Meter,
+    /// Which beat of its bar each beat is, from 0.
+    pub places: Vec<u8>,
+    /// How much speaks for them, a beat.
+    pub score: f64,
+    /// How much worse the bars fit if all of them begin at another beat.
+    pub margin: f64,
+}
+
+impl Heard {
+    /// At these beats, at least two.
+    pub fn new(onsets: &Onsets, beats: &[f64]) -> Self {
+        let count = beats.len();
+        // The strongest of each at each beat; `kick` and `snare` also for the backbeat.
+        let mut at = vec![Onset::default(); count];
+        // On beats, half-way and a quarter of the way between them.
+        let mut between = [[0.0f64; 4]; 3];
+        let mut beat = 0;
+        for onset in &onsets.list {
+            while beat + 1 < count && onset.seconds >= (beats[beat] + beats[beat + 1]) / 2.0 {
+                beat += 1;
+            }
+            let distance = onset.seconds - beats[beat];
+            let gap = if distance >= 0.0 && beat + 1 < count {
+                beats[beat + 1] - beats[beat]
+            } else {
+                beats[beat.max(1)] - beats[beat.max(1) - 1]
+            };
+            let phase = distance.abs() / gap;
+            // The sixteenths of a slow song are an eighth of the way from the next beat: the nearer, the more it counts.
+            let (place, near) = if phase < NEAR {
+                at[beat].take(onset);
+                (0, 1.0 - phase / NEAR)
+            } else if phase > 0.35 {
+                (1, 1.0)
+            } else {
+                (2, 1.0)
+            };
+            let heard = [onset.weight, onset.bass, onset.length, onset.kick.max(onset.snare)];
+            for (sum, value) in between[place].iter_mut().zip(heard) {
+                *sum += near * value;
+            }
+        }
+        let contrast = |index: usize, kind: usize| {
+            let (on, off) = (between[0][kind], between[index][kind]);
+            (on - off) / (on + off + 1.0)
+        };
+        let classes = pitch_classes(onsets, beats);
+        let [two, four] = [2, 4].map(|width| harmony_changes(&classes, width));
+        let half_way: Vec<f64> = beats.windows(2).map(|w| (w[0] + w[1]) / 2.0).collect();
+        let off_beats = harmony_changes(&pitch_classes(onsets, &half_way), 2);
+        Self {
+            harmony: mean(&two) - mean(&off_beats),
+            signs: signs(onsets, beats, &at, [two, four]),
+            half_way: std::array::from_fn(|kind| contrast(1, kind)),
+            quarter_way: std::array::from_fn(|kind| contrast(2, kind)),
+            alternation: if onsets.has_snare {
+                alternation(onsets, &at)
+            } else {
+                0.0
+            },
+            first: onsets.list.first().and_then(|onset| {
+                let gap = beats[1] - beats[0];
+                beats.iter().position(|beat| (beat - onset.seconds).abs() < NEAR * gap)
+            }),
+        }
+    }
+
+    /// The bars in the metre that fits better; the usual one unless the other fits clearly better.
+    pub fn best_bars(&self, other: Meter, usual: Meter) -> Bars {
+        let (other, usual) = (self.bars(other), self.bars(usual));
+        if other.score > usual.score + UNUSUAL {
+            other
+        } else {
+            usual
+        }
+    }
+
+    /// The bars that fit best in a metre. Most have its length; where a song has a shorter bar, one is shorter.
+    pub fn bars(&self, meter: Meter) -> Bars {
+        let width = usize::from(meter.beats);
+        let count = self.signs.len();
+        let expected: Vec<[f64; 3]> = (0..width).map(|place| expected(width, place)).collect();
+        let fit = |beat: usize, place: usize| {
+            let first = if place == 0 && self.first == Some(beat) {
+                FIRST
+            } else {
+                0.0
+            };
+            first + dot(&self.signs[beat], &expected[place])
+        };
+        let mut best: Vec<f64> = (0..width).map(|place| fit(0, place)).collect();
+        let mut next = vec![0.0; width];
+        let mut from: Vec<u8> = (0..width).map(|place| place as u8).collect();
+        from.reserve(count * width);
+        for beat in 1..count {
+            // A bar of one beat is none that musicians write.
+            let (early, value) = (1..width)
+                .map(|place| (place, best[place] - IRREGULAR))
+                .max_by(|a, b| a.1.total_cmp(&b.1))
+                .unwrap_or((0, f64::MIN));
+            for (place, most) in next.iter_mut().enumerate() {
+                let before = (place + width - 1) % width;
+                let (mut came, mut sum) = (before, best[before]);
+                if place == 0 && value > sum {
+                    (came, sum) = (early, value);
+                }
+                from.push(came as u8);
+                *most = sum + fit(beat, place);
+            }
+            std::mem::swap(&mut best, &mut next);
+        }
+        let mut place = (0..width).max_by(|&a, &b| best[a].total_cmp(&best[b])).unwrap_or(0);
+        let score = best[place] / count as f64;
+        let mut places = vec![0; count];
+        for beat in (0..count).rev() {
+            places[beat] = place as u8;
+            place = usize::from(from[beat * width + place]);
+        }
+
+        // The same without irregular bars: how much worse is the second best place to begin?
+        let mut regular = vec![0.0; width];
+        for beat in 0..count {
+            for (begin, sum) in regular.iter_mut().enumerate() {
+                *sum += fit(beat, (beat + width - begin) % width);
+            }
+        }
+        regular.sort_by(|a, b| b.total_cmp(a));
+        let margin = regular.first().zip(regular.get(1)).map_or(0.0, |(a, b)| a - b);
+        Bars {
+            meter,
+            places,
+            score,
+            margin: margin / count as f64,
+        }
+    }
+}
+
+impl Onset {
+    /// Keeps the stronger of both, sign by sign.
+    fn take(&mut self, other: &Self) {
+        let take = |value: &mut f64, heard: f64| *value = value.max(heard);
+        take(&mut self.weight, other.weight);
+        take(&mut self.kick, other.kick);
+        take(&mut self.snare, other.snare);
+        take(&mut self.crash, other.crash);
+        take(&mut self.bass, other.bass);
+        take(&mut self.bass_moves, other.bass_moves * (0.5 + other.bass));
+        take(&mut self.length, other.length);
+        take(&mut self.notes, other.notes.sqrt());
+    }
+}
+
+/// How much each sign is expected at a place of a bar. The places of a bar sum to nothing, so that metres compare.
+fn expected(width: usize, place: usize) -> [f64; 3] {
+    let others = -1.0 / (width as f64 - 1.0);
+    let accent = match (width, place) {
+        (_, 0) => 1.0,
+        (4, 2) => 0.3,
+        (4, _) => -0.65,
+        _ => others,
+    };
+    let new = match (width, place) {
+        (_, 0) => 1.0,
+        (4, 2) => -0.6,
+        (4, _) => -0.2,
+        _ => others,
+    };
+    let backbeat = match (width, place) {
+        (2 | 3, 0) | (4, 0 | 2) => -0.5,
+        (2 | 4, _) => 0.5,
+        _ => 0.25,
+    };
+    [accent, new, backbeat]
+}
+
+/// How much each beat is an accent, the beginning of something, and a backbeat.
+fn signs(onsets: &Onsets, beats: &[f64], at: &[Onset], harmony: [Vec<f64>; 2]) -> Vec<[f64; 3]> {
+    // The beats after the last onset say nothing.
+    let last = onsets.list.last().map_or(0.0, |onset| onset.seconds + TOGETHER);
+    let heard = beats.partition_point(|beat| *beat <= last);
+    let mut signs: Vec<[f64; 3]> = at
+        .iter()
+        .map(|onset| {
+            let backbeat = SNARE * onset.snare - KICK * onset.kick;
+            [0.0, 0.0, if onsets.has_snare { backbeat } else { 0.0 }]
+        })
+        .collect();
+    let mut add = |sign: usize, weight: f64, values: Vec<f64>| {
+        let values = &values[..heard];
+        let middle = mean(values);
+        let deviation = mean(&values.iter().map(|v| (v - middle).powi(2)).collect::<Vec<_>>()).sqrt();
+        if deviation > 1e-9 {
+            for (sum, value) in signs.iter_mut().zip(values) {
+                sum[sign] += weight * ((value - middle) / deviation).min(MOST_DEVIATIONS);
+            }
+        }
+    };
+    let each = |value: fn(&Onset) -> f64| at.iter().map(value).collect::<Vec<f64>>();
+    add(0, ACCENT_WEIGHT, each(|onset| onset.weight));
+    add(0, ACCENT_KICK, each(|onset| onset.kick));
+    add(0, ACCENT_BASS, each(|onset| onset.bass));
+    add(0, ACCENT_NOTES, each(|onset| onset.notes));
+    add(1, NEW_CRASH, each(|onset| onset.crash));
+    add(1, NEW_BASS, each(|onset| onset.bass_moves));
+    add(1, NEW_LENGTH, each(|onset| onset.length));
+    for change in harmony {
+        add(1, NEW_HARMONY, change);
+    }
+    signs
+}
+
+/// How much kick and snare alternate from beat to beat, 0 to 1. Both must: a kick drum on every second beat is also one on
+/// every beat at half of the tempo.
+fn alternation(onsets: &Onsets, at: &[Onset]) -> f64 {
+    // How much more there is on odd beats than on even ones.
+    let odd = |drum: fn(&Onset) -> f64| {
+        let all: f64 = onsets.list.iter().map(drum).sum();
+        let odd: f64 = at.iter().skip(1).step_by(2).map(drum).sum();
+        (2.0 * odd - at.iter().map(drum).sum::<f64>()) / (all + 1.0)
+    };
+    (-odd(|onset| onset.kick) * odd(|onset| onset.snare)).max(0.0).sqrt()
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+fn dot<const N: usize>(a: &[f64; N], b: &[f64; N]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// The pitch classes that sound in each beat: the square roots of their lengths in seconds, so that a long note does not
+/// outweigh a chord.
+fn pitch_classes(onsets: &Onsets, beats: &[f64]) -> Vec<[f64; 12]> {
+    let count = beats.len();
+    let mut sounding = vec![[0.0f64; 12]; count];
+    // A note that begins an eighth of a beat early belongs to the beat.
+    let begins = |beat: usize| {
+        let before = beat.max(1);
+        beats[beat] - (beats[before] - beats[before - 1]) / 8.0
+    };
+    let mut first = 0;
+    for &(start, end, class) in &onsets.melodic {
+        while first + 1 < count && begins(first + 1) <= start {
+            first += 1;
+        }
+        // A long note says no more after two bars.
+        for beat in first..(first + 8).min(count) {
+            let from = if beat == first { start } else { beats[beat] };
+            let to = beats.get(beat + 1).map_or(end, |next| next.min(end));
+            if beat > first && to <= from {
+                break;
+            }
+            // The tenth of a second is for staccato.
+            sounding[beat][usize::from(class)] += (to - from).max(0.0) + if beat == first { 0.1 } else { 0.0 };
+        }
+    }
+    for beat in &mut sounding {
+        for class in beat.iter_mut() {
+            *class = class.sqrt();
+        }
+    }
+    sounding
+}
+
+/// How much the harmony changes at each beat: how different the pitch classes of the next `width` beats are from those of the
+/// `width` before, 0 to 1.
+fn harmony_changes(sounding: &[[f64; 12]], width: usize) -> Vec<f64> {
+    let count = sounding.len();
+    let add = |sum: &mut [f64; 12], beat: usize, sign: f64| {
+        if let Some(classes) = sounding.get(beat) {
+            for (a, b) in sum.iter_mut().zip(classes) {
+                *a += sign * b;
+            }
+        }
+    };
+    let (mut before, mut after) = ([0.0; 12], [0.0; 12]);
+    (0..width).for_each(|beat| add(&mut after, beat, 1.0));
+    (0..count)
+        .map(|beat| {
+            let norm = (dot(&before, &before) * dot(&after, &after)).sqrt();
+            let change = if norm > 1e-9 {
+                1.0 - dot(&before, &after) / norm
+            } else {
+                0.0
+            };
+            add(&mut before, beat, 1.0);
+            if beat >= width {
+                add(&mut before, beat - width, -1.0);
+            }
+            add(&mut after, beat, -1.0);
+            add(&mut after, beat + width, 1.0);
+            change
+        })
+        .collect()
+}

@@ -1,0 +1,150 @@
+//! Beats that may be those of the song, and how much speaks for them.
+//!
+//! Each candidate is judged by what listeners go by: how likely the tempo is, whether kick and snare alternate, whether bass,
+//! drums, long notes and new harmonies fall on the beats rather than between them, and how well bars fit.
+
+use super::{
+    bars::{Bars, Heard},
+    grid::Meter,
+    onsets::Onsets,
+};
+
+/// The tempo that people perceive most often, in BPM. With a snare drum it is the one of the backbeat; without, slow piano
+/// pop has its eighths and sixteenths between the beats.
+const MOST_WITH_SNARE: f64 = 112.0;
+const MOST_WITHOUT_SNARE: f64 = 83.0;
+/// What speaks for beats, and how much it weighs. docs/music.md says how the weights were chosen.
+pub const SIGNS: [(&str, f64); 13] = [
+    // The square of the octaves from the usual tempo: half an octave costs 1.4.
+    ("tempo", -5.6),
+    // Divided by three: rarer than by two or four, as much as a tempo 0.8 octaves from the usual one.
+    ("ternary", -3.5),
+    // A beat has one or two onsets: the square of the octaves from one.
+    ("density", -0.55),
+    // Kick and snare alternate from beat to beat: at double or half of the tempo they do not.
+    ("alternation", 4.0),
+    // Bass notes and drums are on beats rather than half-way between them.
+    ("bass half-way", 1.15),
+    ("drums half-way", 2.5),
+    // Bass, long notes and drums are on beats rather than a quarter of the way between them, more than onsets are in
+    // general: where sixteenths are, they are light.
+    ("bass quarters", 1.55),
+    ("lengths quarters", 2.35),
+    ("drums quarters", 2.5),
+    ("onsets quarters", -3.35),
+    // Harmonies change on beats rather than half-way between them: by a twentieth more, at the right beats.
+    ("harmony", 41.0),
+    // A melody alone has more onsets on beats than between them.
+    ("melody alone", 4.0),
+    // Bars fit.
+    ("bars", 1.7),
+];
+
+/// Beats, and how much speaks for them.
+pub struct Candidate {
+    /// How much of each of the [`SIGNS`] there is.
+    pub signs: [f64; SIGNS.len()],
+    /// How much speaks for it, in no unit: the larger, the likelier.
+    pub score: f64,
+    /// The times of the beats, in seconds.
+    pub beats: Vec<f64>,
+    /// The bars that fit them best, with beats that are divided by two.
+    pub bars: Bars,
+    /// What is heard at the beats.
+    pub heard: Heard,
+    /// The length of a beat, if all have the same.
+    pub period: Option<f64>,
+}
+
+/// Whether a beat of an even grid has three of its units, or a multiple of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Division {
+    /// It has two, or a multiple of two.
+    Binary,
+    /// It has three, or a multiple of three.
+    Ternary,
+}
+
+impl Candidate {
+    /// These beats, at least two; with bars in this metre, or else in 4/4 or 3/4.
+    pub fn new(
+        onsets: &Onsets,
+        beats: Vec<f64>,
+        period: Option<f64>,
+        division: Division,
+        meter: Option<Meter>,
+    ) -> Self {
+        let heard = Heard::new(onsets, &beats);
+        let bars = match meter {
+            Some(meter) => heard.bars(meter),
+            None => heard.best_bars(Meter::simple(3), Meter::COMMON),
+        };
+        let tempo = (60.0 / mean_gap(&beats) / usual_bpm(onsets)).log2();
+        let density = (onsets.list.len() as f64 / beats.len() as f64).log2();
+        let [onsets2, bass2, _, drums2] = heard.half_way;
+        let [onsets4, bass4, lengths4, drums4] = heard.quarter_way;
+        let (accompanied, alone) = if onsets.has_bass { (1.0, 0.0) } else { (0.0, 1.0) };
+        let signs = [
+            tempo * tempo,
+            f64::from(u8::from(division == Division::Ternary)),
+            density * density,
+            heard.alternation,
+            bass2,
+            drums2,
+            bass4,
+            lengths4,
+            drums4,
+            accompanied * onsets4,
+            accompanied * heard.harmony,
+            alone * (onsets2 + onsets4),
+            bars.score,
+        ];
+        Self {
+            score: signs.iter().zip(SIGNS).map(|(sign, (_, weight))| sign * weight).sum(),
+            signs,
+            beats,
+            bars,
+            heard,
+            period,
+        }
+    }
+
+    /// Whether each beat of the slower of both is one of the faster, and the faster has one, two, four … times as many.
+    pub fn is_octave_of(&self, other: &Self) -> bool {
+        let (slow, fast) = if self.beats.len() < other.beats.len() {
+            (&self.beats, &other.beats)
+        } else {
+            (&other.beats, &self.beats)
+        };
+        let octaves = (mean_gap(slow) / mean_gap(fast)).log2();
+        if (octaves - octaves.round()).abs() > 0.05 {
+            return false;
+        }
+        let near = mean_gap(fast) / 8.0;
+        let mut next = 0;
+        let shared = slow
+            .iter()
+            .filter(|&&beat| {
+                while next + 1 < fast.len() && fast[next] < beat - near {
+                    next += 1;
+                }
+                (fast[next] - beat).abs() <= near
+            })
+            .count();
+        shared * 10 >= slow.len() * 8
+    }
+}
+
+/// The tempo that a song with these onsets has most likely, in BPM.
+pub fn usual_bpm(onsets: &Onsets) -> f64 {
+    if onsets.has_snare {
+        MOST_WITH_SNARE
+    } else {
+        MOST_WITHOUT_SNARE
+    }
+}
+
+/// The mean distance of two beats, of at least two.
+pub fn mean_gap(beats: &[f64]) -> f64 {
+    (beats[beats.len() - 1] - beats[0]) / (beats.len() - 1) as f64
+}

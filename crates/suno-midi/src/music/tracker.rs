@@ -1,0 +1,205 @@
+//! Beats that follow a tempo that changes.
+//!
+//! A Viterbi search over time and beat length. A state is a beat at a time, with the length of the beat before it. It earns
+//! what begins at that time, and half-way before it, for as long as the beat lasts, so that fast and slow tempi earn alike.
+//! It pays for each change of the length. The work is the number of samples × the lengths × the changes: linear in the length
+//! of the song.
+
+use super::{
+    onsets::Onset,
+    spectrum::{SAMPLES, Spectrum},
+};
+
+/// The shortest and the longest beat that is followed, as a share of the usual beat of the song.
+const RANGE: (f64, f64) = (0.66, 1.52);
+
+/// The largest change from one beat to the next: a fifth.
+const STEP: f64 = 0.2;
+
+/// What a change costs: at 10 % from beat to beat as much as a mean onset earns.
+const RIGID: f64 = 100.0;
+
+/// What an onset half-way between two beats earns, as a share of an onset on a beat: beats are often divided.
+const HALF_WAY: f64 = 0.3;
+
+/// The usual lengths of a beat, in seconds: the best distance at which onsets follow each other, and the best one that is
+/// not related to it. `most` is the beat that people perceive most often.
+pub fn usual_beats(spectrum: &Spectrum, most: f64) -> Vec<f64> {
+    let (shortest, longest) = (0.3, 1.3);
+    let lags = spectrum.autocorrelation((4.2 * longest * SAMPLES) as usize);
+    let at = |lag: f64| {
+        let index = lag as usize;
+        let after = lag.fract();
+        match (lags.get(index), lags.get(index + 1)) {
+            (Some(a), Some(b)) => a * (1.0 - after) + b * after,
+            _ => 0.0,
+        }
+    };
+    let mean = lags.iter().skip(8).sum::<f64>() / lags.len().max(1) as f64;
+    let comb = |lag: f64| {
+        let away = (lag / SAMPLES / most).log2() / 0.5;
+        let sum: f64 = [1.0, 2.0, 3.0, 4.0]
+            .iter()
+            .map(|times| at(lag * times) - 0.9 * mean)
+            .sum();
+        sum.max(0.0) * (-0.5 * away * away).exp()
+    };
+    let candidates: Vec<(f64, f64)> = (0..)
+        .map(|index| shortest * SAMPLES + 0.25 * f64::from(index))
+        .take_while(|lag| *lag < longest * SAMPLES)
+        .map(|lag| (lag / SAMPLES, comb(lag)))
+        .collect();
+    let mut found: Vec<f64> = Vec::new();
+    for _ in 0..2 {
+        let free = |beat: f64| {
+            found.iter().all(|other| {
+                [0.5, 1.0, 2.0]
+                    .iter()
+                    .all(|times| (beat / other / times - 1.0f64).abs() > 0.12)
+            })
+        };
+        if let Some(best) = candidates
+            .iter()
+            .filter(|c| free(c.0))
+            .max_by(|a, b| a.1.total_cmp(&b.1))
+        {
+            found.push(best.0);
+        }
+    }
+    found
+}
+
+/// The beats that follow the onsets best at about this length, in seconds.
+pub fn follow(onsets: &[Onset], usual: f64) -> Vec<f64> {
+    let origin = onsets[0].seconds - 0.5;
+    let samples = ((onsets[onsets.len() - 1].seconds - origin) * SAMPLES) as usize + 32;
+    let strength = strengths(onsets, origin, samples);
+
+    let shortest = ((usual * RANGE.0 * SAMPLES).round() as usize).max(6);
+    let longest = ((usual * RANGE.1 * SAMPLES).round() as usize).max(shortest + 2);
+    let lengths = longest - shortest + 1;
+    let middle = usual * SAMPLES;
+    // What each change of length costs.
+    let costs: Vec<Vec<(usize, f32)>> = (shortest..=longest)
+        .map(|now| {
+            (shortest..=longest)
+                .filter(|&before| (before as f64 - now as f64).abs() <= STEP * now as f64)
+                .map(|before| {
+                    let change = (now as f64 / before as f64).ln();
+                    // A change of one sample is none: lengths between two samples alternate.
+                    let change = (change.abs() - 0.6 / now as f64).max(0.0);
+                    (before - shortest, (RIGID * change * change * middle) as f32)
+                })
+                .collect()
+        })
+        .collect();
+    let mut best = vec![f32::MIN; samples * lengths];
+    let mut from = vec![u8::MAX; samples * lengths];
+    for now in 0..samples {
+        for (index, costs) in costs.iter().enumerate() {
+            let length = shortest + index;
+            let half = now.checked_sub(length / 2).map_or(0.0, |half| strength[half]);
+            let away = (length as f64 / middle).ln();
+            let earned = (length as f64 * (strength[now] + HALF_WAY * half - 0.3 * away * away)) as f32;
+            let at = now * lengths + index;
+            let Some(before) = now.checked_sub(length) else {
+                best[at] = earned;
+                continue;
+            };
+            let row = &best[before * lengths..(before + 1) * lengths];
+            let (mut most, mut came) = (f32::MIN, u8::MAX);
+            for &(other, cost) in costs {
+                let value = row[other] - cost;
+                if value > most {
+                    (most, came) = (value, other as u8);
+                }
+            }
+            (best[at], from[at]) = (most + earned, came);
+        }
+    }
+    // Back from the best of the last beats.
+    let last = (samples.saturating_sub(longest)..samples)
+        .flat_map(|now| (0..lengths).map(move |index| (now, index)))
+        .max_by(|a, b| best[a.0 * lengths + a.1].total_cmp(&best[b.0 * lengths + b.1]));
+    let Some((mut now, mut index)) = last else {
+        return Vec::new();
+    };
+    let mut beats = Vec::new();
+    loop {
+        beats.push(origin + now as f64 / SAMPLES);
+        let came = from[now * lengths + index];
+        let Some(before) = now.checked_sub(shortest + index).filter(|_| came != u8::MAX) else {
+            break;
+        };
+        (now, index) = (before, usize::from(came));
+    }
+    beats.reverse();
+    settle(onsets, &mut beats);
+    beats
+}
+
+/// How much begins at each sample: bells of 20 ms, as deviations from the loudness around.
+fn strengths(onsets: &[Onset], origin: f64, samples: usize) -> Vec<f64> {
+    let mut strength = vec![0.0; samples];
+    for onset in onsets {
+        let at = (onset.seconds - origin) * SAMPLES;
+        let weight = onset.weight + 0.5 * onset.bass + 0.3 * onset.length + 0.7 * onset.kick.max(onset.snare);
+        let first = (at - 4.0).max(0.0) as usize;
+        for (sample, value) in strength.iter_mut().enumerate().skip(first).take(9) {
+            let away = (sample as f64 - at) / 1.4;
+            *value += weight * (-0.5 * away * away).exp();
+        }
+    }
+    let mean = strength.iter().map(|v| v * v).sum::<f64>() / samples as f64;
+    let scale = mean.sqrt().max(1e-9);
+    for value in &mut strength {
+        *value = (*value / scale).min(4.0);
+    }
+    strength
+}
+
+/// Moves each beat to the onset that it was found at, then to the line through it and its neighbours.
+fn settle(onsets: &[Onset], beats: &mut [f64]) {
+    let mut near = 0;
+    let found: Vec<(f64, f64)> = beats
+        .iter()
+        .map(|&beat| {
+            while near < onsets.len() && onsets[near].seconds < beat - 0.05 {
+                near += 1;
+            }
+            let (mut sum, mut total) = (0.05 * beat, 0.05);
+            for onset in onsets[near..].iter().take_while(|onset| onset.seconds <= beat + 0.05) {
+                let away = (onset.seconds - beat) / 0.03;
+                let weight = (onset.weight + onset.bass) * (-0.5 * away * away).exp();
+                sum += weight * onset.seconds;
+                total += weight;
+            }
+            (sum / total, total.min(1.5))
+        })
+        .collect();
+    const REACH: usize = 3;
+    for index in 0..beats.len() {
+        let from = index.saturating_sub(REACH);
+        let to = (index + REACH + 1).min(beats.len());
+        let (mut w, mut x, mut y, mut xx, mut xy) = (0.0, 0.0, 0.0, 0.0, 0.0);
+        for (other, &(time, total)) in found.iter().enumerate().take(to).skip(from) {
+            let away = other as f64 - index as f64;
+            let weight = total * (1.0 - away.abs() / (REACH + 1) as f64);
+            w += weight;
+            x += weight * away;
+            y += weight * time;
+            xx += weight * away * away;
+            xy += weight * away * time;
+        }
+        let spread = w * xx - x * x;
+        if spread > 1e-9 {
+            let slope = (w * xy - x * y) / spread;
+            // Half the line, half the onset itself: a beat that is played late is late.
+            let line = (y - slope * x) / w;
+            beats[index] = 0.6 * line + 0.4 * found[index].0;
+        }
+    }
+    for index in 1..beats.len() {
+        beats[index] = beats[index].max(beats[index - 1] + 0.1);
+    }
+}
