@@ -42,7 +42,7 @@ build: $(VENV)/.ready ## Build the functions in release mode, for SAM
 	@sam build --parameter-overrides Architecture=$(ARCH) >.aws-sam/build.log 2>&1 || { cat .aws-sam/build.log; exit 1; }
 
 ##@ Check
-.PHONY: check test test-oracles chaos fuzz mutants bench lint audit fmt
+.PHONY: check test test-oracles chaos fuzz mutants bench bench-music lint audit fmt
 
 check: ## The inner loop: formatting, clippy, unit and property tests; needs only Rust
 	cargo fmt --all --check
@@ -55,7 +55,7 @@ test: lint build ## Everything: check, docs, chaos, tempo, readers, the deployed
 	cargo test --locked --package midihook-cli --no-default-features
 	python -m pytest tests --ignore tests/oracles
 
-test-oracles: $(VENV)/.ready ## Play the files with fluidsynth, read them with midicsv (Debian packages)
+test-oracles: $(VENV)/.ready ## Play the files with fluidsynth, read them with midicsv and MuseScore (Debian packages)
 	python -m pytest tests/oracles
 
 chaos: ## 10,000 schedules of faults in memory; CHAOS_SCHEDULES=…, CHAOS_SEED=…
@@ -75,8 +75,12 @@ mutants: $(VENV)/.ready ## Change the core in a thousand small ways: its tests m
 	PROPTEST_CASES=50 cargo mutants --package suno-midi --profile mutants --jobs $${MUTANTS_JOBS:-2} --output target \
 	    --cargo-arg=--lib --cargo-arg=--test=golden --cargo-arg=--test=properties $(MUTANTS_ARGS)
 
-bench: ## What a stranger's 5.9 MB cost before the signature is verified
+bench: ## What a stranger's 5.9 MB cost before the signature is verified; what the inference costs
 	cargo bench --locked --package suno-midi
+
+bench-music: $(VENV)/.ready ## How often beats, bars and keys of real songs are right; SONGS=… (tests/music/README.md)
+	cargo build --locked --release --package midihook-cli --no-default-features
+	@python -m tests.music.measure target/release/midihook $(SONGS)
 
 lint: $(VENV)/.ready ## Formatting, clippy, docs, the template, the dependency trees
 	cargo fmt --all --check

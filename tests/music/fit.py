@@ -1,0 +1,78 @@
+"""Fits the weights of music/candidate.rs to songs with known beats.
+
+    python -m tests.music.fit [SONGS.jsonl.gz]
+
+Only the chosen half is used: the songs at even places of their set. The weights are those of a conditional logistic
+regression: of all beats that may be right, the right ones should be likely. A small penalty keeps weights near 0 that the
+songs do not tell. The script prints them beside those of the program, and how often either chooses the right beats, on
+both halves."""
+
+import bisect
+import json
+import subprocess
+import sys
+
+import numpy
+
+from tests.music import measure, songs
+
+PENALTY = 0.003
+EXAMPLE = ["cargo", "run", "--quiet", "--release", "-p", "suno-midi", "--example", "candidates"]
+
+
+def examples(path):
+    """The signs' names and weights; then each song's half, the signs of its candidates, and their beat F."""
+    known = list(songs.read(path))
+    bodies = "".join(json.dumps(song["callback"]) + "\n" for song in known)
+    lines = subprocess.run(EXAMPLE, input=bodies, capture_output=True, text=True, check=True).stdout.splitlines()
+    names, weights = zip(*json.loads(lines[0]))
+    found = []
+    for song, line in zip(known, lines[1:]):
+        candidates = json.loads(line)
+        if not candidates:
+            continue
+        onsets = [float(n["start"]) for i in song["callback"]["data"]["instruments"] for n in i["notes"]]
+        first, last = min(onsets) - measure.NEAR, max(onsets) + measure.NEAR
+        inside = lambda beats: beats[bisect.bisect_left(beats, first) : bisect.bisect_right(beats, last)]
+        truth = inside(song["beats"])
+        signs = numpy.array([signs for signs, _, _ in candidates])
+        f = numpy.array([measure.f_measure(truth, inside(beats)) for _, _, beats in candidates])
+        found.append(("held" if song["place"] % 2 else "chosen", signs, f))
+    return names, numpy.array(weights), found
+
+
+def likely(scores):
+    odds = numpy.exp(scores - scores.max())
+    return odds / odds.sum()
+
+
+def fit(found, scale):
+    """Gradient ascent of the mean log likelihood of the right beats, in units of each sign's standard deviation."""
+    teach = [(signs / scale, f > measure.GOOD) for half, signs, f in found if half == "chosen" and (f > measure.GOOD).any()]
+    weights = numpy.zeros(len(scale))
+    for _ in range(4000):
+        gradient = -2 * PENALTY * weights
+        for signs, right in teach:
+            probable = likely(signs @ weights)
+            rightly = probable * right / (probable * right).sum()
+            gradient += (rightly - probable) @ signs / len(teach)
+        weights += 0.3 * gradient
+    return weights / scale
+
+
+def main():
+    path = sys.argv[1] if len(sys.argv) > 1 else (measure.ALL_SONGS if measure.ALL_SONGS.exists() else songs.SONGS)
+    names, written, found = examples(path)
+    signs = numpy.concatenate([signs for half, signs, _ in found if half == "chosen"])
+    fitted = fit(found, numpy.maximum(signs.std(axis=0), 1e-3))
+    print(measure.table([["sign", "fitted", "written"], *([n, f"{a:.2f}", f"{b:.2f}"] for n, a, b in zip(names, fitted, written))]))
+    lines = [["half", "songs", "beat F fitted", "beat F written", "beat F of the best candidates"]]
+    for half in ("chosen", "held"):
+        some = [(signs, f) for name, signs, f in found if name == half]
+        mean = lambda weights: numpy.mean([f[(signs @ weights).argmax()] for signs, f in some])
+        lines.append([half, len(some), f"{mean(fitted):.3f}", f"{mean(written):.3f}", f"{numpy.mean([f.max() for _, f in some]):.3f}"])
+    print(measure.table(lines))
+
+
+if __name__ == "__main__":
+    main()
