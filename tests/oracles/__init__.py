@@ -1,1 +1,1 @@
-"""Programs from Debian play the files, or read them strictly: `make test-oracles`."""
+"""Programs from Debian play the files, read them strictly, or write them as scores: `make test-oracles`."""

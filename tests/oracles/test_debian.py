@@ -3,8 +3,6 @@
 import csv
 import io
 import json
-import pathlib
-import shutil
 import subprocess
 import wave
 
@@ -12,16 +10,9 @@ import pytest
 
 from tests.readers.callbacks import callback
 from tests.local_stack.stack import ROOT
+from tests.oracles.conftest import SOUNDFONT
 
-SOUNDFONT = pathlib.Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
 SEEDS = range(1, 41)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def installed():
-    missing = [program for program in ("fluidsynth", "midicsv") if not shutil.which(program)]
-    if missing or not SOUNDFONT.exists():
-        pytest.exit("The oracles need: apt-get install fluidsynth fluid-soundfont-gm midicsv", returncode=1)
 
 
 def render(midihook, directory, seed):
