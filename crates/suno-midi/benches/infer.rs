@@ -1,0 +1,146 @@
+//! `make bench`: what the inference of beats, bars and key costs, compared with Python's `json.loads` of the same callback
+//! in the same run.
+#![allow(clippy::expect_used, clippy::panic)] // a benchmark that fails should say where
+
+use std::{
+    fmt::Write as _,
+    hint::black_box,
+    io::Write as _,
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use suno_midi::{
+    Options, convert,
+    music::{Song, choices::Choices},
+    provider::callback::{self, Callback},
+    score::Score,
+};
+
+const PYTHON: &str = "import json, sys, time
+body = sys.stdin.read()
+times = []
+for _ in range(15):
+    began = time.perf_counter(); json.loads(body); times.append(time.perf_counter() - began)
+print(1e3 * sorted(times)[7])";
+
+/// A callback with drums, bass, chords and a melody: ten notes a beat, at 120 BPM on average.
+fn song(minutes: u32, breathes: bool) -> String {
+    let time = |beats: f64| {
+        let warp = if breathes { 0.3 * (beats / 5.0).sin() } else { 0.0 };
+        1.0 + 0.5 * (beats + warp)
+    };
+    let mut parts = vec![
+        ("Drums", Vec::new()),
+        ("Bass", Vec::new()),
+        ("Piano", Vec::new()),
+        ("Flute", Vec::new()),
+    ];
+    for beat in 0..120 * minutes {
+        let at = f64::from(beat);
+        let chord = 48 + [0, 5, 7, 9][beat as usize / 4 % 4];
+        parts[0]
+            .1
+            .extend([(at, if beat % 2 == 0 { 36 } else { 38 }), (at, 42), (at + 0.5, 42)]);
+        parts[1].1.extend([(at, chord - 12), (at + 0.5, chord - 12)]);
+        parts[2].1.extend([0, 4, 7].map(|step| (at, chord + step)));
+        parts[3].1.extend([(at, chord + 24), (at + 0.75, chord + 26)]);
+    }
+    body(parts.into_iter().map(|(name, notes)| {
+        let timed = notes
+            .into_iter()
+            .map(move |(beats, pitch)| (pitch, time(beats), time(beats + 0.4)));
+        (name, timed.collect())
+    }))
+}
+
+/// As many notes as a callback of 6 MB holds, over the longest time in which beats are looked for.
+fn worst(seconds: f64, length: f64, swaying: bool) -> String {
+    const NOTES: u32 = 66_000;
+    let notes = (0..NOTES).map(|note| {
+        let x = f64::from(note) / f64::from(NOTES);
+        // Golden steps sway the onsets away from any grid.
+        let sway = if swaying {
+            (f64::from(note) * 0.618_034).fract() * 0.2
+        } else {
+            0.0
+        };
+        let start = seconds * x + sway;
+        (40 + note % 40, start, start + length)
+    });
+    body([("Piano", notes.collect())])
+}
+
+fn body<'a>(parts: impl IntoIterator<Item = (&'a str, Vec<(u32, f64, f64)>)>) -> String {
+    let mut instruments = Vec::new();
+    for (name, notes) in parts {
+        let mut text = format!(r#"{{"name":"{name}","notes":["#);
+        for (index, (pitch, start, end)) in notes.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            let _ = write!(
+                text,
+                r#"{comma}{{"pitch":{pitch},"start":"{start:.6}","end":{end:.6},"velocity":0.7874015748031497}}"#
+            );
+        }
+        instruments.push(text + "]}");
+    }
+    let instruments = instruments.join(",");
+    format!(r#"{{"code":200,"data":{{"taskId":"5c79","state":"complete","instruments":[{instruments}]}}}}"#)
+}
+
+fn main() {
+    let songs = [
+        ("steady, 4 minutes", song(4, false)),
+        ("steady, 8 minutes", song(8, false)),
+        ("breathing, 4 minutes", song(4, true)),
+        ("breathing, 8 minutes", song(8, true)),
+        ("66,000 notes, 20 minutes, even", worst(1190.0, 0.5, false)),
+        ("66,000 notes, 20 minutes, no beat", worst(1190.0, 0.5, true)),
+        ("66,000 notes, 20 minutes, long", worst(1190.0, 600.0, true)),
+        ("66,000 notes, 5 minutes, no beat", worst(300.0, 0.5, true)),
+    ];
+    println!(
+        "{:<34} {:>8} {:>10} {:>12} {:>8} {:>12}",
+        "", "notes", "inference", "json.loads", "ratio", "conversion"
+    );
+    for (name, body) in &songs {
+        let Ok(Callback::Song(parts)) = callback::read(body.as_bytes()) else {
+            panic!("{name}: not a song")
+        };
+        let score = Score::new(&parts).expect("few instruments");
+        let notes = score.note_count();
+        let inference = median(|| drop(black_box(Song::new(score.clone(), &Choices::default()))));
+        let task = "5c79".parse().expect("a task id");
+        let conversion = median(|| drop(black_box(convert(&task, body.as_bytes(), &Options::default()))));
+        let (loads, ratio) = json_loads(body).map_or(("no python3".into(), "".into()), |ms| {
+            (format!("{ms:.1} ms"), format!("{:.1}", inference / ms))
+        });
+        println!("{name:<34} {notes:>8} {inference:>7.1} ms {loads:>12} {ratio:>8} {conversion:>9.1} ms");
+    }
+}
+
+/// How long Python takes, in milliseconds; `None` without `python3`.
+fn json_loads(body: &str) -> Option<f64> {
+    let mut python = Command::new("python3")
+        .args(["-c", PYTHON])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .ok()?;
+    python.stdin.take()?.write_all(body.as_bytes()).ok()?;
+    let output = python.wait_with_output().ok()?;
+    String::from_utf8(output.stdout).ok()?.trim().parse().ok()
+}
+
+/// The median of 15 runs, in milliseconds.
+fn median(run: impl Fn()) -> f64 {
+    let mut times: Vec<f64> = (0..15)
+        .map(|_| {
+            let began = Instant::now();
+            run();
+            began.elapsed().as_secs_f64() * 1e3
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
