@@ -37,7 +37,7 @@ const ON_BEAT: f64 = 0.1;
 
 /// How much better than another a candidate must be to be e times as likely. A melody alone says little.
 const DOUBT: f64 = 1.0;
-const DOUBT_ALONE: f64 = 6.0;
+const DOUBT_ALONE: f64 = 7.0;
 /// With fewer onsets doubt grows as chance does.
 const MANY_ONSETS: f64 = 300.0;
 

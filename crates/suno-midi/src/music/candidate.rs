@@ -12,7 +12,7 @@ use super::{
 /// The tempo that people perceive most often, in BPM. With a snare drum it is the one of the backbeat; without, slow piano
 /// pop has its eighths and sixteenths between the beats.
 const MOST_WITH_SNARE: f64 = 112.0;
-const MOST_WITHOUT_SNARE: f64 = 83.0;
+const MOST_WITHOUT_SNARE: f64 = 81.0;
 /// What speaks for beats, and how much it weighs. docs/music.md says how the weights were chosen.
 pub const SIGNS: [(&str, f64); 13] = [
     // The square of the octaves from the usual tempo: half an octave costs 1.4.
