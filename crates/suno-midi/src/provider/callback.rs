@@ -86,11 +86,7 @@ pub enum Unreadable {
 pub fn read(body: &[u8]) -> Result<Callback, Unreadable> {
     // A byte that is not UTF-8 must spoil only a name, not the song.
     let text = String::from_utf8_lossy(without_bom(body));
-    let raw: &RawValue = serde_json::from_str(&text).map_err(|e| Unreadable::NotJson {
-        line: e.line(),
-        column: e.column(),
-        reason: e.to_string().split(" at line").next().unwrap_or_default().to_owned(),
-    })?;
+    let raw = parse(&text)?;
     let top = Object::read(raw).ok_or(Unreadable::NotAnObject)?;
     let data = top.get("data").and_then(Object::read).unwrap_or_default();
 
@@ -109,20 +105,25 @@ pub fn read(body: &[u8]) -> Result<Callback, Unreadable> {
         });
     }
 
-    let instruments = find_instruments(raw, MAX_DEPTH);
-    if let Some(instruments) = instruments.filter(|found| !is_null(found)) {
-        return read_parts(instruments).map(Callback::Song);
+    let instruments = instruments_in(raw);
+    let parts = match instruments.filter(|found| !is_null(found)) {
+        Some(instruments) => read_parts(instruments)?,
+        None => Vec::new(),
+    };
+    // Instruments say more than the flag; an empty list says less.
+    if !parts.is_empty() {
+        return Ok(Callback::Song(parts));
     }
-    match data.get("successFlag").and_then(number) {
-        Some(0.0) => return Ok(Callback::Pending),
-        Some(flag) if flag > 1.0 => {
-            let code = data.get("errorCode").and_then(number).unwrap_or(flag);
+    match data.get("successFlag").and_then(Flag::read) {
+        Some(Flag::Pending) => return Ok(Callback::Pending),
+        Some(Flag::Failed(flag)) => {
+            let code = data.get("errorCode").and_then(number).or(flag);
             return Ok(Callback::Failed {
-                code: whole(code),
+                code: code.and_then(whole),
                 message: message(),
             });
         }
-        _ => {}
+        Some(Flag::Done) | None => {}
     }
     // A success without instruments is an empty song (the provider's page, "Handle Missing Instruments").
     let is_midi = instruments.is_some()
@@ -132,6 +133,44 @@ pub fn read(body: &[u8]) -> Result<Callback, Unreadable> {
         Callback::Song(Vec::new())
     } else {
         Callback::Unsupported
+    })
+}
+
+/// The `successFlag` of a record-info answer: a number for MIDI, a text for the provider's other products (the provider's
+/// pages "Get MIDI Generation Details" and "Get Vocal Separation Details").
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Flag {
+    Pending,
+    Done,
+    /// With the number, if it is one: 2 could not be created, 3 failed.
+    Failed(Option<f64>),
+}
+
+impl Flag {
+    /// `None` if the value is neither a number nor a text.
+    fn read(raw: &RawValue) -> Option<Self> {
+        if let Some(flag) = number(raw) {
+            return Some(match flag {
+                1.0 => Self::Done,
+                flag if flag > 1.0 => Self::Failed(Some(flag)),
+                _ => Self::Pending,
+            });
+        }
+        Some(match text_of(raw)?.as_ref() {
+            // The latter: it was made, but its callback was not taken.
+            "SUCCESS" | "CALLBACK_EXCEPTION" => Self::Done,
+            text if text.ends_with("_FAILED") => Self::Failed(None),
+            _ => Self::Pending,
+        })
+    }
+}
+
+/// Checks that a text is one JSON value.
+fn parse(text: &str) -> Result<&RawValue, Unreadable> {
+    serde_json::from_str(text).map_err(|e| Unreadable::NotJson {
+        line: e.line(),
+        column: e.column(),
+        reason: e.to_string().split(" at line").next().unwrap_or_default().to_owned(),
     })
 }
 
@@ -156,6 +195,11 @@ const MIDI_MEMBERS: [&str; 14] = [
 
 /// How deep we search for `instruments`. `data.midiData.instruments` needs three levels.
 const MAX_DEPTH: usize = 5;
+
+/// The `instruments` of a body, at any place; null if they are null everywhere.
+fn instruments_in(raw: &RawValue) -> Option<&RawValue> {
+    find_instruments(raw, MAX_DEPTH)
+}
 
 /// Searches depth first, an object's own member before its other members. Returns the first `instruments` that is not
 /// null; if all are null, one of them.
@@ -466,6 +510,27 @@ mod tests {
                 message: String::new()
             })
         );
+    }
+
+    #[test]
+    fn a_flag_counts_more_than_an_empty_list() {
+        let read = |flag: &str| {
+            let data = format!(r#"{{"successFlag":{flag},"midiData":{{"instruments":[]}}}}"#);
+            read(format!(r#"{{"code":200,"data":{data}}}"#).as_bytes()).unwrap()
+        };
+        for flag in ["0", r#""0""#, r#""PENDING""#, r#""TEXT_OF_TOMORROW""#] {
+            assert_eq!(read(flag), Callback::Pending, "{flag}");
+        }
+        for flag in ["1", r#""1""#, r#""SUCCESS""#, r#""CALLBACK_EXCEPTION""#, "null", "[]"] {
+            assert_eq!(read(flag), Callback::Song(vec![]), "{flag}");
+        }
+        for (flag, code) in [("3", Some(3)), (r#""2""#, Some(2)), (r#""CREATE_TASK_FAILED""#, None)] {
+            let expected = Callback::Failed {
+                code,
+                message: String::new(),
+            };
+            assert_eq!(read(flag), expected, "{flag}");
+        }
     }
 
     #[test]
