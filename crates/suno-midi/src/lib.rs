@@ -31,7 +31,7 @@
 //! | [`mod@format`] | a score and what was inferred | files: MIDI, piano roll |
 //! | [`music`] | a score | its beats, bars, key and sounds, in seconds and beats |
 //! | [`score`] | notes as sent | notes that MIDI can hold |
-//! | [`provider`] | a body | what it says; whether the provider signed it |
+//! | [`provider`] | a body, an answer | what it says; whether the provider signed it; what to ask |
 //! | [`TaskId`], [`Digest`], `text` | | names, and text that every reader accepts |
 
 #![cfg_attr(test, allow(clippy::panic))]

@@ -9,7 +9,12 @@ use suno_midi::{
     document::State,
     format::{self, Outputs, midi::quantize::Quantize},
     music::choices::{Choices, TempoChoice},
-    provider::{check_json, task_ids::find_task_ids},
+    provider::{
+        api::{Answer, Report, new_task, report},
+        callback::{self, Callback},
+        check_json,
+        task_ids::find_task_ids,
+    },
     score::MAX_START_SECONDS,
 };
 
@@ -95,6 +100,10 @@ fn any_tempo() -> impl Strategy<Value = TempoChoice> {
         (20.0..400.0f64).prop_map(TempoChoice::Near),
         (20.0..400.0f64).prop_map(TempoChoice::Bpm)
     ]
+}
+
+fn any_status() -> impl Strategy<Value = u16> {
+    prop_oneof![Just(200), any::<u16>()]
 }
 
 /// The ids of a body, found the slow way: parse all of it, then look.
@@ -265,6 +274,23 @@ proptest! {
     fn any_bytes_have_a_result(body in vec(any::<u8>(), 0..200)) {
         let _ = find_task_ids(&body);
         assert_sound(&convert(&task(), &body, &Options::default()));
+    }
+
+    #[test]
+    fn an_answer_that_is_done_has_a_song(status in any_status(), retry_after in any::<Option<String>>(), body in any_callback()) {
+        let answer = |body: Vec<u8>| Answer { status, retry_after: retry_after.clone(), body };
+        let body = body.to_string().into_bytes();
+        if let Ok(Report::Done(body)) = report(&task(), answer(body.clone())) {
+            prop_assert!(matches!(callback::read(&body), Ok(Callback::Song(_))));
+        }
+        let _ = new_task(&answer(body));
+    }
+
+    #[test]
+    fn any_bytes_are_an_answer(status in any_status(), body in vec(any::<u8>(), 0..200)) {
+        let answer = Answer { status, retry_after: None, body };
+        let _ = new_task(&answer);
+        prop_assert!(!matches!(report(&task(), answer), Ok(Report::Done(_))));
     }
 
     #[test]

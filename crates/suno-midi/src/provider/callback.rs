@@ -139,7 +139,7 @@ pub fn read(body: &[u8]) -> Result<Callback, Unreadable> {
 /// The `successFlag` of a record-info answer: a number for MIDI, a text for the provider's other products (the provider's
 /// pages "Get MIDI Generation Details" and "Get Vocal Separation Details").
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Flag {
+pub(super) enum Flag {
     Pending,
     Done,
     /// With the number, if it is one: 2 could not be created, 3 failed.
@@ -148,7 +148,7 @@ enum Flag {
 
 impl Flag {
     /// `None` if the value is neither a number nor a text.
-    fn read(raw: &RawValue) -> Option<Self> {
+    pub(super) fn read(raw: &RawValue) -> Option<Self> {
         if let Some(flag) = number(raw) {
             return Some(match flag {
                 1.0 => Self::Done,
@@ -166,7 +166,7 @@ impl Flag {
 }
 
 /// Checks that a text is one JSON value.
-fn parse(text: &str) -> Result<&RawValue, Unreadable> {
+pub(super) fn parse(text: &str) -> Result<&RawValue, Unreadable> {
     serde_json::from_str(text).map_err(|e| Unreadable::NotJson {
         line: e.line(),
         column: e.column(),
@@ -197,7 +197,7 @@ const MIDI_MEMBERS: [&str; 14] = [
 const MAX_DEPTH: usize = 5;
 
 /// The `instruments` of a body, at any place; null if they are null everywhere.
-fn instruments_in(raw: &RawValue) -> Option<&RawValue> {
+pub(super) fn instruments_in(raw: &RawValue) -> Option<&RawValue> {
     find_instruments(raw, MAX_DEPTH)
 }
 
@@ -281,17 +281,21 @@ fn read_note(raw: &RawValue) -> SentNote {
 
 /// A JSON object with unread members. If a name occurs twice, the last member counts, as in JavaScript and Python.
 #[derive(Default)]
-struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+pub(super) struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Object<'a> {
-    fn read(raw: &'a RawValue) -> Option<Self> {
+    pub(super) fn read(raw: &'a RawValue) -> Option<Self> {
         raw.get()
             .starts_with('{')
             .then(|| serde_json::from_str(raw.get()).ok())?
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The member of this name, unless it is null.
-    fn get(&self, name: &str) -> Option<&'a RawValue> {
+    pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
         self.0
             .iter()
             .rev()
@@ -355,17 +359,17 @@ fn list(raw: &RawValue) -> Option<Vec<&RawValue>> {
         .then(|| serde_json::from_str(raw.get()).ok())?
 }
 
-fn is_null(raw: &RawValue) -> bool {
+pub(super) fn is_null(raw: &RawValue) -> bool {
     raw.get() == "null"
 }
 
-fn text_of(raw: &RawValue) -> Option<Cow<'_, str>> {
+pub(super) fn text_of(raw: &RawValue) -> Option<Cow<'_, str>> {
     let text: Option<Text<'_>> = serde_json::from_str(raw.get()).ok();
     text.map(|Text(text)| text)
 }
 
 /// A number, or a string that holds one; infinite if it is too large for an `f64`.
-fn number(raw: &RawValue) -> Option<f64> {
+pub(super) fn number(raw: &RawValue) -> Option<f64> {
     let text = raw.get();
     if text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
         return text.parse().ok();
@@ -373,7 +377,7 @@ fn number(raw: &RawValue) -> Option<f64> {
     text_of(raw)?.trim().parse().ok()
 }
 
-fn whole(number: f64) -> Option<i64> {
+pub(super) fn whole(number: f64) -> Option<i64> {
     (number.fract() == 0.0 && number.abs() < 1e15).then_some(number as i64)
 }
 

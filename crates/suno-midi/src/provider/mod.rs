@@ -1,9 +1,10 @@
-//! What is specific to KIE.ai: what it sends, and how it signs it.
+//! What is specific to KIE.ai: what it sends, how it signs it, and what can be asked of it.
 //!
 //! The facts come from the provider's pages "MIDI Generation Callbacks", "Get MIDI Generation Details" and "Webhook
 //! Security Verification". Where the pages disagree, we accept every form: a callback that is refused for its shape is
 //! a lost song.
 
+pub mod api;
 pub mod callback;
 pub mod signature;
 pub mod task_ids;
