@@ -26,6 +26,7 @@
 //! | [`archive`] | S3: bodies and results, by conditional writes |
 //! | [`queue`] | SQS |
 //! | `key_ring` | Secrets Manager: the signing keys |
+//! | `provider` | the provider's API over HTTPS |
 //! | [`clients`], [`call_error`] | what all AWS clients share: connections, time-outs, errors |
 //! | [`announcement`], [`jobs`] | the messages |
 //! | [`precedence`] | which of several bodies decides |
@@ -48,6 +49,8 @@ pub mod jobs;
 pub mod key_ring;
 pub mod objects;
 pub mod precedence;
+#[cfg(feature = "functions")]
+pub mod provider;
 pub mod queue;
 #[cfg(feature = "functions")]
 pub mod receiver;

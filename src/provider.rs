@@ -1,0 +1,333 @@
+//! The provider's API over HTTPS: asks how a task went, and starts tasks.
+//!
+//! What is sent, and what an answer means, is in [`suno_midi::provider::api`].
+
+use std::{error::Error, fmt, net::Ipv4Addr, str::FromStr, time::Duration};
+
+use aws_sdk_s3::{
+    config::http::HttpRequest,
+    primitives::{ByteStream, SdkBody},
+};
+use aws_smithy_http_client::{
+    Connector,
+    tls::{Provider as Tls, rustls_provider::CryptoMode},
+};
+use aws_smithy_runtime_api::client::http::HttpConnector;
+use suno_midi::{
+    TaskId,
+    provider::api::{self, Answer, Refusal, Report, Request},
+};
+use thiserror::Error;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use crate::clients::Patience;
+
+/// The largest answer that we read. The renderer takes no larger body either.
+pub const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+/// How often we ask for one report at most.
+pub const TRIES: u32 = 3;
+
+/// The longest random delay before the second try; it doubles with each further try.
+const FIRST_BACKOFF: Duration = Duration::from_millis(250);
+/// An ordinary name: the network in front of the provider refuses requests without one (HTTP 403, `error code: 1010`).
+const USER_AGENT: &str = concat!("midihook/", env!("CARGO_PKG_VERSION"));
+/// In larger answers we do not look for the API key: those that quote it are short error messages.
+const MAX_QUOTE_BYTES: usize = 64 * 1024;
+
+/// The key of the provider's account. `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiKey(String);
+
+impl ApiKey {
+    /// The key from its text, without the white space around it; `None` if the rest is not one word of printable ASCII
+    /// characters, which a header could not carry.
+    pub fn new(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        fits.then(|| Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiKey(…)")
+    }
+}
+
+/// The base URL of the API. It is HTTPS, because the key is sent to it; or HTTP on this computer, for tests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiUrl(String);
+
+/// Why a text is not an [`ApiUrl`]. Does not quote the text, which may hold a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("it must be https:// and a host, perhaps with a port and a path, without user, query or fragment")]
+pub struct BadApiUrl;
+
+impl FromStr for ApiUrl {
+    type Err = BadApiUrl;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim_end_matches('/');
+        let (scheme, rest) = text.split_once("://").ok_or(BadApiUrl)?;
+        let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+        let (host, port) = authority
+            .split_once(':')
+            .map_or((authority, None), |(host, port)| (host, Some(port)));
+
+        let is_host = host.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && host
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'));
+        let is_port = port.is_none_or(|port| {
+            port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port != 0)
+        });
+        let is_path = path
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'.' | b'-' | b'_' | b'~'));
+        let is_here = || host == "localhost" || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback());
+        let is_allowed = scheme == "https" || (scheme == "http" && is_here());
+        (is_host && is_port && is_path && is_allowed)
+            .then(|| Self(text.to_owned()))
+            .ok_or(BadApiUrl)
+    }
+}
+
+impl fmt::Display for ApiUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why the provider did not do what it was asked.
+#[derive(Debug, Error)]
+pub enum ProviderError {
+    /// It answered with something else.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// There was no answer, or only a part of one.
+    #[error("the provider sent no complete answer")]
+    Unanswered(#[source] Box<dyn Error + Send + Sync>),
+    /// There was no complete answer in time.
+    #[error("the provider sent no complete answer in time")]
+    TooSlow,
+    /// The answer has more than [`MAX_ANSWER_BYTES`].
+    #[error("the provider's answer has more than {MAX_ANSWER_BYTES} bytes")]
+    TooLarge,
+    /// The request could not be built.
+    #[error("the request to the provider cannot be built")]
+    Unsent(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl ProviderError {
+    /// How long to wait at least before the same question may be answered although nobody changes anything; `None` if it
+    /// will not. This is about questions: what was to be started may have been started.
+    pub fn ask_again_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(refusal) => refusal.ask_again_after(),
+            Self::Unanswered(_) | Self::TooSlow => Some(Duration::ZERO),
+            Self::TooLarge | Self::Unsent(_) => None,
+        }
+    }
+}
+
+/// The provider's API, as one account uses it.
+#[derive(Debug)]
+pub struct Provider {
+    url: ApiUrl,
+    key: ApiKey,
+    patience: Patience,
+    http: Connector,
+}
+
+impl Provider {
+    /// A client with its own connections. This does not connect yet.
+    pub fn new(url: ApiUrl, key: ApiKey, patience: Patience) -> Self {
+        let http = Connector::builder().tls_provider(Tls::Rustls(CryptoMode::Ring)).build();
+        Self {
+            url,
+            key,
+            patience,
+            http,
+        }
+    }
+
+    /// Asks how a task went, up to [`TRIES`] times if asking again may help and there is time for it.
+    ///
+    /// # Errors
+    /// The last try's error.
+    pub async fn record_info(&self, task: &TaskId) -> Result<Report, ProviderError> {
+        let request = api::record_info(task);
+        let deadline = Instant::now() + self.patience.operation;
+        let mut tries = 0;
+        loop {
+            let asked = timeout_at(deadline, self.send(&request)).await;
+            let answer = asked.unwrap_or(Err(ProviderError::TooSlow));
+            let error = match answer.and_then(|answer| Ok(api::report(task, answer)?)) {
+                Ok(report) => return Ok(report),
+                Err(error) => error,
+            };
+            tries += 1;
+            let Some(least) = error.ask_again_after() else {
+                return Err(error);
+            };
+            let wait = least + backoff(tries);
+            if tries == TRIES || Instant::now() + wait >= deadline {
+                return Err(error);
+            }
+            sleep(wait).await;
+        }
+    }
+
+    /// Starts the transcription of a vocal separation that is complete: of one of its stems, or of all of them. Returns
+    /// the new task.
+    ///
+    /// This is sent once: the provider would start another task, and may charge for it, if it had taken a request whose
+    /// answer was lost.
+    ///
+    /// # Errors
+    /// If the provider did not confirm. It may have started the task nevertheless.
+    pub async fn generate(
+        &self,
+        separation: &TaskId,
+        audio_id: Option<&str>,
+        callback_url: &str,
+    ) -> Result<TaskId, ProviderError> {
+        let answer = self.send(&api::generate(separation, audio_id, callback_url)).await?;
+        Ok(api::new_task(&answer)?)
+    }
+
+    /// One try.
+    async fn send(&self, request: &Request) -> Result<Answer, ProviderError> {
+        let request = self.http_request(request).map_err(ProviderError::Unsent)?;
+        timeout(self.patience.attempt, self.exchange(request))
+            .await
+            .unwrap_or(Err(ProviderError::TooSlow))
+    }
+
+    fn http_request(&self, request: &Request) -> Result<HttpRequest, Box<dyn Error + Send + Sync>> {
+        let body = request.body().map_or_else(SdkBody::empty, SdkBody::from);
+        let mut http = HttpRequest::new(body);
+        http.set_method(request.method())?;
+        http.set_uri(format!("{}{}", self.url, request.path()))?;
+        let headers = http.headers_mut();
+        headers.try_insert("authorization", format!("Bearer {}", self.key.0))?;
+        headers.try_insert("user-agent", USER_AGENT)?;
+        headers.try_insert("accept", "application/json")?;
+        if request.body().is_some() {
+            headers.try_insert("content-type", "application/json")?;
+        }
+        Ok(http)
+    }
+
+    async fn exchange(&self, request: HttpRequest) -> Result<Answer, ProviderError> {
+        let answered = self.http.call(request).await;
+        let answered = answered.map_err(|error| ProviderError::Unanswered(error.into()))?;
+        let status = answered.status().as_u16();
+        let header = |name| answered.headers().try_get(name).and_then(Result::ok);
+        let retry_after = header("retry-after").map(str::to_owned);
+        let announced = header("content-length").and_then(|length| length.parse().ok());
+        if announced.is_some_and(|length: u64| length > MAX_ANSWER_BYTES as u64) {
+            return Err(ProviderError::TooLarge);
+        }
+
+        let mut body = Vec::new();
+        let mut stream = ByteStream::new(answered.into_body());
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk.map_err(|error| ProviderError::Unanswered(error.into()))?;
+            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+                return Err(ProviderError::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer {
+            status,
+            retry_after,
+            body: self.without_key(body),
+        })
+    }
+
+    /// An error message may quote the key, and our errors quote the message.
+    fn without_key(&self, body: Vec<u8>) -> Vec<u8> {
+        if body.len() > MAX_QUOTE_BYTES {
+            return body;
+        }
+        match std::str::from_utf8(&body) {
+            Ok(text) if text.contains(&self.key.0) => text.replace(&self.key.0, "(the API key)").into_bytes(),
+            _ => body,
+        }
+    }
+}
+
+/// A random delay before the next try ("full jitter"), so that functions that failed together do not ask again together.
+fn backoff(tries: u32) -> Duration {
+    FIRST_BACKOFF.mul_f64(2_f64.powf(f64::from(tries) - 1.0) * fastrand::f64())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_url_is_https_or_on_this_computer() {
+        for (text, url) in [
+            ("https://api.kie.ai", "https://api.kie.ai"),
+            ("https://api.kie.ai/", "https://api.kie.ai"),
+            (
+                "https://proxy.example:8443/kie/v2//",
+                "https://proxy.example:8443/kie/v2",
+            ),
+            ("https://127.0.0.1", "https://127.0.0.1"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("http://127.9.9.9", "http://127.9.9.9"),
+            ("http://localhost:1", "http://localhost:1"),
+        ] {
+            assert_eq!(text.parse::<ApiUrl>().map(|url| url.to_string()), Ok(url.to_owned()));
+        }
+        for bad in [
+            "",
+            "api.kie.ai",
+            "https://",
+            "https:///path",
+            "http://api.kie.ai",
+            "http://localhost.example",
+            "http://127.0.0.1.example",
+            "http://0.0.0.0",
+            "ftp://localhost",
+            "HTTPS://api.kie.ai",
+            "https://user:password@api.kie.ai",
+            "https://api.kie.ai:",
+            "https://api.kie.ai:0",
+            "https://api.kie.ai:+1",
+            "https://api.kie.ai:65536",
+            "https://api.kie.ai?key=x",
+            "https://api.kie.ai/#x",
+            "https://api.kie.ai/a b",
+            "https://api.kie.ai\r\nx: y",
+            " https://api.kie.ai",
+            "https://-api.kie.ai",
+        ] {
+            assert_eq!(bad.parse::<ApiUrl>(), Err(BadApiUrl), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_one_word_that_debug_hides() {
+        let key = ApiKey::new(" a1b2c3\n").unwrap();
+        assert_eq!((key.0.as_str(), format!("{key:?}").as_str()), ("a1b2c3", "ApiKey(…)"));
+        for bad in ["", " \n", "Bearer a1b2c3", "a\r\nx:y", "ключ"] {
+            assert_eq!(ApiKey::new(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn delays_are_random_and_bounded() {
+        for (tries, milliseconds) in [(1, 250), (2, 500), (3, 1000)] {
+            let delays: Vec<Duration> = (0..1000).map(|_| backoff(tries)).collect();
+            let longest = Duration::from_millis(milliseconds);
+            assert!(delays.iter().all(|&delay| delay <= longest));
+            assert!(delays.iter().any(|&delay| delay > longest / 2));
+            assert!(delays.iter().any(|&delay| delay < longest / 2));
+        }
+    }
+}
