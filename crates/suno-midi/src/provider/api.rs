@@ -342,11 +342,16 @@ impl Answer {
         let raw = parsed.map_err(|e| unreadable(e.into()))?;
         let top = top.ok_or_else(|| unreadable(callback::Unreadable::NotAnObject.into()))?;
         let data = top.get("data");
-        if code.is_none() && data.is_none() {
+        let has_instruments = callback::instruments_in(raw).is_some_and(|found| !callback::is_null(found));
+        if code.is_none() && data.is_none() && !has_instruments {
             return Err(unreadable(Illegible::Empty));
         }
         let Some(record) = data.and_then(Object::read).filter(|record| !record.is_empty()) else {
-            return Ok(Evidence::NoRecord);
+            return Ok(if has_instruments {
+                Evidence::Done
+            } else {
+                Evidence::NoRecord
+            });
         };
         let is_complete = |object: &Object<'_>| {
             let state = object.get("state").and_then(callback::text_of);
@@ -361,7 +366,7 @@ impl Answer {
                         .and_then(Object::read)
                         .as_ref()
                         .is_some_and(is_complete)
-                    || callback::instruments_in(raw).is_some_and(|found| !callback::is_null(found))
+                    || has_instruments
             }
         };
         Ok(if is_done { Evidence::Done } else { Evidence::Record })
@@ -471,7 +476,10 @@ mod tests {
         }
         for resold in [
             r#"{"success":true,"task_id":"5c79be8e","trace_id":"x","data":[{"state":"complete","instruments":[{"name":"Drums","notes":[]}]}]}"#,
+            r#"{"success":true,"task_id":"5c79be8e","trace_id":"x","data":[{"state":"complete","instruments":[]}]}"#,
+            r#"{"instruments":[]}"#,
             r#"{"code":200,"data":{"midi_url":"u","instruments":[{"name":"Drums","notes":[]}]},"message":"success"}"#,
+            r#"{"code":200,"data":{"data":{"data":{"midiData":{"instruments":[]}}}}}"#,
             "\u{feff}{\"code\":\"200\",\"data\":{\"instruments\":{\"Drums\":[]}}}",
         ] {
             assert_eq!(read(resold), Ok(Report::Done(resold.into())));
@@ -525,7 +533,7 @@ mod tests {
             failed("3", r#""500""#, r#""Internal\n Error""#),
             report(Some(500), "Internal Error")
         );
-        assert_eq!(failed("3", "null", "null"), report(Some(3), "success"));
+        assert_eq!(failed("3", "null", "null"), report(Some(3), ""));
         assert_eq!(failed(r#""2""#, "null", r#""""#), report(Some(2), ""));
         assert_eq!(
             failed(r#""GENERATE_AUDIO_FAILED""#, "null", r#""no""#),

@@ -95,6 +95,8 @@ pub fn read(body: &[u8]) -> Result<Callback, Unreadable> {
         data.get("errorMessage")
             .or_else(|| top.get("msg"))
             .and_then(text_of)
+            // What the provider says about the answer, not about the task.
+            .filter(|text| text != "success")
             .unwrap_or_default()
             .into_owned()
     };
@@ -508,7 +510,7 @@ mod tests {
             expected
         );
         assert_eq!(
-            failed(r#"{"code":200,"data":{"successFlag":2}}"#),
+            failed(r#"{"code":200,"msg":"success","data":{"successFlag":2,"errorMessage":null}}"#),
             Ok(Callback::Failed {
                 code: Some(2),
                 message: String::new()
