@@ -20,7 +20,7 @@ use suno_midi::{
 use thiserror::Error;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::clients::Patience;
+use crate::{call_error::in_one_line, clients::Patience};
 
 /// The largest answer that we read. The renderer takes no larger body either.
 pub const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
@@ -33,6 +33,8 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 const USER_AGENT: &str = concat!("midihook/", env!("CARGO_PKG_VERSION"));
 /// In larger answers we do not look for the API key: those that quote it are short error messages.
 const MAX_QUOTE_BYTES: usize = 64 * 1024;
+/// Nor do we look for a shorter key: it might be a part of an ordinary word. The provider's keys have 32 characters.
+const MIN_QUOTED_KEY: usize = 16;
 
 /// The key of the provider's account. `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
@@ -174,6 +176,7 @@ impl Provider {
             if tries == TRIES || Instant::now() + wait >= deadline {
                 return Err(error);
             }
+            tracing::info!(%task, error = in_one_line(&error), "asking the provider again");
             sleep(wait).await;
         }
     }
@@ -248,7 +251,7 @@ impl Provider {
 
     /// An error message may quote the key, and our errors quote the message.
     fn without_key(&self, body: Vec<u8>) -> Vec<u8> {
-        if body.len() > MAX_QUOTE_BYTES {
+        if body.len() > MAX_QUOTE_BYTES || self.key.0.len() < MIN_QUOTED_KEY {
             return body;
         }
         match std::str::from_utf8(&body) {

@@ -270,6 +270,12 @@ async fn a_provider_that_quotes_the_key_does_not_put_it_in_an_error() {
     assert_eq!(refused(json(quoting)).await, Refusal::KeyRefused { message });
     let quoting = format!("error code: 1010 for {KEY}").into_bytes();
     refused(Reply::Answer(403, "", quoting)).await;
+
+    // A key that is a part of a member's name does not spoil the answer.
+    let server = Server::new([json(DONE)]);
+    let provider = Provider::new(server.url().parse().unwrap(), ApiKey::new("task").unwrap(), PATIENCE);
+    let report = provider.record_info(&task()).await.unwrap();
+    assert_eq!(report, Report::Done(DONE.into()));
 }
 
 #[tokio::test]
