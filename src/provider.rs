@@ -31,9 +31,7 @@ pub const TRIES: u32 = 3;
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 /// An ordinary name: the network in front of the provider refuses requests without one (HTTP 403, `error code: 1010`).
 const USER_AGENT: &str = concat!("midihook/", env!("CARGO_PKG_VERSION"));
-/// In larger answers we do not look for the API key: those that quote it are short error messages.
-const MAX_QUOTE_BYTES: usize = 64 * 1024;
-/// Nor do we look for a shorter key: it might be a part of an ordinary word. The provider's keys have 32 characters.
+/// We do not look in answers for a shorter key: it might be a part of an ordinary word.
 const MIN_QUOTED_KEY: usize = 16;
 
 /// The key of the provider's account. `Debug` hides it.
@@ -251,13 +249,14 @@ impl Provider {
 
     /// An error message may quote the key, and our errors quote the message.
     fn without_key(&self, body: Vec<u8>) -> Vec<u8> {
-        if body.len() > MAX_QUOTE_BYTES || self.key.0.len() < MIN_QUOTED_KEY {
+        if self.key.0.len() < MIN_QUOTED_KEY {
             return body;
         }
-        match std::str::from_utf8(&body) {
-            Ok(text) if text.contains(&self.key.0) => text.replace(&self.key.0, "(the API key)").into_bytes(),
-            _ => body,
+        let text = String::from_utf8_lossy(&body);
+        if !text.contains(&self.key.0) {
+            return body;
         }
+        text.replace(&self.key.0, "(the API key)").into_bytes()
     }
 }
 

@@ -268,7 +268,8 @@ async fn a_provider_that_quotes_the_key_does_not_put_it_in_an_error() {
     let quoting = format!(r#"{{"code":401,"msg":"unknown key {KEY}"}}"#);
     let message = "unknown key (the API key)".to_owned();
     assert_eq!(refused(json(quoting)).await, Refusal::KeyRefused { message });
-    let quoting = format!("error code: 1010 for {KEY}").into_bytes();
+    let mut quoting = format!("error code: 1010 for {KEY} ").into_bytes();
+    quoting.push(0xff);
     refused(Reply::Answer(403, "", quoting)).await;
 
     // A key that is a part of a member's name does not spoil the answer.
