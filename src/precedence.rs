@@ -30,7 +30,15 @@ impl Rank {
         let class = match state.into() {
             Some(State::Rendered) => Class::Song,
             Some(State::Empty) => Class::Empty,
-            Some(State::Failed | State::Pending | State::Invalid | State::Unsupported) | None => Class::WithoutFiles,
+            Some(
+                State::Failed
+                | State::Pending
+                | State::Invalid
+                | State::Unsupported
+                | State::Expired
+                | State::Unknown,
+            )
+            | None => Class::WithoutFiles,
         };
         Self {
             class,
@@ -38,6 +46,11 @@ impl Rank {
             object: object.to_owned(),
             asked_at: 0,
         }
+    }
+
+    /// The rank of the result in `state` of a task that has no body. A result of any body ranks higher.
+    pub fn without_body(state: State) -> Self {
+        Self::new(state, 0, "")
     }
 
     /// The rank of the same result, if a musician asked for it at this time (Unix milliseconds). A result that nobody
@@ -86,6 +99,19 @@ mod tests {
         assert!(rank(State::Failed, 2) > rank(State::Unsupported, 1));
         assert!(Rank::new(State::Rendered, 1, "b") > Rank::new(State::Rendered, 1, "a"));
         assert!(Rank::new(None, 0, "") < rank(State::Invalid, 0));
+    }
+
+    #[test]
+    fn any_body_outranks_a_result_without_one() {
+        for state in [State::Expired, State::Unknown] {
+            let none = Rank::without_body(state);
+            for late in State::ALL {
+                let body = Rank::new(late, 0, "raw/t/a.json");
+                assert!(body.stands_before(&none) && !none.stands_before(&body), "{late:?}");
+            }
+        }
+        let (expired, unknown) = (Rank::without_body(State::Expired), Rank::without_body(State::Unknown));
+        assert!(!unknown.stands_before(&expired) && !expired.stands_before(&unknown));
     }
 
     #[test]

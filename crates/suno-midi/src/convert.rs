@@ -57,6 +57,16 @@ impl Outcome {
         Self::without_song(task_id, State::Invalid, why)
     }
 
+    /// The outcome of a task that was watched for as long as the provider keeps its data, and had no result.
+    pub fn expired(task_id: &TaskId, why: String) -> Self {
+        Self::without_song(task_id, State::Expired, why)
+    }
+
+    /// The outcome of a task that the provider does not know.
+    pub fn unknown(task_id: &TaskId, why: String) -> Self {
+        Self::without_song(task_id, State::Unknown, why)
+    }
+
     fn without_song(task_id: &TaskId, state: State, why: String) -> Self {
         Self::without_files(Document {
             warnings: vec![why],

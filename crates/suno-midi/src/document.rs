@@ -20,7 +20,7 @@ use crate::{
     text,
 };
 
-/// What became of a task, as its body tells.
+/// What became of a task, as its body tells, or the lack of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -36,17 +36,23 @@ pub enum State {
     Invalid,
     /// The callback belongs to another product of the provider. There is no MIDI file.
     Unsupported,
+    /// The task was watched until the provider deletes its data, and had no result. There is no MIDI file.
+    Expired,
+    /// The provider does not know the task. There is no MIDI file.
+    Unknown,
 }
 
 impl State {
     /// Every state.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Rendered,
         Self::Empty,
         Self::Failed,
         Self::Pending,
         Self::Invalid,
         Self::Unsupported,
+        Self::Expired,
+        Self::Unknown,
     ];
 
     /// The state as it is written in the result document.
@@ -58,6 +64,8 @@ impl State {
             Self::Pending => "pending",
             Self::Invalid => "invalid",
             Self::Unsupported => "unsupported",
+            Self::Expired => "expired",
+            Self::Unknown => "unknown",
         }
     }
 

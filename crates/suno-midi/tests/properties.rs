@@ -236,6 +236,7 @@ fn assert_sound(outcome: &Outcome) {
         State::Failed | State::Pending | State::Invalid | State::Unsupported => {
             assert!(midi.is_none() && document.song.is_none())
         }
+        State::Expired | State::Unknown => unreachable!("no body says so"),
     }
     let json: Value = serde_json::from_slice(&document.to_json()).unwrap();
     assert_eq!(json["state"], document.state.name());
