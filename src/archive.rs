@@ -13,7 +13,11 @@ use aws_sdk_s3::{
     operation::{get_object::GetObjectError, put_object::builders::PutObjectFluentBuilder},
     primitives::{ByteStream, DateTime, DateTimeFormat},
 };
-use suno_midi::{Digest, TaskId, document::State};
+use suno_midi::{
+    Digest, TaskId,
+    document::{self, State},
+    format,
+};
 use thiserror::Error;
 
 use crate::{
@@ -65,7 +69,7 @@ impl ArchiveError {
 pub enum Origin {
     /// The provider called back.
     Callback,
-    /// We asked the provider (record-info). Nothing does so yet.
+    /// We asked the provider (record-info).
     Poll,
 }
 
@@ -109,13 +113,35 @@ pub enum Stored {
     AlreadyThere,
 }
 
-/// An archived body.
+/// An object, most often an archived body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawObject {
     /// The body, byte for byte.
     pub body: Vec<u8>,
     /// When the provider sent it, in Unix seconds; if that is not recorded, when it was stored.
     pub webhook_timestamp: u64,
+    /// Which version of the object this is, for [`Archive::replace`].
+    pub etag: String,
+}
+
+/// A body in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredBody {
+    /// The task that it is about.
+    pub task_id: TaskId,
+    /// Its object name.
+    pub object: String,
+    /// When it was stored.
+    pub stored: SystemTime,
+}
+
+/// The published result of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Its state; `None` if midihook did not write it.
+    pub state: Option<State>,
+    /// When it was written.
+    pub written: SystemTime,
 }
 
 /// What [`Archive::load`] found.
@@ -170,7 +196,7 @@ impl Archive {
                 .metadata(WEBHOOK_TIMESTAMP, arrival.webhook_timestamp.to_string())
                 .metadata(SOURCE, arrival.origin.name());
             match conditional(put).await {
-                Ok(()) => return Ok(Stored::New),
+                Ok(_) => return Ok(Stored::New),
                 Err(Conflict::Changed(_)) => return Ok(Stored::AlreadyThere),
                 // Two writers raced. S3 may hold the other writer's object, or none.
                 Err(Conflict::Raced(_)) if attempt < CONFLICT_ATTEMPTS => attempt += 1,
@@ -208,12 +234,37 @@ impl Archive {
                 .unwrap_or(0)
         };
         let webhook_timestamp = sent.unwrap_or_else(stored);
+        let etag = found.e_tag.unwrap_or_default();
         let body = found.body.collect().await;
         let body = body.map_err(|e| failed(CallError::Unanswered(e.into())))?;
         Ok(Loaded::Body(RawObject {
             body: body.to_vec(),
             webhook_timestamp,
+            etag,
         }))
+    }
+
+    /// Writes an object if it is still the version that the caller has seen; `None` if there was none. Returns the new
+    /// version; `None` if another writer was faster.
+    ///
+    /// # Errors
+    /// If S3 did not answer, or denied access.
+    pub async fn replace(
+        &self,
+        object: &str,
+        bytes: Vec<u8>,
+        seen: Option<&str>,
+    ) -> Result<Option<String>, ArchiveError> {
+        let put = self.put(object, bytes, "application/json");
+        let put = match seen {
+            None => put.if_none_match("*"),
+            Some(etag) => put.if_match(etag),
+        };
+        match conditional(put).await {
+            Ok(etag) => Ok(Some(etag)),
+            Err(Conflict::Changed(_) | Conflict::Raced(_)) => Ok(None),
+            Err(Conflict::Failed(error)) => Err(failure("write", object)(error)),
+        }
     }
 
     /// Finds the bodies of a task, or of all tasks, that were stored within `when`, ordered by name. S3 cannot search
@@ -227,7 +278,7 @@ impl Archive {
         task_id: Option<&TaskId>,
         when: impl RangeBounds<SystemTime>,
         mut listed: impl FnMut(u64),
-    ) -> Result<Vec<(TaskId, String)>, ArchiveError> {
+    ) -> Result<Vec<StoredBody>, ArchiveError> {
         let prefix = task_id.map_or_else(|| RAW.to_owned(), objects::raw_of);
         let list = self.s3.list_objects_v2().bucket(&self.bucket).prefix(&prefix);
         let mut pages = list.into_paginator().send();
@@ -242,11 +293,25 @@ impl Archive {
                     && let Some(task_id) = objects::task_of_raw(name)
                     && when.contains(&stored)
                 {
-                    bodies.push((task_id, name.to_owned()));
+                    bodies.push(StoredBody {
+                        task_id,
+                        object: name.to_owned(),
+                        stored,
+                    });
                 }
             }
         }
         Ok(bodies)
+    }
+
+    /// Looks at the published result of a task; `None` if it has none.
+    ///
+    /// # Errors
+    /// If S3 did not answer, or denied access.
+    pub async fn standing(&self, task_id: &TaskId) -> Result<Option<Standing>, ArchiveError> {
+        let document = document::object_name(task_id, format::DOCUMENT);
+        let published = self.published(&document).await?;
+        Ok(published.map(|published| published.standing))
     }
 
     /// Publishes one object of a result in `state`, unless the object that is there outranks it.
@@ -270,8 +335,11 @@ impl Archive {
                 .put(object, bytes.to_vec(), content_type)
                 .metadata(STATE, state.name())
                 .metadata(WEBHOOK_TIMESTAMP, rank.webhook_timestamp().to_string())
-                .metadata(SOURCE_OBJECT, rank.object())
                 .metadata(CONTENT_SHA256, &sha256);
+            let put = match rank.object() {
+                "" => put,
+                object => put.metadata(SOURCE_OBJECT, object),
+            };
             let put = match rank.when_asked() {
                 0 => put,
                 at => put.metadata(ASKED, at.to_string()),
@@ -283,7 +351,7 @@ impl Archive {
                 Some(there) => put.if_match(there.etag),
             };
             match conditional(put).await {
-                Ok(()) => return Ok(Published::Written),
+                Ok(_) => return Ok(Published::Written),
                 Err(Conflict::Changed(_) | Conflict::Raced(_)) if attempt < CONFLICT_ATTEMPTS => attempt += 1,
                 Err(Conflict::Changed(error) | Conflict::Raced(error)) => {
                     return Err(failed(CallError::Raced(error.into())));
@@ -299,15 +367,17 @@ impl Archive {
                 let metadata = head.metadata.unwrap_or_default();
                 let text = |name: &str| metadata.get(name).cloned().unwrap_or_default();
                 let number = |name: &str| text(name).parse().unwrap_or(0);
+                let state = State::named(&text(STATE));
+                let written = head.last_modified.and_then(|time| SystemTime::try_from(time).ok());
                 Ok(Some(PublishedObject {
                     etag: head.e_tag.unwrap_or_default(),
-                    rank: Rank::new(
-                        State::named(&text(STATE)),
-                        number(WEBHOOK_TIMESTAMP),
-                        &text(SOURCE_OBJECT),
-                    )
-                    .asked_at(number(ASKED)),
+                    rank: Rank::new(state, number(WEBHOOK_TIMESTAMP), &text(SOURCE_OBJECT)).asked_at(number(ASKED)),
                     sha256: text(CONTENT_SHA256),
+                    standing: Standing {
+                        state,
+                        // Without a time, every body counts as newer.
+                        written: written.unwrap_or(SystemTime::UNIX_EPOCH),
+                    },
                 }))
             }
             Err(SdkError::ServiceError(e)) if e.err().is_not_found() => Ok(None),
@@ -329,6 +399,7 @@ struct PublishedObject {
     etag: String,
     rank: Rank,
     sha256: String,
+    standing: Standing,
 }
 
 /// Why a conditional put did not put.
@@ -342,10 +413,12 @@ enum Conflict {
     Failed(CallError),
 }
 
-/// Sends a conditional put. The SDK has no types for the answers 412, 409 and 404, and does not retry them.
-async fn conditional(put: PutObjectFluentBuilder) -> Result<(), Conflict> {
-    let Err(error) = put.send().await else {
-        return Ok(());
+/// Sends a conditional put, and returns the ETag of what it wrote. The SDK has no types for the answers 412, 409 and 404,
+/// and does not retry them.
+async fn conditional(put: PutObjectFluentBuilder) -> Result<String, Conflict> {
+    let error = match put.send().await {
+        Ok(written) => return Ok(written.e_tag.unwrap_or_default()),
+        Err(error) => error,
     };
     let status = error.raw_response().map(|response| response.status().as_u16());
     Err(match status {

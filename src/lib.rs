@@ -21,8 +21,10 @@
 //! | --- | --- |
 //! | `receiver` | the first Lambda: request → answer |
 //! | `renderer` | the second Lambda: messages → results |
+//! | `batch` | a batch of messages, one after the other |
 //! | `settings`, `telemetry` | the environment of a function: what it reads, what it writes |
 //! | [`intake`] | a verified body → stored and queued |
+//! | `results` | a result → published and announced |
 //! | [`archive`] | S3: bodies and results, by conditional writes |
 //! | [`queue`] | SQS |
 //! | `key_ring` | Secrets Manager: the signing keys |
@@ -40,6 +42,8 @@
 
 pub mod announcement;
 pub mod archive;
+#[cfg(feature = "functions")]
+pub mod batch;
 pub mod call_error;
 pub mod clients;
 pub mod clock;
@@ -56,6 +60,8 @@ pub mod queue;
 pub mod receiver;
 #[cfg(feature = "functions")]
 pub mod renderer;
+#[cfg(feature = "functions")]
+pub mod results;
 #[cfg(feature = "functions")]
 pub mod settings;
 #[cfg(feature = "functions")]

@@ -7,6 +7,9 @@ use suno_midi::{Digest, TaskId};
 /// The prefix of archived bodies.
 pub const RAW: &str = "raw/";
 
+/// The prefix of watched tasks.
+const WATCH: &str = "watch/";
+
 const EXTENSION: &str = ".json";
 
 /// The name of a body: `raw/<taskId>/<sha256 of the body, hex>.json`. If a task has the same body twice, it is one
@@ -18,6 +21,11 @@ pub fn raw(task_id: &TaskId, body: &[u8]) -> String {
 /// The prefix of all bodies of a task.
 pub fn raw_of(task_id: &TaskId) -> String {
     format!("{RAW}{task_id}/")
+}
+
+/// The name of what is known of a watched task: `watch/<taskId>.json`.
+pub fn watch(task_id: &TaskId) -> String {
+    format!("{WATCH}{task_id}{EXTENSION}")
 }
 
 /// The task whose body has this name; `None` if it is not the name of a body.

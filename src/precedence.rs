@@ -31,12 +31,7 @@ impl Rank {
             Some(State::Rendered) => Class::Song,
             Some(State::Empty) => Class::Empty,
             Some(
-                State::Failed
-                | State::Pending
-                | State::Invalid
-                | State::Unsupported
-                | State::Expired
-                | State::Unknown,
+                State::Failed | State::Pending | State::Invalid | State::Unsupported | State::Expired | State::Unknown,
             )
             | None => Class::WithoutFiles,
         };

@@ -50,6 +50,8 @@ pub struct Received {
 
 /// The most messages in one call (SQS API reference).
 pub const BATCH: usize = 10;
+/// The longest delay of a message (SQS API reference, `SendMessage`).
+pub const LONGEST_DELAY: Duration = Duration::from_secs(900);
 
 impl Queue {
     /// The queue, over this client. The caller chooses the client's time-outs.
@@ -62,9 +64,33 @@ impl Queue {
     /// # Errors
     /// If SQS did not confirm that it has the message.
     pub async fn send(&self, task_id: &TaskId, message: &impl Serialize) -> Result<(), QueueError> {
+        self.send_with(task_id, message, None).await
+    }
+
+    /// Queues a message, as JSON, that nobody receives before `delay` has passed. SQS takes up to [`LONGEST_DELAY`].
+    ///
+    /// # Errors
+    /// If SQS did not confirm that it has the message.
+    pub async fn send_later(
+        &self,
+        task_id: &TaskId,
+        message: &impl Serialize,
+        delay: Duration,
+    ) -> Result<(), QueueError> {
+        let seconds = i32::try_from(delay.min(LONGEST_DELAY).as_secs()).unwrap_or(i32::MAX);
+        self.send_with(task_id, message, Some(seconds)).await
+    }
+
+    async fn send_with(
+        &self,
+        task_id: &TaskId,
+        message: &impl Serialize,
+        delay_seconds: Option<i32>,
+    ) -> Result<(), QueueError> {
         let failed = failure(format!("queue a message of task {task_id}"));
         let body = serde_json::to_string(message).map_err(|e| failed(CallError::unsent(e)))?;
         let send = self.sqs.send_message().queue_url(&self.url).message_body(body);
+        let send = send.set_delay_seconds(delay_seconds);
         send.send().await.map(drop).map_err(|e| failed(e.into()))
     }
 

@@ -3,11 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use aws_config::SdkConfig;
-use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use serde::Deserialize;
 use thiserror::Error;
 use tokio::time::Instant;
-use tracing::Instrument as _;
 
 use suno_midi::{
     Asked, Options, Outcome, convert,
@@ -16,14 +15,15 @@ use suno_midi::{
 };
 
 use crate::{
-    announcement::Announcement,
     archive::{Archive, ArchiveError, Loaded, MAX_OBJECT_BYTES, Published},
+    batch,
     call_error::in_one_line,
     clients::{self, Patience},
     clock::since_epoch,
     jobs::{self, Job},
     precedence::Rank,
     queue::{Queue, QueueError},
+    results::Results,
     settings::RendererSettings,
     telemetry::{self, Unit},
 };
@@ -38,7 +38,7 @@ pub const PATIENCE: Patience = Patience {
 #[derive(Debug)]
 pub struct Renderer {
     archive: Archive,
-    results: Queue,
+    results: Results,
     options: Options,
 }
 
@@ -73,30 +73,26 @@ impl Failed {
 impl Renderer {
     /// The renderer with these settings. This does not call AWS yet.
     pub fn new(config: &SdkConfig, settings: RendererSettings) -> Self {
+        let archive = Archive::new(clients::s3(config), settings.bucket);
         Self {
-            archive: Archive::new(clients::s3(config), settings.bucket),
-            results: Queue::new(aws_sdk_sqs::Client::new(config), settings.results_queue_url),
+            results: Results {
+                archive: archive.clone(),
+                queue: Queue::new(aws_sdk_sqs::Client::new(config), settings.results_queue_url),
+            },
+            archive,
             options: settings.options,
         }
     }
 
     /// Handles each message of a batch, and returns those that must be received again. `now` is the renderer's clock.
     pub async fn handle(&self, event: SqsEvent, now: SystemTime) -> SqsBatchResponse {
-        let mut response = SqsBatchResponse::default();
-        for message in event.records {
-            if let Some(age) = age(&message, now) {
+        batch::each(event, async |message| {
+            if let Some(age) = age(message, now) {
                 telemetry::emit(&[("QueueAge", Unit::Seconds, age.as_secs_f64())], &[]);
             }
-            let id = message.message_id.unwrap_or_default();
-            let span = tracing::info_span!("message", messageId = id);
-            let body = message.body.as_deref().unwrap_or_default();
-            if !self.message(body).instrument(span).await {
-                let mut failure = BatchItemFailure::default();
-                failure.item_identifier = id;
-                response.batch_item_failures.push(failure);
-            }
-        }
-        response
+            self.message(message.body.as_deref().unwrap_or_default()).await
+        })
+        .await
     }
 
     /// Does everything that a message asks for. Returns whether all of it is done.
@@ -149,13 +145,10 @@ impl Renderer {
         });
         let asked_at = asked.map_or(0, |asked| asked.at);
         let rank = Rank::new(outcome.document.state, webhook_timestamp, &job.object).asked_at(asked_at);
-        if self.publish(job, &outcome, &rank).await? == Published::Outranked {
-            return Ok(());
+        let published = self.results.deliver::<Failed>(&outcome, &rank).await?;
+        if published != Published::Outranked {
+            report(job, &outcome, began.elapsed());
         }
-        // Even if nothing had to be written: an earlier try may have ended just before it announced the result.
-        let announcement = Announcement::new(self.archive.bucket(), &outcome.document);
-        self.results.send(&job.task_id, &announcement).await?;
-        report(job, &outcome, began.elapsed());
         Ok(())
     }
 
@@ -174,24 +167,6 @@ impl Renderer {
         let published = serde_json::from_slice::<Published>(&published.body).ok();
         let same_body = published.filter(|published| published.source.object == job.object);
         Ok(same_body.and_then(|published| published.source.asked))
-    }
-
-    /// Publishes the files of the song, and the document last: whoever sees the document can read the files.
-    async fn publish(&self, job: &Job, outcome: &Outcome, rank: &Rank) -> Result<Published, ArchiveError> {
-        let document = &outcome.document;
-        let mut published = Published::Unchanged;
-        for (object, file) in outcome.objects() {
-            let state = document.state;
-            published = self
-                .archive
-                .publish(object, &file.bytes, file.format.content_type, state, rank)
-                .await?;
-            if published == Published::Outranked {
-                tracing::info!(taskId = %job.task_id, state = state.name(), key = job.object, "not published: the result of another callback or of a newer request has precedence");
-                break;
-            }
-        }
-        Ok(published)
     }
 }
 

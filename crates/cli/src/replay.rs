@@ -126,8 +126,8 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         }
     }
     if args.dry_run {
-        for (_, object) in &bodies {
-            print(format!("{object}\n").as_bytes())?;
+        for body in &bodies {
+            print(format!("{}\n", body.object).as_bytes())?;
         }
         eprintln!("callbacks to render again: {}; none was queued", bodies.len());
         return Ok(());
@@ -143,8 +143,8 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     for batch in bodies.chunks(BATCH) {
         let jobs: Result<Vec<String>, _> = batch
             .iter()
-            .map(|(task_id, object)| {
-                let job = Job::new(task_id.clone(), &args.stack.bucket, object.clone());
+            .map(|body| {
+                let job = Job::new(body.task_id.clone(), &args.stack.bucket, body.object.clone());
                 serde_json::to_string(&match asked {
                     Some(asked) => job.with_request(asked),
                     None => job,
