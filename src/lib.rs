@@ -21,6 +21,7 @@
 //! | --- | --- |
 //! | `receiver` | the first Lambda: request → answer |
 //! | `renderer` | the second Lambda: messages → results |
+//! | `reconciler` | the third Lambda: looks at each watched task until it has a result |
 //! | `batch` | a batch of messages, one after the other |
 //! | `settings`, `telemetry` | the environment of a function: what it reads, what it writes |
 //! | [`intake`] | a verified body → stored and queued |
@@ -28,8 +29,10 @@
 //! | [`archive`] | S3: bodies and results, by conditional writes |
 //! | [`queue`] | SQS |
 //! | `key_ring` | Secrets Manager: the signing keys |
+//! | `account` | the account at the provider: its API key, and the client that uses it |
 //! | `provider` | the provider's API over HTTPS |
 //! | [`clients`], [`call_error`] | what all AWS clients share: connections, time-outs, errors |
+//! | [`watch`] | a watched task: its object, and its messages |
 //! | [`announcement`], [`jobs`] | the messages |
 //! | [`precedence`] | which of several bodies decides |
 //! | [`objects`] | the names of objects |
@@ -40,6 +43,8 @@
 
 #![cfg_attr(test, allow(clippy::panic))]
 
+#[cfg(feature = "functions")]
+pub mod account;
 pub mod announcement;
 pub mod archive;
 #[cfg(feature = "functions")]
@@ -59,6 +64,8 @@ pub mod queue;
 #[cfg(feature = "functions")]
 pub mod receiver;
 #[cfg(feature = "functions")]
+pub mod reconciler;
+#[cfg(feature = "functions")]
 pub mod renderer;
 #[cfg(feature = "functions")]
 pub mod results;
@@ -66,3 +73,4 @@ pub mod results;
 pub mod settings;
 #[cfg(feature = "functions")]
 pub mod telemetry;
+pub mod watch;

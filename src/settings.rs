@@ -8,6 +8,8 @@ use thiserror::Error;
 
 use suno_midi::{Options, format::Outputs, music::choices::Choices};
 
+use crate::{account::AccountSettings, provider::BadApiUrl};
+
 /// The variable with the ARN of the secret.
 pub const KEY_SECRET_ID: &str = "KEY_SECRET_ID";
 /// The variable with the name of the bucket.
@@ -24,6 +26,12 @@ pub const TEMPO: &str = "TEMPO";
 pub const STEADY: &str = "STEADY";
 /// The variable that says whether each instrument has a MIDI file of its own: `true` or `false`.
 pub const SPLIT: &str = "SPLIT";
+/// The variable with the URL of the watch queue.
+pub const WATCH_QUEUE_URL: &str = "WATCH_QUEUE_URL";
+/// The variable with the base URL of the provider's API.
+pub const PROVIDER_API_URL: &str = "PROVIDER_API_URL";
+/// The variable that names the secret with the provider's API key; empty if there is none.
+pub const PROVIDER_KEY_SECRET_ID: &str = "PROVIDER_KEY_SECRET_ID";
 /// The variable with the grid of the quantized file: `off`, `1/8`, `1/12`, `1/16` or `1/24`.
 pub const QUANTIZE: &str = "QUANTIZE";
 /// The variable with how far the notes of the quantized file move: 0 to 1.
@@ -53,6 +61,21 @@ pub struct RendererSettings {
     pub results_queue_url: String,
     /// What the files are like, if a job says nothing else.
     pub options: Options,
+}
+
+/// The reconciler's settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReconcilerSettings {
+    /// The bucket of bodies, results and watched tasks.
+    pub bucket: String,
+    /// The queue for render jobs.
+    pub render_queue_url: String,
+    /// The queue for result documents.
+    pub results_queue_url: String,
+    /// The queue for the next look at a task.
+    pub watch_queue_url: String,
+    /// The account at the provider; `None` if the stack has no API key.
+    pub account: Option<AccountSettings>,
 }
 
 /// A setting that cannot be used.
@@ -121,6 +144,30 @@ impl RendererSettings {
                 },
                 ..Options::default()
             },
+        })
+    }
+}
+
+impl ReconcilerSettings {
+    /// Reads the settings; `lookup` gives the value of a variable.
+    ///
+    /// # Errors
+    /// If one is missing or not allowed.
+    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, BadSetting> {
+        // Not quoted in the error: a URL may hold a password.
+        let url = required(&lookup, PROVIDER_API_URL)?.parse();
+        let url = url.map_err(|rule: BadApiUrl| BadSetting::Unusable {
+            name: PROVIDER_API_URL,
+            value: "…".to_owned(),
+            rule: rule.to_string(),
+        })?;
+        let key_secret_id = lookup(PROVIDER_KEY_SECRET_ID).filter(|id| !id.is_empty());
+        Ok(Self {
+            bucket: required(&lookup, BUCKET)?,
+            render_queue_url: required(&lookup, RENDER_QUEUE_URL)?,
+            results_queue_url: required(&lookup, RESULTS_QUEUE_URL)?,
+            watch_queue_url: required(&lookup, WATCH_QUEUE_URL)?,
+            account: key_secret_id.map(|key_secret_id| AccountSettings { key_secret_id, url }),
         })
     }
 }
@@ -233,6 +280,43 @@ mod tests {
                 assert_eq!(renderer(name, missing), Err(BadSetting::Missing(name)));
             }
         }
+    }
+
+    /// Reads the reconciler's settings, one of them changed.
+    fn reconciler(changed: &str, value: Option<&str>) -> Result<ReconcilerSettings, BadSetting> {
+        ReconcilerSettings::read(|name| {
+            let usual = match name {
+                PROVIDER_API_URL => "https://api.kie.ai",
+                _ => "name",
+            };
+            if name == changed { value } else { Some(usual) }.map(str::to_owned)
+        })
+    }
+
+    #[test]
+    fn a_reconciler_needs_no_api_key_but_all_the_rest() {
+        for none in [None, Some("")] {
+            let settings = reconciler(PROVIDER_KEY_SECRET_ID, none);
+            assert_eq!(settings.map(|settings| settings.account), Ok(None));
+            for name in [
+                BUCKET,
+                RENDER_QUEUE_URL,
+                RESULTS_QUEUE_URL,
+                WATCH_QUEUE_URL,
+                PROVIDER_API_URL,
+            ] {
+                assert_eq!(reconciler(name, none), Err(BadSetting::Missing(name)));
+            }
+        }
+        let account = reconciler("", None).map(|settings| settings.account.map(|account| account.key_secret_id));
+        assert_eq!(account, Ok(Some("name".to_owned())));
+    }
+
+    #[test]
+    fn a_bad_url_is_not_quoted() {
+        let error = reconciler(PROVIDER_API_URL, Some("https://user:password@api.kie.ai"));
+        let error = error.map_err(|error| error.to_string());
+        assert!(error.is_err_and(|error| error.contains(PROVIDER_API_URL) && !error.contains("password")));
     }
 
     #[test]

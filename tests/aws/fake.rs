@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -20,13 +20,19 @@ use aws_smithy_runtime_api::{
     },
     http::StatusCode,
 };
-use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::{
+    body::SdkBody,
+    date_time::{DateTime, Format},
+};
 use midihook::{
+    account::AccountSettings,
     clients::{Patience, retries},
     receiver::{self, Receiver},
+    reconciler::{self, Reconciler},
     renderer::{self, Renderer},
-    settings::{ReceiverSettings, RendererSettings},
+    settings::{ReceiverSettings, ReconcilerSettings, RendererSettings},
 };
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use suno_midi::{Digest, Options};
 use tokio::sync::Notify;
@@ -34,6 +40,10 @@ use tokio::sync::Notify;
 pub const BUCKET: &str = "midihook-bucket";
 pub const QUEUE_URL: &str = "http://aws.test/000000000000/midihook-RenderQueue";
 pub const RESULTS_URL: &str = "http://aws.test/000000000000/results";
+pub const WATCH_URL: &str = "http://aws.test/000000000000/watch";
+
+/// What the account's clock shows, unless a test sets it: 2026-11-24.
+const USUAL_TIME: u64 = 1_795_478_400;
 
 /// What goes wrong with a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +112,7 @@ impl Chaos {
 /// A call as it came over the wire.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// `PUT raw/…`, `HEAD midi/…`, `SendMessage`, `GetSecretValue AWSCURRENT`.
+    /// `PUT raw/…`, `HEAD midi/…`, `LIST raw/t/`, `SendMessage`, `GetSecretValue AWSCURRENT`.
     pub what: String,
     pub headers: BTreeMap<String, String>,
     pub body: Vec<u8>,
@@ -113,6 +123,8 @@ pub struct Object {
     pub body: Vec<u8>,
     pub headers: BTreeMap<String, String>,
     pub etag: String,
+    /// When it was written.
+    pub stored: DateTime,
 }
 
 #[derive(Debug, Default)]
@@ -124,6 +136,8 @@ pub struct State {
     pub signing_keys: BTreeMap<&'static str, String>,
     /// Every object ever written, in order.
     pub written: Vec<(String, Object)>,
+    /// What the clock shows.
+    pub now: Option<SystemTime>,
     /// Draws the faults of calls for which none was planned.
     pub chaos: Option<Chaos>,
     faults: Vec<(String, VecDeque<Fault>)>,
@@ -222,6 +236,21 @@ impl Aws {
         Renderer::new(&self.config(renderer::PATIENCE), settings)
     }
 
+    /// A reconciler over this account; with an API key in the secret `api-key`, if there is a provider to ask.
+    pub fn reconciler(&self, provider: Option<&str>) -> Reconciler {
+        let settings = ReconcilerSettings {
+            bucket: BUCKET.to_owned(),
+            render_queue_url: QUEUE_URL.to_owned(),
+            results_queue_url: RESULTS_URL.to_owned(),
+            watch_queue_url: WATCH_URL.to_owned(),
+            account: provider.map(|url| AccountSettings {
+                key_secret_id: "api-key".to_owned(),
+                url: url.parse().expect("a URL"),
+            }),
+        };
+        Reconciler::new(&self.config(reconciler::PATIENCE), settings)
+    }
+
     /// The configuration of a function over this account.
     pub fn config(&self, patience: Patience) -> SdkConfig {
         let connector = SharedHttpConnector::new(self.clone());
@@ -301,9 +330,12 @@ impl Call {
             }
             Some((_, operation)) => operation.to_owned(),
             None => {
-                let path = request.uri().split(['?', '#']).next().unwrap_or_default();
+                let (path, query) = request.uri().split_once('?').unwrap_or((request.uri(), ""));
                 let key = path.split_once(&format!("{BUCKET}/")).map_or(path, |(_, key)| key);
-                format!("{} {key}", request.method())
+                match query.split('&').find_map(|pair| pair.strip_prefix("prefix=")) {
+                    Some(prefix) => format!("LIST {}", percent_decode_str(prefix).decode_utf8_lossy()),
+                    None => format!("{} {key}", request.method()),
+                }
             }
         };
         Self { what, headers, body }
@@ -365,6 +397,7 @@ impl State {
                 )
             }
             ("PUT", key) => self.conditional_put(key, call),
+            ("LIST", prefix) => self.list(prefix),
             (method @ ("GET" | "HEAD"), key) => match self.objects.get(key) {
                 Some(object) => {
                     let body = if method == "GET" {
@@ -378,9 +411,8 @@ impl State {
                     }
                     let length = object.body.len().to_string();
                     response.headers_mut().insert("content-length", length);
-                    response
-                        .headers_mut()
-                        .insert("last-modified", "Tue, 24 Nov 2026 00:00:00 GMT");
+                    let stored = object.stored.fmt(Format::HttpDate).expect("a date");
+                    response.headers_mut().insert("last-modified", stored);
                     response
                 }
                 None => call.error(404, "NoSuchKey"),
@@ -407,13 +439,33 @@ impl State {
             .filter(|(name, _)| name.starts_with("x-amz-meta-") || *name == "content-type");
         let metadata = metadata.map(|(name, value)| (name.clone(), value.clone())).collect();
         self.write(key, call.body.clone(), metadata);
-        response(200, Vec::new())
+        let mut response = response(200, Vec::new());
+        response.headers_mut().insert("etag", self.objects[key].etag.clone());
+        response
+    }
+
+    fn list(&self, prefix: &str) -> HttpResponse {
+        let found = self.objects.iter().filter(|(key, _)| key.starts_with(prefix));
+        let contents: String = found
+            .map(|(key, object)| {
+                let stored = object.stored.fmt(Format::DateTime).expect("a date");
+                format!("<Contents><Key>{key}</Key><LastModified>{stored}</LastModified></Contents>")
+            })
+            .collect();
+        let list = format!("<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>");
+        response(200, list.into_bytes())
     }
 
     pub fn write(&mut self, key: &str, body: Vec<u8>, headers: BTreeMap<String, String>) {
         // A hash of the bytes alone, like S3's MD5: equal bytes have equal ETags.
         let etag = format!("\"{}\"", Digest::of(&body));
-        let object = Object { body, headers, etag };
+        let usual = DateTime::from_secs(USUAL_TIME as i64);
+        let object = Object {
+            body,
+            headers,
+            etag,
+            stored: self.now.map_or(usual, DateTime::from),
+        };
         self.written.push((key.to_owned(), object.clone()));
         self.objects.insert(key.to_owned(), object);
     }

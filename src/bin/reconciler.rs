@@ -1,0 +1,24 @@
+//! The reconciler Lambda: settings, clients, run.
+
+use std::time::SystemTime;
+
+use aws_lambda_events::event::sqs::SqsEvent;
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use midihook::{
+    clients,
+    reconciler::{self, Reconciler},
+    settings::{ReconcilerSettings, environment},
+    telemetry,
+};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    telemetry::init();
+    let settings =
+        ReconcilerSettings::read(environment).inspect_err(|error| tracing::error!(%error, "cannot start"))?;
+    let reconciler = &Reconciler::new(&clients::loader(reconciler::PATIENCE).load().await, settings);
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
+        Ok::<_, Error>(reconciler.handle(event.payload, SystemTime::now()).await)
+    }))
+    .await
+}

@@ -1,0 +1,469 @@
+//! The third Lambda: looks at each watched task until it has a result.
+//!
+//! A look never trusts its message. It compares what the bucket has, and asks the provider only if the bucket has nothing
+//! that could become a result. Then it ends the watch, or sends the message for the next look before its own message is
+//! deleted: a crash in between leaves two messages, which is harmless.
+
+use std::time::{Duration, SystemTime};
+
+use aws_config::SdkConfig;
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
+use serde_json::json;
+use thiserror::Error;
+use tokio::time::{Instant, sleep};
+
+use suno_midi::{
+    Outcome, TaskId,
+    document::State as ResultState,
+    provider::api::{Refusal, Report},
+};
+
+use crate::{
+    account::Account,
+    archive::{Archive, ArchiveError, Arrival, Loaded, Origin, Standing, StoredBody},
+    batch,
+    call_error::in_one_line,
+    clients::{self, Patience},
+    intake::{Intake, IntakeError},
+    jobs::Job,
+    objects,
+    precedence::Rank,
+    provider::ProviderError,
+    queue::{Queue, QueueError},
+    results::Results,
+    settings::ReconcilerSettings,
+    watch::{self, Cause, LONGEST, Message, NotAWatch, Request, State, UNKNOWN_FOR, Watch, seconds},
+};
+
+/// How long the reconciler waits for a call to AWS: nobody waits for its answer.
+pub const PATIENCE: Patience = Patience {
+    operation: Duration::from_secs(15),
+    attempt: Duration::from_secs(5),
+};
+
+/// How long a question takes at least. So each invocation asks at most once a second, and all of them together at most as
+/// often as the event source allows invocations at once (`MaximumConcurrency`).
+pub const PACE: Duration = Duration::from_secs(1);
+
+/// How many times a look begins again because somebody else wrote the object meanwhile.
+const CONFLICT_ATTEMPTS: u32 = 5;
+/// When we ask again although the provider will refuse again until a person does something.
+const AFTER_A_LASTING_REFUSAL: Duration = Duration::from_secs(900);
+
+/// The reconciler and what it works with.
+#[derive(Debug)]
+pub struct Reconciler {
+    archive: Archive,
+    intake: Intake,
+    results: Results,
+    watch_queue: Queue,
+    /// Without an API key nothing can be asked. What needs no provider is repaired all the same.
+    account: Option<Account>,
+}
+
+/// Why a message goes back to the queue. After five receives SQS moves it to the dead-letter queue.
+#[derive(Debug, Error)]
+pub enum Failed {
+    /// S3 failed.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// SQS failed.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The object of the task is something else.
+    #[error("{object} cannot be used")]
+    Object {
+        /// Its name.
+        object: String,
+        /// Why.
+        #[source]
+        source: NotAWatch,
+    },
+    /// The object is larger than any that we write.
+    #[error("{0} is too large")]
+    TooLarge(String),
+    /// The event is about a bucket that is not ours.
+    #[error("the event names the bucket {0}, which is not this reconciler's bucket")]
+    OtherBucket(String),
+    /// Others wrote the object at each of our tries.
+    #[error("other writers of {0} were always first")]
+    Raced(String),
+}
+
+impl Failed {
+    /// Whether trying again may help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Archive(error) => error.is_transient(),
+            Self::Queue(error) => error.is_transient(),
+            Self::Raced(_) => true,
+            Self::Object { .. } | Self::TooLarge(_) | Self::OtherBucket(_) => false,
+        }
+    }
+}
+
+impl From<IntakeError> for Failed {
+    fn from(error: IntakeError) -> Self {
+        match error {
+            IntakeError::Archive(error) => Self::Archive(error),
+            IntakeError::Queue(error) => Self::Queue(error),
+        }
+    }
+}
+
+/// The object of a task as it was seen.
+struct Seen {
+    watch: Watch,
+    /// The version that the next write replaces; `None` if there is no object yet.
+    version: Option<String>,
+}
+
+/// How a look ends, unless it fails.
+enum Looked {
+    /// All is written and sent.
+    Complete,
+    /// Somebody else wrote the object meanwhile.
+    Raced,
+}
+
+/// What the bucket has of a task.
+enum Evidence {
+    /// There is a result, and no body came after it.
+    Result,
+    /// These bodies have no result, and no job that could be on its way.
+    Unrendered(Vec<StoredBody>),
+    /// There are bodies whose jobs may be on their way.
+    Underway,
+    /// Nothing that could become a result.
+    Nothing,
+}
+
+impl Reconciler {
+    /// The reconciler with these settings. This does not call AWS yet.
+    pub fn new(config: &SdkConfig, settings: ReconcilerSettings) -> Self {
+        let archive = Archive::new(clients::s3(config), settings.bucket);
+        let sqs = aws_sdk_sqs::Client::new(config);
+        let queue = |url| Queue::new(sqs.clone(), url);
+        let secrets = || aws_sdk_secretsmanager::Client::new(config);
+        Self {
+            intake: Intake {
+                archive: archive.clone(),
+                render_queue: queue(settings.render_queue_url),
+            },
+            results: Results {
+                archive: archive.clone(),
+                queue: queue(settings.results_queue_url),
+            },
+            watch_queue: queue(settings.watch_queue_url),
+            account: settings.account.map(|account| Account::new(secrets(), account)),
+            archive,
+        }
+    }
+
+    /// Handles each message of a batch, and returns those that must be received again. `now` is the reconciler's clock at
+    /// the beginning.
+    pub async fn handle(&self, event: SqsEvent, now: SystemTime) -> SqsBatchResponse {
+        let began = Instant::now();
+        batch::each(event, async |message| {
+            let body = message.body.as_deref().unwrap_or_default();
+            self.message(body, now + began.elapsed()).await
+        })
+        .await
+    }
+
+    /// Does everything that a message asks for. Returns whether all of it is done.
+    async fn message(&self, body: &str, now: SystemTime) -> bool {
+        let requests = match watch::read(body) {
+            Ok(requests) => requests,
+            Err(error) => {
+                tracing::error!(%error, "not a task to watch; the message goes back to the queue");
+                return false;
+            }
+        };
+        let mut done = true;
+        for request in requests {
+            if let Err(error) = self.request(&request, now).await {
+                let (reason, transient) = (in_one_line(&error), error.is_transient());
+                tracing::error!(taskId = %request.task_id, error = reason, transient, "not looked at; the message goes back to the queue");
+                done = false;
+            }
+        }
+        done
+    }
+
+    async fn request(&self, request: &Request, now: SystemTime) -> Result<(), Failed> {
+        if let Cause::Arrived(bucket) = &request.cause
+            && bucket != self.archive.bucket()
+        {
+            return Err(Failed::OtherBucket(bucket.clone()));
+        }
+        for _ in 0..CONFLICT_ATTEMPTS {
+            if let Looked::Complete = self.look(request, now).await? {
+                return Ok(());
+            }
+        }
+        Err(Failed::Raced(objects::watch(&request.task_id)))
+    }
+
+    async fn look(&self, request: &Request, now: SystemTime) -> Result<Looked, Failed> {
+        let task_id = &request.task_id;
+        let seen = self.seen(task_id).await?;
+        if let (Cause::Look(look), Some(Seen { watch, .. })) = (&request.cause, &seen)
+            && (*look < watch.look || watch.state != State::Watching)
+        {
+            // A duplicate: its look has taken place.
+            return Ok(Looked::Complete);
+        }
+        let evidence = self.evidence(task_id, seen.as_ref(), now).await?;
+        let mut seen = match (seen, &evidence) {
+            // A callback whose song is there, as nearly all are: nobody needs an object.
+            (None, Evidence::Result) => return Ok(Looked::Complete),
+            (Some(seen), Evidence::Result) if seen.watch.state == State::Done => return Ok(Looked::Complete),
+            (None, _) => Seen {
+                watch: Watch::new(task_id.clone(), request.cause.source(), now),
+                version: None,
+            },
+            (Some(seen), _) if seen.watch.state == State::Watching => seen,
+            (Some(seen), _) => Seen {
+                watch: seen.watch.again(request.cause.source(), now),
+                ..seen
+            },
+        };
+        if let Cause::Look(look) = request.cause {
+            // An earlier try may have sent this message and not written its number.
+            seen.watch.look = seen.watch.look.max(look);
+        }
+        if let Evidence::Result = evidence {
+            return self.end(seen, State::Done, "there is a result").await;
+        }
+        if seen.watch.age(now) >= LONGEST {
+            return self.expire(seen).await;
+        }
+        match evidence {
+            Evidence::Unrendered(bodies) => self.queue_again(seen, &bodies, now).await,
+            Evidence::Underway => self.look_again(seen, now, Duration::ZERO).await,
+            Evidence::Nothing | Evidence::Result => self.ask(seen, now).await,
+        }
+    }
+
+    async fn seen(&self, task_id: &TaskId) -> Result<Option<Seen>, Failed> {
+        let object = objects::watch(task_id);
+        match self.archive.load(&object).await? {
+            Loaded::Gone => Ok(None),
+            Loaded::TooLarge(_) => Err(Failed::TooLarge(object)),
+            Loaded::Body(found) => match Watch::read(task_id, &found.body) {
+                Ok(watch) => Ok(Some(Seen {
+                    watch,
+                    version: Some(found.etag),
+                })),
+                Err(source) => Err(Failed::Object { object, source }),
+            },
+        }
+    }
+
+    /// Finds out what the bucket has.
+    async fn evidence(&self, task_id: &TaskId, seen: Option<&Seen>, now: SystemTime) -> Result<Evidence, ArchiveError> {
+        let standing = self.archive.standing(task_id).await?;
+        let is_final = |standing: Standing| {
+            use ResultState::{Empty, Failed, Rendered};
+            matches!(standing.state, Some(Rendered | Empty | Failed))
+        };
+        let without_newer = if standing.is_some_and(is_final) {
+            Evidence::Result
+        } else {
+            Evidence::Nothing
+        };
+        let mut bodies = self.archive.bodies(Some(task_id), .., |_| {}).await?;
+        if let Some(standing) = standing {
+            bodies.retain(|body| body.stored > standing.written);
+        }
+        let Some(newest) = bodies.iter().map(|body| body.stored).max() else {
+            return Ok(without_newer);
+        };
+        let watch = seen.map(|seen| &seen.watch);
+        Ok(match watch.and_then(|watch| watch.jobs_have(newest, now)) {
+            None => Evidence::Unrendered(bodies),
+            Some(left) if left > Duration::ZERO => Evidence::Underway,
+            // Their jobs are done, and what stands has precedence.
+            Some(_) if standing.is_some() => without_newer,
+            Some(_) if watch.is_some_and(|watch| watch.is_next_job_due(now)) => Evidence::Unrendered(bodies),
+            Some(_) => Evidence::Underway,
+        })
+    }
+
+    async fn queue_again(&self, mut seen: Seen, bodies: &[StoredBody], now: SystemTime) -> Result<Looked, Failed> {
+        for body in bodies {
+            let job = Job::new(body.task_id.clone(), self.archive.bucket(), body.object.clone());
+            self.intake.render_queue.send(&body.task_id, &job).await?;
+            tracing::warn!(taskId = %body.task_id, key = body.object, "this callback had no result; its job is queued again");
+        }
+        seen.watch.last_queued = Some(seconds(now));
+        seen.watch.said = Some("a callback had no result; its job was queued again".to_owned());
+        self.look_again(seen, now, Duration::ZERO).await
+    }
+
+    /// Asks the provider, if that is possible now.
+    async fn ask(&self, mut seen: Seen, now: SystemTime) -> Result<Looked, Failed> {
+        let Some(account) = &self.account else {
+            seen.watch.said = Some("the stack has no API key of the provider, so nobody can be asked".to_owned());
+            return self.look_again(seen, now, Duration::ZERO).await;
+        };
+        let wait = seen.watch.must_not_ask_for(now).max(account.is_quiet_for(now).await);
+        if wait > Duration::ZERO {
+            return self.look_again(seen, now, wait).await;
+        }
+        let provider = match account.provider(now).await {
+            Ok(provider) => provider,
+            // A callback may come nevertheless.
+            Err(error) => {
+                let (said, transient) = (in_one_line(&error), error.is_transient());
+                tracing::error!(taskId = %seen.watch.task_id, error = said, transient, "the provider cannot be asked");
+                seen.watch.said = Some("the API key cannot be read, so nobody can be asked".to_owned());
+                return self.look_again(seen, now, Duration::ZERO).await;
+            }
+        };
+        // Written before the question, so that no other look asks within the next seconds.
+        seen.watch.last_asked = Some(seconds(now));
+        seen.watch.ask_after = None;
+        let Some(mut seen) = self.write(seen).await? else {
+            return Ok(Looked::Raced);
+        };
+        let task_id = seen.watch.task_id.clone();
+        let (report, ()) = tokio::join!(provider.record_info(&task_id), sleep(PACE));
+        match report {
+            Ok(Report::Done(body)) => self.take(seen, body, "the provider has the song", now).await,
+            Ok(Report::Failed { code, message }) => {
+                let body = failure_body(&task_id, code, &message);
+                self.take(seen, body, "the provider could not transcribe the song", now)
+                    .await
+            }
+            Ok(Report::Pending) => {
+                seen.watch.unknown_since = None;
+                seen.watch.said = Some("the provider has not finished".to_owned());
+                self.look_again(seen, now, Duration::ZERO).await
+            }
+            Ok(Report::Unknown) => {
+                let since = *seen.watch.unknown_since.get_or_insert(seconds(now));
+                seen.watch.said = Some("the provider does not know the task".to_owned());
+                if seconds(now).saturating_sub(since) >= UNKNOWN_FOR.as_secs() {
+                    let why =
+                        "for an hour the provider did not know this task: its id may be wrong, or of another account";
+                    let outcome = Outcome::unknown(&task_id, why.to_owned());
+                    return self.end_with(seen, State::Unknown, &outcome).await;
+                }
+                self.look_again(seen, now, Duration::ZERO).await
+            }
+            Err(error) => self.refused(seen, account, &error, now).await,
+        }
+    }
+
+    /// Archives what the provider answered, as the receiver archives a callback.
+    async fn take(&self, mut seen: Seen, body: Vec<u8>, said: &str, now: SystemTime) -> Result<Looked, Failed> {
+        let arrival = Arrival {
+            task_id: seen.watch.task_id.clone(),
+            body,
+            origin: Origin::Poll,
+            webhook_timestamp: seconds(now),
+            received_at: now,
+        };
+        let taken = self.intake.take(&arrival).await?;
+        tracing::info!(taskId = %arrival.task_id, key = taken.object, said, "asked the provider; its answer is archived");
+        seen.watch.last_queued = Some(seconds(now));
+        seen.watch.unknown_since = None;
+        seen.watch.said = Some(said.to_owned());
+        self.look_again(seen, now, Duration::ZERO).await
+    }
+
+    /// The provider did not say how the task went.
+    async fn refused(
+        &self,
+        mut seen: Seen,
+        account: &Account,
+        error: &ProviderError,
+        now: SystemTime,
+    ) -> Result<Looked, Failed> {
+        let wait = error.ask_again_after().unwrap_or(AFTER_A_LASTING_REFUSAL);
+        let (said, task_id) = (in_one_line(error), &seen.watch.task_id);
+        tracing::warn!(taskId = %task_id, error = said, waitSeconds = wait.as_secs(), "the provider did not say how the task went; it is asked again");
+        match error {
+            // These are about the account, not about the task.
+            ProviderError::Refused(Refusal::KeyRefused { .. }) => account.forget_key().await,
+            ProviderError::Refused(
+                Refusal::RateLimited { .. }
+                | Refusal::KeyLimit { .. }
+                | Refusal::Maintenance { .. }
+                | Refusal::Blocked { .. },
+            ) => account.keep_quiet_until(now + wait).await,
+            _ => {}
+        }
+        seen.watch.ask_after = Some(seconds(now).saturating_add(wait.as_secs()));
+        seen.watch.said = Some(said);
+        self.look_again(seen, now, wait).await
+    }
+
+    async fn expire(&self, seen: Seen) -> Result<Looked, Failed> {
+        let last = seen.watch.said.as_deref().unwrap_or("nothing was learned");
+        let why = format!("this task was watched for 14 days and has no result. The last look said: {last}");
+        let outcome = Outcome::expired(&seen.watch.task_id, why);
+        self.end_with(seen, State::Expired, &outcome).await
+    }
+
+    /// Ends a watch with a result that no body gave.
+    async fn end_with(&self, seen: Seen, state: State, outcome: &Outcome) -> Result<Looked, Failed> {
+        let rank = Rank::without_body(outcome.document.state);
+        self.results.deliver::<Failed>(outcome, &rank).await?;
+        tracing::warn!(taskId = %seen.watch.task_id, state = outcome.document.state.name(), "the task is watched no longer");
+        let said = seen.watch.said.clone().unwrap_or_default();
+        self.end(seen, state, &said).await
+    }
+
+    async fn end(&self, mut seen: Seen, state: State, said: &str) -> Result<Looked, Failed> {
+        seen.watch.state = state;
+        seen.watch.said = Some(said.to_owned());
+        // Messages that still wait for the task are now duplicates.
+        seen.watch.look += 1;
+        Ok(self.write(seen).await?.map_or(Looked::Raced, |_| Looked::Complete))
+    }
+
+    /// Sends the message for the next look, not before `wait`, and writes the object. In this order: without the message
+    /// nobody would look again, and without the number in the object the message only counts as new.
+    async fn look_again(&self, mut seen: Seen, now: SystemTime, wait: Duration) -> Result<Looked, Failed> {
+        seen.watch.look += 1;
+        let delay = seen.watch.pause(now).max(wait);
+        let message = Message::next(&seen.watch);
+        self.watch_queue
+            .send_later(&seen.watch.task_id, &message, delay)
+            .await?;
+        Ok(self.write(seen).await?.map_or(Looked::Raced, |_| Looked::Complete))
+    }
+
+    /// Writes the object; `None` if somebody else wrote it meanwhile.
+    async fn write(&self, seen: Seen) -> Result<Option<Seen>, Failed> {
+        let object = objects::watch(&seen.watch.task_id);
+        let bytes = match seen.watch.to_json() {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                let source = NotAWatch::Unreadable(error);
+                return Err(Failed::Object { object, source });
+            }
+        };
+        let written = self.archive.replace(&object, bytes, seen.version.as_deref()).await?;
+        Ok(written.map(|version| Seen {
+            version: Some(version),
+            ..seen
+        }))
+    }
+}
+
+/// A record-info answer that says that a task failed. The report of a failure has the provider's words, not its bytes.
+fn failure_body(task_id: &TaskId, code: Option<i64>, message: &str) -> Vec<u8> {
+    let data = json!({
+        "taskId": task_id,
+        "successFlag": 3,
+        "errorCode": code,
+        "errorMessage": message,
+    });
+    json!({"code": 200, "msg": "success", "data": data})
+        .to_string()
+        .into_bytes()
+}

@@ -1,0 +1,575 @@
+//! The reconciler: watched tasks → results, over an AWS account in memory and a provider on the loopback interface.
+
+use std::time::{Duration, SystemTime};
+
+use aws_lambda_events::event::sqs::SqsEvent;
+use midihook::{objects::raw, reconciler::Reconciler};
+use serde_json::{Value, json};
+
+use crate::{
+    fake::{Aws, BUCKET, Fault, QUEUE_URL, RESULTS_URL, WATCH_URL},
+    server::{Reply, Server, json as answer},
+};
+
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+const START: u64 = 1_795_478_400;
+const HOUR: u64 = 3600;
+const DAY: u64 = 86_400;
+const SONG: &str = r#"{"code":200,"msg":"success","data":{"taskId":"t","successFlag":1,"midiData":{"state":"complete","instruments":[{"name":"Piano","notes":[{"pitch":60,"start":0,"end":1,"velocity":1}]}]}}}"#;
+const PENDING: &str = r#"{"code":200,"msg":"success","data":{"taskId":"t","successFlag":0,"midiData":null}}"#;
+const UNKNOWN: &str = r#"{"code":200,"msg":"success","data":null}"#;
+const FAILED: &str = r#"{"code":200,"msg":"success","data":{"taskId":"t","successFlag":3,"errorCode":"531","errorMessage":"no vocals"}}"#;
+const WATCH: &str = r#"{"version":1,"taskId":"t"}"#;
+
+/// The task `t` of an account, and the time there.
+struct Task {
+    aws: Aws,
+    provider: Option<Server>,
+    reconciler: Reconciler,
+    now: u64,
+}
+
+impl Task {
+    /// A provider that answers from this list.
+    fn asked(replies: impl IntoIterator<Item = Reply>) -> Self {
+        Self::new(Some(Server::new(replies)))
+    }
+
+    /// A stack without an API key.
+    fn without_key() -> Self {
+        Self::new(None)
+    }
+
+    fn new(provider: Option<Server>) -> Self {
+        let aws = Aws::with_key(KEY);
+        let url = provider.as_ref().map(Server::url);
+        Self {
+            reconciler: aws.reconciler(url.as_deref()),
+            aws,
+            provider,
+            now: START,
+        }
+    }
+
+    fn clock(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(self.now)
+    }
+
+    /// Gives the reconciler these messages. Returns which of them come back.
+    async fn look(&self, messages: &[&str]) -> Vec<String> {
+        self.aws.state().now = Some(self.clock());
+        let records: Vec<Value> = (1..)
+            .zip(messages)
+            .map(|(id, body)| json!({"messageId": format!("m{id}"), "body": body}))
+            .collect();
+        let event: SqsEvent = serde_json::from_value(json!({ "Records": records })).unwrap();
+        let response = self.reconciler.handle(event, self.clock()).await;
+        let failures = response.batch_item_failures.into_iter();
+        failures.map(|failure| failure.item_identifier).collect()
+    }
+
+    /// Gives the reconciler one message, which must not come back.
+    async fn done(&self, message: &str) {
+        assert_eq!(self.look(&[message]).await, [""; 0], "{message}");
+    }
+
+    /// Waits for the message of the next look, and looks. Returns how long it waited.
+    async fn next(&mut self) -> u64 {
+        let (message, delay) = self.waiting();
+        self.now += delay;
+        self.done(&message).await;
+        delay
+    }
+
+    /// The message of the next look, and its delay.
+    fn waiting(&self) -> (String, u64) {
+        let state = self.aws.state();
+        let sent = state.calls.iter().rev().filter(|call| call.what == "SendMessage");
+        let mut sent = sent.map(|call| serde_json::from_slice::<Value>(&call.body).unwrap());
+        let sent = sent.find(|sent| sent["QueueUrl"] == WATCH_URL).unwrap();
+        let delay = sent["DelaySeconds"].as_u64().unwrap();
+        assert!((30..=900).contains(&delay));
+        (sent["MessageBody"].as_str().unwrap().to_owned(), delay)
+    }
+
+    fn sent_to(&self, queue: &str) -> Vec<String> {
+        let state = self.aws.state();
+        let sent = state.messages.iter().filter(|(url, _)| url == queue);
+        sent.map(|(_, body)| body.clone()).collect()
+    }
+
+    /// How often the provider was asked.
+    fn asks(&self) -> usize {
+        self.provider.as_ref().unwrap().received().len()
+    }
+
+    /// The member of the task's object.
+    fn watch(&self, member: &str) -> Value {
+        let object: Value = serde_json::from_slice(&self.aws.body("watch/t.json")).unwrap();
+        object[member].clone()
+    }
+
+    fn document(&self) -> Value {
+        serde_json::from_slice(&self.aws.body("midi/t.json")).unwrap()
+    }
+
+    /// Stores a body as the receiver does. Returns its event.
+    fn body(&self, body: &str) -> String {
+        self.aws.state().now = Some(self.clock());
+        let key = raw(&"t".parse().unwrap(), body.as_bytes());
+        let timestamp = self.now.to_string();
+        self.aws
+            .put(&key, body.as_bytes(), &[("webhook-timestamp", &timestamp)]);
+        arrived(BUCKET, &key)
+    }
+
+    /// Renders all jobs that were queued so far.
+    async fn render(&self) {
+        self.aws.state().now = Some(self.clock());
+        for job in self.sent_to(QUEUE_URL) {
+            let event = json!({"Records": [{"messageId": "job", "body": job}]});
+            let event: SqsEvent = serde_json::from_value(event).unwrap();
+            let response = self.aws.renderer().handle(event, self.clock()).await;
+            assert!(response.batch_item_failures.is_empty());
+        }
+    }
+}
+
+/// EventBridge's event of a new object.
+fn arrived(bucket: &str, key: &str) -> String {
+    json!({"source": "aws.s3", "detail-type": "Object Created", "version": "0",
+        "detail": {"bucket": {"name": bucket}, "object": {"key": key}}})
+    .to_string()
+}
+
+#[tokio::test]
+async fn a_task_that_never_calls_back_becomes_a_song() {
+    let mut task = Task::asked([answer(PENDING), answer(PENDING), answer(SONG)]);
+    task.done(WATCH).await;
+    assert_eq!(
+        (task.watch("state"), task.watch("source")),
+        ("watching".into(), "message".into())
+    );
+    assert_eq!(
+        (task.watch("since"), task.watch("lastAsked")),
+        (START.into(), START.into())
+    );
+    assert_eq!(task.watch("said"), "the provider has not finished");
+    task.next().await;
+    assert_eq!(task.sent_to(QUEUE_URL), [""; 0]);
+    task.next().await;
+
+    let object = raw(&"t".parse().unwrap(), SONG.as_bytes());
+    assert_eq!(task.aws.body(&object), SONG.as_bytes());
+    let headers = task.aws.state().objects[&object].headers.clone();
+    assert_eq!(headers["x-amz-meta-source"], "poll");
+    assert_eq!(headers["x-amz-meta-webhook-timestamp"], task.now.to_string());
+    assert_eq!(task.sent_to(QUEUE_URL).len(), 1);
+
+    // The renderer is slow: no second job, no question.
+    task.next().await;
+    assert_eq!((task.sent_to(QUEUE_URL).len(), task.asks()), (1, 3));
+    task.render().await;
+    task.next().await;
+    assert_eq!(task.document()["state"], "rendered");
+    assert_eq!(task.watch("state"), "done");
+    let looks = task.sent_to(WATCH_URL).len();
+    assert_eq!(looks, 4, "nobody looks again");
+
+    // What comes late changes nothing.
+    let (last, _) = task.waiting();
+    let event = arrived(BUCKET, &object);
+    for message in [last.as_str(), WATCH, &event] {
+        task.done(message).await;
+    }
+    assert_eq!((task.sent_to(WATCH_URL).len(), task.asks()), (looks, 3));
+}
+
+#[tokio::test]
+async fn a_failure_at_the_provider_is_a_result() {
+    let mut task = Task::asked([answer(FAILED)]);
+    task.done(WATCH).await;
+    task.render().await;
+    task.next().await;
+    let document = task.document();
+    assert_eq!(document["state"], "failed");
+    assert_eq!(document["failure"], json!({"code": 531, "message": "no vocals"}));
+    assert_eq!((task.watch("state"), task.asks()), ("done".into(), 1));
+}
+
+#[tokio::test]
+async fn a_task_that_is_unknown_for_an_hour_ends() {
+    let mut task = Task::asked(vec![answer(UNKNOWN); 4]);
+    task.done(WATCH).await;
+    task.now += HOUR - 60;
+    task.done(WATCH).await;
+    assert_eq!(task.watch("state"), "watching");
+    let begun = task.watch("unknownSince");
+    assert_eq!(begun, START);
+    task.next().await;
+    assert_eq!(task.watch("state"), "unknown");
+    let document = task.document();
+    assert_eq!((&document["state"], document.get("source")), (&"unknown".into(), None));
+    let announced: Value = serde_json::from_str(&task.sent_to(RESULTS_URL)[0]).unwrap();
+    assert_eq!(
+        (&announced["state"], &announced["bucket"]),
+        (&"unknown".into(), &BUCKET.into())
+    );
+    let looks = task.sent_to(WATCH_URL).len();
+    let (last, _) = task.waiting();
+    task.done(&last).await;
+    assert_eq!((task.sent_to(WATCH_URL).len(), task.asks()), (looks, 3));
+
+    // A new message begins a new watch.
+    task.now += DAY;
+    task.done(WATCH).await;
+    assert_eq!(
+        (task.watch("state"), task.watch("since")),
+        ("watching".into(), task.now.into())
+    );
+}
+
+#[tokio::test]
+async fn a_task_that_is_known_again_is_not_unknown() {
+    let mut task = Task::asked([answer(UNKNOWN), answer(PENDING), answer(UNKNOWN)]);
+    task.done(WATCH).await;
+    task.now += HOUR - 60;
+    task.done(WATCH).await;
+    task.next().await;
+    assert_eq!(
+        (task.watch("state"), task.watch("unknownSince")),
+        ("watching".into(), task.now.into())
+    );
+}
+
+#[tokio::test]
+async fn after_14_days_a_task_expires_and_a_late_callback_still_wins() {
+    let mut task = Task::asked([answer(PENDING), answer(PENDING)]);
+    task.done(WATCH).await;
+    task.now = START + 14 * DAY - 1;
+    task.done(&task.waiting().0).await;
+    assert_eq!((task.watch("state"), task.waiting().1), ("watching".into(), 900));
+    task.next().await;
+    assert_eq!((task.watch("state"), task.asks()), ("expired".into(), 2));
+    let document = task.document();
+    assert_eq!((&document["state"], document.get("source")), (&"expired".into(), None));
+    let warning = document["warnings"][0].as_str().unwrap();
+    assert!(
+        warning.contains("14 days") && warning.ends_with("the provider has not finished"),
+        "{warning}"
+    );
+    assert_eq!(task.sent_to(RESULTS_URL).len(), 1);
+
+    task.now += DAY;
+    let event = task.body(SONG);
+    task.done(&event).await;
+    assert_eq!(task.watch("state"), "watching");
+    task.render().await;
+    assert_eq!(task.document()["state"], "rendered");
+    task.next().await;
+    assert_eq!(task.watch("state"), "done");
+}
+
+#[tokio::test]
+async fn an_end_never_replaces_a_song() {
+    let mut task = Task::asked([]);
+    task.body(SONG);
+    task.done(WATCH).await;
+    assert_eq!(task.sent_to(QUEUE_URL).len(), 1);
+    // Rendered in the moment before the watch ends.
+    task.render().await;
+    let song = task.document();
+    task.now = START + 15 * DAY;
+    task.done(&task.waiting().0).await;
+    assert_eq!((task.document(), task.watch("state")), (song, "done".into()));
+}
+
+#[tokio::test]
+async fn a_body_without_a_job_gets_one() {
+    let mut task = Task::without_key();
+    let event = task.body(SONG);
+    task.now += 120;
+    task.done(&event).await;
+    assert_eq!(task.watch("source"), "callback");
+    assert_eq!(task.sent_to(QUEUE_URL).len(), 1);
+    task.next().await;
+    assert_eq!(task.sent_to(QUEUE_URL).len(), 1, "the job may be on its way");
+    // The job vanished.
+    task.now += 900;
+    task.next().await;
+    assert_eq!(task.sent_to(QUEUE_URL).len(), 2);
+    task.render().await;
+    task.next().await;
+    assert_eq!(task.watch("state"), "done");
+}
+
+#[tokio::test]
+async fn a_body_with_a_result_costs_no_object() {
+    let mut task = Task::without_key();
+    let event = task.body(SONG);
+    task.now += 120;
+    task.done(&event).await;
+    task.render().await;
+    let task = {
+        // The same as if the receiver's own job had been rendered in time.
+        let fresh = Task::without_key();
+        for name in task
+            .aws
+            .object_names()
+            .iter()
+            .filter(|name| !name.starts_with("watch/"))
+        {
+            let object = task.aws.state().objects[name].clone();
+            fresh.aws.state().objects.insert(name.clone(), object);
+        }
+        fresh
+    };
+    task.done(&event).await;
+    assert_eq!(task.aws.messages(), [""; 0]);
+    assert!(!task.aws.calls().iter().any(|call| call.starts_with("PUT")));
+}
+
+#[tokio::test]
+async fn a_second_body_that_came_after_the_result_is_rendered_too() {
+    let mut task = Task::without_key();
+    let failure = r#"{"code":500,"msg":"no","taskId":"t","data":null}"#;
+    let event = task.body(failure);
+    task.done(&event).await;
+    task.render().await;
+    assert_eq!(task.document()["state"], "failed");
+    task.now += 60;
+    let event = task.body(SONG);
+    task.now += 120;
+    task.done(&event).await;
+    assert_eq!(task.sent_to(QUEUE_URL).len(), 2);
+    task.render().await;
+    assert_eq!(task.document()["state"], "rendered");
+    task.next().await;
+    assert_eq!(task.watch("state"), "done");
+}
+
+#[tokio::test]
+async fn a_second_body_that_loses_ends_the_watch_all_the_same() {
+    let mut task = Task::without_key();
+    let event = task.body(SONG);
+    task.done(&event).await;
+    task.render().await;
+    task.now += 60;
+    let event = task.body(r#"{"code":500,"msg":"no","taskId":"t","data":null}"#);
+    task.done(&event).await;
+    let jobs = task.sent_to(QUEUE_URL).len();
+    task.render().await;
+    while task.watch("state") == "watching" {
+        task.next().await;
+    }
+    assert_eq!(
+        (task.document()["state"].clone(), task.watch("state")),
+        ("rendered".into(), "done".into())
+    );
+    assert_eq!(task.sent_to(QUEUE_URL).len(), jobs);
+}
+
+#[tokio::test]
+async fn a_body_that_says_nothing_useful_makes_us_ask() {
+    for useless in ["nonsense", PENDING] {
+        let mut task = Task::asked([answer(SONG)]);
+        task.body(useless);
+        task.done(WATCH).await;
+        task.render().await;
+        task.next().await;
+        assert_eq!(task.asks(), 1, "{useless}");
+        task.render().await;
+        task.next().await;
+        assert_eq!(task.document()["state"], "rendered", "{useless}");
+        assert_eq!(task.watch("state"), "done");
+    }
+}
+
+#[tokio::test]
+async fn without_an_api_key_a_callback_is_waited_for() {
+    let mut task = Task::without_key();
+    task.done(WATCH).await;
+    let mut pauses = vec![task.waiting().1];
+    while task.now < START + 2 * HOUR {
+        task.next().await;
+        pauses.push(task.waiting().1);
+    }
+    assert_eq!((pauses[0], pauses.last()), (30, Some(&900)));
+    assert!(pauses.is_sorted() && pauses.len() < 40, "{pauses:?}");
+    assert!(task.watch("said").as_str().unwrap().contains("no API key"));
+    task.body(SONG);
+    task.next().await;
+    task.render().await;
+    task.next().await;
+    assert_eq!(
+        (task.document()["state"].clone(), task.watch("state")),
+        ("rendered".into(), "done".into())
+    );
+}
+
+#[tokio::test]
+async fn a_provider_that_wants_no_questions_gets_none_about_any_task() {
+    let slow = |code| {
+        Reply::Answer(
+            200,
+            "retry-after: 1000\r\n",
+            format!(r#"{{"code":{code},"msg":"no"}}"#).into(),
+        )
+    };
+    for code in [429, 433, 455] {
+        let mut task = Task::asked([slow(code), answer(PENDING)]);
+        task.done(WATCH).await;
+        assert_eq!(task.watch("askAfter"), START + 1000, "{code}");
+        assert!(
+            task.watch("said").as_str().is_some_and(|said| !said.is_empty()),
+            "{code}"
+        );
+        assert_eq!(task.waiting().1, 900, "{code}");
+        task.done(r#"{"version":1,"taskId":"u"}"#).await;
+        task.now += 900;
+        task.done(&task.waiting().0).await;
+        assert_eq!(task.asks(), 1, "{code}");
+        task.now += 101;
+        task.done(WATCH).await;
+        assert_eq!(task.asks(), 2, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn one_task_is_not_asked_about_twice_within_ten_seconds() {
+    let mut task = Task::asked(vec![answer(PENDING); 3]);
+    assert_eq!(task.look(&[WATCH, WATCH]).await, [""; 0]);
+    assert_eq!(task.asks(), 1);
+    task.now += 8;
+    task.done(WATCH).await;
+    assert_eq!(task.asks(), 1);
+    task.now += 2;
+    task.done(WATCH).await;
+    assert_eq!(task.asks(), 2);
+}
+
+#[tokio::test]
+async fn each_question_takes_a_second() {
+    let task = Task::asked(vec![answer(UNKNOWN); 3]);
+    let began = std::time::Instant::now();
+    let messages = ["t", "u", "v"].map(|task| format!(r#"{{"version":1,"taskId":"{task}"}}"#));
+    task.look(&messages.each_ref().map(String::as_str)).await;
+    assert_eq!(task.asks(), 3);
+    assert!(began.elapsed() >= Duration::from_secs(3));
+    let received = task.provider.as_ref().unwrap().received();
+    for pair in received.windows(2) {
+        assert!(pair[1].at - pair[0].at >= Duration::from_millis(990));
+    }
+}
+
+#[tokio::test]
+async fn duplicates_end_with_the_next_look() {
+    let mut task = Task::asked(vec![answer(PENDING); 3]);
+    task.done(WATCH).await;
+    task.now += 60;
+    // Somebody asks although a message waits: the new one replaces it.
+    let (first, _) = task.waiting();
+    task.done(WATCH).await;
+    let (second, _) = task.waiting();
+    assert_ne!(first, second);
+    let looks = task.sent_to(WATCH_URL).len();
+    task.now += 60;
+    assert_eq!(task.look(&[&first, &second, &second]).await, [""; 0]);
+    assert_eq!((task.sent_to(WATCH_URL).len(), task.asks()), (looks + 1, 3));
+}
+
+#[tokio::test]
+async fn a_crash_anywhere_loses_no_look() {
+    // Whatever call fails, the message comes back, and then the task has one message that counts.
+    for what in ["GET watch/", "HEAD midi/", "LIST raw/", "PUT watch/", "SendMessage"] {
+        let task = Task::without_key();
+        task.aws.fail(what, vec![Fault::Status(500); 3]);
+        assert_eq!(task.look(&[WATCH]).await, ["m1"], "{what}");
+        task.done(WATCH).await;
+        let sent = task.sent_to(WATCH_URL);
+        let counts = sent
+            .iter()
+            .filter(|message| message.contains(&format!(r#""look":{}"#, task.watch("look"))));
+        assert!(counts.count() >= 1, "{what}: {sent:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_changes_meanwhile_is_looked_at_again() {
+    let task = Task::without_key();
+    task.aws.fail("PUT watch/", [Fault::Status(412), Fault::Status(409)]);
+    task.done(WATCH).await;
+    assert_eq!(task.watch("state"), "watching");
+}
+
+#[tokio::test]
+async fn hostile_messages_come_back_and_nothing_is_written() {
+    let task = Task::asked([]);
+    let elsewhere = arrived("elsewhere", "raw/t/a.json");
+    let hostile = [
+        "",
+        "poison",
+        "{}",
+        r#"{"version":2,"taskId":"t"}"#,
+        r#"{"version":1,"taskId":"../t"}"#,
+        r#"{"version":1,"taskId":"t","look":"1"}"#,
+        &elsewhere,
+    ];
+    let returned: Vec<String> = (1..=hostile.len()).map(|id| format!("m{id}")).collect();
+    assert_eq!(task.look(&hostile).await, returned);
+    assert_eq!((task.aws.object_names(), task.aws.messages()), (vec![], vec![]));
+    assert_eq!(task.asks(), 0);
+
+    // Nobody overwrites what is not understood.
+    task.aws.put("watch/t.json", br#"{"version":2}"#, &[]);
+    assert_eq!(task.look(&[WATCH]).await, ["m1"]);
+    assert_eq!(task.aws.body("watch/t.json"), br#"{"version":2}"#);
+}
+
+#[tokio::test]
+async fn the_api_key_is_in_no_object_and_no_message() {
+    let quotes = format!(r#"{{"code":401,"msg":"the key {KEY} is wrong"}}"#);
+    let mut task = Task::asked([answer(quotes), answer(PENDING)]);
+    task.done(WATCH).await;
+    assert!(
+        task.watch("said")
+            .as_str()
+            .unwrap()
+            .starts_with("the provider refused the API key")
+    );
+    assert_eq!(task.waiting().1, 900);
+    task.next().await;
+    // The key was read again, because it may have been changed.
+    let readings = task
+        .aws
+        .calls()
+        .iter()
+        .filter(|call| call.starts_with("GetSecretValue"))
+        .count();
+    assert_eq!((readings, task.asks()), (2, 2));
+    let state = task.aws.state();
+    assert!(
+        state
+            .written
+            .iter()
+            .all(|(_, object)| !String::from_utf8_lossy(&object.body).contains(KEY))
+    );
+    assert!(state.messages.iter().all(|(_, body)| !body.contains(KEY)));
+    assert!(!format!("{:?}", task.reconciler).contains(KEY));
+}
+
+#[tokio::test]
+async fn an_api_key_that_cannot_be_read_does_not_end_the_watch() {
+    for unusable in [None, Some("two words")] {
+        let mut task = Task::asked([answer(PENDING)]);
+        match unusable {
+            None => drop(task.aws.state().signing_keys.remove("AWSCURRENT")),
+            Some(text) => drop(task.aws.state().signing_keys.insert("AWSCURRENT", text.to_owned())),
+        }
+        task.done(WATCH).await;
+        assert!(task.watch("said").as_str().unwrap().contains("API key cannot be read"));
+        task.aws.state().signing_keys.insert("AWSCURRENT", KEY.to_owned());
+        task.next().await;
+        assert_eq!(task.asks(), 1);
+    }
+}
