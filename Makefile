@@ -8,7 +8,7 @@ ARCH         ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 # The glibc of provided.al2023. A plain `cargo build` on a newer system links against a newer one.
 GLIBC        := 2.34
 TARGET       := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu
-LAMBDAS      := receiver renderer
+LAMBDAS      := receiver renderer reconciler
 # The version of cargo-mutants that `make mutants` installs.
 MUTANTS      := 27.1.0
 
@@ -120,6 +120,7 @@ $(VENV)/.ready: $(REQUIREMENTS)
 .PHONY: $(LAMBDAS:%=build-%)
 build-ReceiverFunction: package-receiver
 build-RendererFunction: package-renderer
+build-ReconcilerFunction: package-reconciler
 package-%:
 	cargo lambda build --locked --quiet --release --target $(TARGET).$(GLIBC) --package midihook --bin $*
 	cp target/lambda/$*/bootstrap "$(ARTIFACTS_DIR)/"

@@ -10,7 +10,7 @@
 //!                                          midi/<task>.mid .svg .json ──▶ results queue, EventBridge
 //! ```
 //!
-//! This crate has the two functions and the code that talks to AWS. The wire format, the music and the files are in
+//! This crate has the three functions and the code that talks to AWS. The wire format, the music and the files are in
 //! [`suno_midi`], which knows nothing of AWS. `docs/architecture.md` is the map of all packages.
 //!
 //! # Rooms
@@ -38,7 +38,7 @@
 //! | [`objects`] | the names of objects |
 //! | [`clock`] | time as a number |
 //!
-//! The feature `functions` (on by default) adds the two Lambdas and what only they need. The command line uses this
+//! The feature `functions` (on by default) adds the three Lambdas and what only they need. The command line uses this
 //! crate without it.
 
 #![cfg_attr(test, allow(clippy::panic))]

@@ -281,7 +281,7 @@ def test_an_eventbridge_rule_sees_each_song(stack, task_id):
 
 def test_the_environment_for_cargo_lambda_is_that_of_the_functions(stack):
     ours = dict(line.split("=", 1) for line in stack.function_environment().splitlines())
-    for function in ("ReceiverFunction", "RendererFunction"):
+    for function in ("ReceiverFunction", "RendererFunction", "ReconcilerFunction"):
         deployed = stack.client("lambda").get_function_configuration(FunctionName=stack.outputs[f"{function}Name"])
         variables = deployed["Environment"]["Variables"]
         assert variables.keys() == properties(function)["Environment"]["Variables"].keys()

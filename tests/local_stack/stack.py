@@ -167,15 +167,19 @@ class LocalStack:
         return sum(int(attributes[name]) for name in names)
 
     @contextlib.contextmanager
-    def visibility_timeout(self, seconds):
-        """Changes the render queue's visibility timeout within a `with` block; gives the usual one."""
-        sqs, queue = self.client("sqs"), self.outputs["RenderQueueUrl"]
-        usual = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["VisibilityTimeout"])["Attributes"]
-        sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": str(seconds)})
+    def changed_queue(self, queue, attribute, seconds):
+        """Changes an attribute of a queue within a `with` block; gives the usual value."""
+        sqs, url = self.client("sqs"), self.outputs[queue]
+        usual = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[attribute])["Attributes"]
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={attribute: str(seconds)})
         try:
-            yield int(usual["VisibilityTimeout"])
+            yield int(usual[attribute])
         finally:
-            sqs.set_queue_attributes(QueueUrl=queue, Attributes=usual)
+            sqs.set_queue_attributes(QueueUrl=url, Attributes=usual)
+
+    def visibility_timeout(self, seconds, queue="RenderQueueUrl"):
+        """Changes a queue's visibility timeout within a `with` block; gives the usual one."""
+        return self.changed_queue(queue, "VisibilityTimeout", seconds)
 
     def command_line(self):
         """An environment in which `midihook replay` and `midihook redrive` use this stack."""
@@ -230,13 +234,16 @@ class LocalStack:
             "SPLIT": "false",
             "QUANTIZE": "off",
             "QUANTIZE_STRENGTH": "1",
+            "WATCH_QUEUE_URL": self.outputs["WatchQueueUrl"],
+            "PROVIDER_API_URL": "https://api.kie.ai",
+            "PROVIDER_KEY_SECRET_ID": "",
         }
         return "".join(f"{name}={value}\n" for name, value in ours.items())
 
     def logs(self):
-        """All lines that both functions have logged."""
+        """All lines that the functions have logged."""
         logs = self.client("logs")
-        groups = [self.outputs["ReceiverLogGroup"], self.outputs["RendererLogGroup"]]
+        groups = [self.outputs[f"{function}LogGroup"] for function in ("Receiver", "Renderer", "Reconciler")]
         pages = [page for group in groups for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group)]
         return [event["message"] for page in pages for event in page["events"]]
 

@@ -12,14 +12,14 @@ from tests.programs.functions import bootstrap
 NEWEST_GLIBC = (2, 34)
 
 
-@pytest.mark.parametrize("function", ["ReceiverFunction", "RendererFunction"])
+@pytest.mark.parametrize("function", ["ReceiverFunction", "RendererFunction", "ReconcilerFunction"])
 def test_no_newer_glibc_is_needed(function):
     versions = subprocess.run(["readelf", "--version-info", bootstrap(function)], capture_output=True, text=True, check=True).stdout
     needed = {tuple(map(int, version.split("."))) for version in re.findall(r"GLIBC_([0-9.]+)", versions)}
     assert needed and max(needed) <= NEWEST_GLIBC
 
 
-@pytest.mark.parametrize("function", ["ReceiverFunction", "RendererFunction"])
+@pytest.mark.parametrize("function", ["ReceiverFunction", "RendererFunction", "ReconcilerFunction"])
 def test_a_function_without_settings_names_the_missing_one(function):
     done = subprocess.run([bootstrap(function)], env={}, capture_output=True, text=True, timeout=10)
     line = json.loads(done.stdout)

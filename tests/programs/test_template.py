@@ -41,6 +41,20 @@ TEMPOS = {
     "401": False,
     "1000": False,
 }
+URLS = {
+    "https://api.kie.ai": True,
+    "https://api.kie.ai/": True,
+    "https://proxy.example:8443/kie/v2": True,
+    "http://127.0.0.1:8080": True,
+    "http://localhost:1": True,
+    "": False,
+    "api.kie.ai": False,
+    "http://api.kie.ai": False,
+    "http://localhost.example": False,
+    "https://user:password@api.kie.ai": False,
+    "https://api.kie.ai?key=x": False,
+    "https://-api.kie.ai": False,
+}
 WORDS = {"three": 3, "four": 4, "five": 5, "six": 6, "seven": 7}
 
 
@@ -93,6 +107,15 @@ def test_the_template_and_the_receiver_accept_the_same_tolerance():
         assert f"from {lowest} to {highest}" in error
 
 
+@pytest.mark.parametrize(("url", "valid"), URLS.items())
+def test_the_template_and_the_reconciler_accept_the_same_urls(url, valid):
+    by_template = re.search(PARAMETERS["ProviderApiUrl"]["AllowedPattern"], url) is not None
+    by_reconciler = settings_error("ReconcilerFunction", PROVIDER_API_URL=url)
+    assert by_template == valid
+    assert (by_reconciler is None) == valid, by_reconciler
+    assert "password" not in (by_reconciler or "")
+
+
 def test_each_timeout_on_the_way_in_is_longer_than_the_one_inside_it():
     # AWS answers so late that the receiver's own deadline ends the request. The log says which deadline that was.
     _, _, log = answer(LATE, LATE, LATE)
@@ -107,9 +130,14 @@ def test_a_job_stays_hidden_for_six_times_the_renderers_timeout():
     assert properties("RenderQueue")["VisibilityTimeout"] >= 6 * properties("RendererFunction")["Timeout"]
 
 
-def test_texts_about_dead_letters_give_the_number_of_tries():
-    tries = properties("RenderQueue")["RedrivePolicy"]["maxReceiveCount"]
-    for text in (properties("DeadLetterAlarm")["AlarmDescription"], OUTPUTS["RenderDeadLetterQueueUrl"]["Description"]):
+def test_a_look_stays_hidden_for_six_times_the_reconcilers_timeout():
+    assert properties("WatchQueue")["VisibilityTimeout"] >= 6 * properties("ReconcilerFunction")["Timeout"]
+
+
+@pytest.mark.parametrize(("queue", "alarm"), [("Render", "DeadLetterAlarm"), ("Watch", "WatchDeadLetterAlarm")])
+def test_texts_about_dead_letters_give_the_number_of_tries(queue, alarm):
+    tries = properties(f"{queue}Queue")["RedrivePolicy"]["maxReceiveCount"]
+    for text in (properties(alarm)["AlarmDescription"], OUTPUTS[f"{queue}DeadLetterQueueUrl"]["Description"]):
         assert WORDS[re.search(r"failed (\w+) times", text).group(1)] == tries
 
 
