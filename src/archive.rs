@@ -5,17 +5,22 @@
 //! result identifies the body and the request that it was made from, because each file embeds that body's SHA-256 and the
 //! time of the request ([`suno_midi::format::Label`]). If a person stores one body under two names, both give the same song.
 
-use std::{ops::RangeBounds, time::SystemTime};
+use std::{
+    ops::RangeBounds,
+    time::{Duration, SystemTime},
+};
 
 use aws_sdk_s3::{
     Client,
     error::{ProvideErrorMetadata as _, SdkError},
     operation::{get_object::GetObjectError, put_object::builders::PutObjectFluentBuilder},
+    presigning::PresigningConfig,
     primitives::{ByteStream, DateTime, DateTimeFormat},
+    types::Object,
 };
 use suno_midi::{
     Digest, TaskId,
-    document::{self, State},
+    document::{self, RESULTS, State},
     format,
 };
 use thiserror::Error;
@@ -361,6 +366,54 @@ impl Archive {
         }
     }
 
+    /// Looks at an object of a result, without reading it; `None` if there is none.
+    ///
+    /// # Errors
+    /// If S3 did not answer, or denied access.
+    pub async fn look(&self, object: &str) -> Result<Option<Look>, ArchiveError> {
+        match self.s3.head_object().bucket(&self.bucket).key(object).send().await {
+            Ok(head) => Ok(Some(Look {
+                state: head.metadata.and_then(|mut metadata| metadata.remove(STATE)),
+                written: head.last_modified.and_then(|time| SystemTime::try_from(time).ok()),
+            })),
+            Err(SdkError::ServiceError(e)) if e.err().is_not_found() => Ok(None),
+            Err(e) => Err(failure("look at", object)(e.into())),
+        }
+    }
+
+    /// Lists up to a thousand result documents, ordered by name, from the beginning or from where another page ended.
+    ///
+    /// # Errors
+    /// If S3 did not answer, or denied access.
+    pub async fn results(&self, from: Option<String>) -> Result<ResultsPage, ArchiveError> {
+        // The delimiter leaves out what is in midi/<taskId>/.
+        let list = self.s3.list_objects_v2().bucket(&self.bucket).prefix(RESULTS);
+        let page = list.delimiter("/").set_continuation_token(from).send().await;
+        let page = page.map_err(|e| failure("list", RESULTS)(e.into()))?;
+        let document = |object: &Object| {
+            Some(StoredResult {
+                task_id: objects::task_of_result(object.key()?)?,
+                written: SystemTime::try_from(*object.last_modified()?).ok()?,
+            })
+        };
+        Ok(ResultsPage {
+            results: page.contents().iter().filter_map(document).collect(),
+            next: page.next_continuation_token,
+        })
+    }
+
+    /// A link with which anybody can read an object until it expires, without credentials.
+    ///
+    /// # Errors
+    /// If there are no credentials to sign it with, or if it would be valid for too long: AWS allows 7 days.
+    pub async fn link(&self, object: &str, expires: Duration) -> Result<String, ArchiveError> {
+        let failed = failure("sign a link to", object);
+        let expires = PresigningConfig::expires_in(expires).map_err(|e| failed(CallError::unsent(e)))?;
+        let get = self.s3.get_object().bucket(&self.bucket).key(object);
+        let link = get.presigned(expires).await.map_err(|e| failed(e.into()))?;
+        Ok(link.uri().to_owned())
+    }
+
     async fn published(&self, object: &str) -> Result<Option<PublishedObject>, ArchiveError> {
         match self.s3.head_object().bucket(&self.bucket).key(object).send().await {
             Ok(head) => {
@@ -393,6 +446,33 @@ impl Archive {
             .content_type(content_type)
             .body(ByteStream::from(bytes))
     }
+}
+
+/// What S3 tells of an object of a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// The state of its task, as a newer release may write it; `None` if midihook did not write it.
+    pub state: Option<String>,
+    /// When it was written.
+    pub written: Option<SystemTime>,
+}
+
+/// A result document in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredResult {
+    /// Its task.
+    pub task_id: TaskId,
+    /// When it was written.
+    pub written: SystemTime,
+}
+
+/// A part of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResultsPage {
+    /// The documents.
+    pub results: Vec<StoredResult>,
+    /// Where the next page begins; `None` if this is the last.
+    pub next: Option<String>,
 }
 
 struct PublishedObject {

@@ -2,7 +2,7 @@
 //!
 //! The names of results, `midi/<taskId>.…`, are part of the result document ([`suno_midi::document`]).
 
-use suno_midi::{Digest, TaskId};
+use suno_midi::{Digest, TaskId, document::RESULTS};
 
 /// The prefix of archived bodies.
 pub const RAW: &str = "raw/";
@@ -35,6 +35,11 @@ pub fn task_of_raw(object: &str) -> Option<TaskId> {
     (!stem.is_empty() && !stem.contains('/')).then(|| task_id.parse().ok())?
 }
 
+/// The task whose result document has this name; `None` if it is not the name of a result document.
+pub fn task_of_result(object: &str) -> Option<TaskId> {
+    object.strip_prefix(RESULTS)?.strip_suffix(EXTENSION)?.parse().ok()
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -59,6 +64,15 @@ mod tests {
             "raw//b.json",
         ] {
             assert_eq!(task_of_raw(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_document_has_its_task() {
+        let document = suno_midi::document::object_name(&"a.b".parse().unwrap(), suno_midi::format::DOCUMENT);
+        assert_eq!(task_of_result(&document).unwrap().as_str(), "a.b");
+        for other in ["midi/a.mid", "midi/a/b.json", "midi/.json", "raw/a.json"] {
+            assert_eq!(task_of_result(other), None, "{other}");
         }
     }
 }

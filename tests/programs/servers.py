@@ -29,7 +29,8 @@ class Server(http.server.ThreadingHTTPServer):
                 for name, value in {**headers, "content-length": len(body)}.items():
                     self.send_header(name, str(value))
                 self.end_headers()
-                self.wfile.write(body)
+                if self.command != "HEAD":
+                    self.wfile.write(body)
 
             def dechunked(self):
                 chunks = []
@@ -39,7 +40,7 @@ class Server(http.server.ThreadingHTTPServer):
                 self.rfile.readline()
                 return b"".join(chunks)
 
-            do_GET = do_POST = do_PUT = handle_any
+            do_GET = do_HEAD = do_POST = do_PUT = handle_any
 
             def log_message(self, *_):
                 pass

@@ -1,5 +1,7 @@
-//! The command line: `midihook render`, `send`, `replay` and `redrive`.
+//! The command line, `midihook`.
 
+#[cfg(feature = "stack")]
+mod get;
 mod input;
 mod output;
 mod overrides;
@@ -13,6 +15,10 @@ mod replay;
 mod send;
 #[cfg(feature = "stack")]
 mod stack;
+#[cfg(feature = "stack")]
+mod task;
+#[cfg(feature = "stack")]
+mod when;
 
 use std::process::ExitCode;
 
@@ -30,6 +36,8 @@ struct Cli {
 enum Command {
     Render(render::Args),
     Send(send::Args),
+    #[cfg(feature = "stack")]
+    Get(get::Args),
     #[cfg(feature = "stack")]
     Replay(replay::Args),
     #[cfg(feature = "stack")]
@@ -52,6 +60,8 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Render(args) => render::run(&args),
         Command::Send(args) => send::run(&args),
+        #[cfg(feature = "stack")]
+        Command::Get(args) => stack::block_on(get::run(&args)),
         #[cfg(feature = "stack")]
         Command::Replay(args) => stack::block_on(replay::run(&args)),
         #[cfg(feature = "stack")]

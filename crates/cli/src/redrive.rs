@@ -110,7 +110,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         );
     }
     match (args.dry_run, held.is_empty()) {
-        (false, false) => Err(Refused(left(&args.stack.bucket, &held)).into()),
+        (false, false) => Err(Refused(left(&args.stack.bucket.bucket, &held)).into()),
         (false, true) if !all => Err(anyhow!("not all messages could be read: run this again")),
         _ => Ok(()),
     }
@@ -128,7 +128,7 @@ impl Run {
         let say = |done: &str, messages: &[Received]| {
             let lines = messages
                 .iter()
-                .map(|message| format!("{done}{}\n", describe(&args.stack.bucket, message)));
+                .map(|message| format!("{done}{}\n", describe(&args.stack.bucket.bucket, message)));
             bar.suspend(|| print(lines.collect::<String>().as_bytes()))
         };
         let mut nothing_new = 0;
@@ -205,7 +205,7 @@ fn left(bucket: &str, held: &BTreeMap<String, Received>) -> String {
 
 fn fate(args: &Args, message: &Received) -> Fate {
     match jobs::read(&message.body) {
-        Ok(jobs) if jobs.iter().all(|job| job.bucket == args.stack.bucket) => Fate::Move,
+        Ok(jobs) if jobs.iter().all(|job| job.bucket == args.stack.bucket.bucket) => Fate::Move,
         // A job of a newer midihook is still a job.
         Err(NotAJob::Version(_)) => Fate::Leave,
         _ if args.discard => Fate::Discard,

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context as _;
 use suno_midi::{
     Options, convert,
-    document::{Document, SongSummary, State},
+    document::SongSummary,
     format::{MIDI, PIANO_ROLL, QUANTIZED, midi::quantize::Quantize},
     music::choices::TempoChoice,
 };
@@ -74,7 +74,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         print(&document.to_json())?;
     }
     let Some(midi) = outcome.file(MIDI) else {
-        return Err(Refused(no_song(document)).into());
+        let failure = document.failure.as_ref();
+        let failure = failure.map(|failure| (failure.code, failure.message.as_str()));
+        return Err(Refused(no_song(failure, &document.warnings)).into());
     };
     let tempo = options.choices.tempo;
     let mut report = document
@@ -110,16 +112,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn no_song(document: &Document) -> String {
-    match (&document.state, &document.failure) {
-        (State::Failed, Some(failure)) => {
-            let code = failure.code.map(|code| format!(" (code {code})")).unwrap_or_default();
-            format!(
-                "there is no song: the provider reported a failure{code}: {}",
-                failure.message
-            )
+/// Why there is no song: what the provider said (its code and message), or else what midihook noticed.
+pub fn no_song(failure: Option<(Option<i64>, &str)>, warnings: &[String]) -> String {
+    match failure {
+        Some((code, message)) => {
+            let code = code.map(|code| format!(" (code {code})")).unwrap_or_default();
+            format!("there is no song: the provider reported a failure{code}: {message}")
         }
-        _ => format!("there is no song: {}", document.warnings.join("; ")),
+        None => format!("there is no song: {}", warnings.join("; ")),
     }
 }
 

@@ -1,12 +1,8 @@
 //! `midihook replay`: renders archived callbacks again.
 
-use std::{
-    str::FromStr,
-    time::{Duration, SystemTime},
-};
+use std::time::SystemTime;
 
 use anyhow::Context as _;
-use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use midihook::{archive::Archive, clients, clock::since_epoch, jobs::Job, objects::RAW, queue::BATCH};
 use suno_midi::{Asked, TaskId};
 
@@ -16,6 +12,7 @@ use crate::{
     overrides::{self, OverrideArgs},
     progress,
     stack::{self, Account, Resources},
+    when::Period,
 };
 
 /// Render archived callbacks again
@@ -31,12 +28,8 @@ pub struct Args {
     /// The ids of the tasks
     #[arg(required_unless_present = "since", conflicts_with_all = ["since", "until"])]
     tasks: Vec<TaskId>,
-    /// All callbacks archived since then: 2026-11-01, 2026-11-01T12:00:00Z (UTC), or 30m, 12h, 7d ago
-    #[arg(long, value_name = "WHEN")]
-    since: Option<When>,
-    /// With --since: only callbacks archived before then
-    #[arg(long, value_name = "WHEN", requires = "since")]
-    until: Option<When>,
+    #[command(flatten)]
+    period: Period,
     /// Only list the callbacks
     #[arg(long)]
     dry_run: bool,
@@ -62,50 +55,16 @@ const EXAMPLES: &str = stack::help!(concat!(
     overrides::examples!()
 ));
 
-/// A moment in the past.
-#[derive(Clone, Copy)]
-struct When(SystemTime);
-
-impl FromStr for When {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let ago = || {
-            let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-            let seconds = match unit {
-                "m" => 60,
-                "h" => 3600,
-                "d" => 86_400,
-                _ => return None,
-            };
-            let ago = Duration::from_secs(number.parse::<u64>().ok()?.checked_mul(seconds)?);
-            SystemTime::now().checked_sub(ago)
-        };
-        let date = || {
-            let midnight = format!("{text}T00:00:00Z");
-            let time = if text.contains('T') { text } else { &midnight };
-            SystemTime::try_from(DateTime::from_str(time, DateTimeFormat::DateTime).ok()?).ok()
-        };
-        let when = ago().or_else(date);
-        when.map(Self)
-            .ok_or_else(|| "write 2026-11-01, 2026-11-01T12:00:00Z, 30m, 12h or 7d".to_owned())
-    }
-}
-
 pub async fn run(args: &Args) -> anyhow::Result<()> {
+    let when = args.period.range()?;
     let config = args.account.config().await?;
-    let archive = Archive::new(clients::s3(&config), args.stack.bucket.clone());
-    let when = args.since.map_or(SystemTime::UNIX_EPOCH, |When(since)| since)
-        ..args
-            .until
-            .map_or_else(|| SystemTime::now() + Duration::from_secs(86_400), |When(until)| until);
-
-    if when.is_empty() {
-        return Err(Refused("--since is not before --until: no callback can be in that period".to_owned()).into());
-    }
+    let archive = Archive::new(clients::s3(&config), args.stack.bucket.bucket.clone());
     let mut bodies = Vec::new();
     if args.tasks.is_empty() {
-        let bar = progress::counter(format!("searching s3://{}/{RAW}:", args.stack.bucket));
+        let bar = progress::counter(
+            format!("searching s3://{}/{RAW}:", args.stack.bucket.bucket),
+            "callbacks",
+        );
         bodies = archive.bodies(None, when, |listed| bar.set_position(listed)).await?;
         bar.finish_and_clear();
         if bodies.is_empty() {
@@ -118,7 +77,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
             if found.is_empty() {
                 return Err(Refused(format!(
                     "no callback of task {task} is archived in {}",
-                    args.stack.bucket
+                    args.stack.bucket.bucket
                 ))
                 .into());
             }
@@ -144,7 +103,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         let jobs: Result<Vec<String>, _> = batch
             .iter()
             .map(|body| {
-                let job = Job::new(body.task_id.clone(), &args.stack.bucket, body.object.clone());
+                let job = Job::new(body.task_id.clone(), &args.stack.bucket.bucket, body.object.clone());
                 serde_json::to_string(&match asked {
                     Some(asked) => job.with_request(asked),
                     None => job,

@@ -63,12 +63,19 @@ impl Account {
     }
 }
 
-/// Where jobs come from and go to.
+/// Where bodies and results are.
 #[derive(clap::Args)]
-pub struct Resources {
+pub struct Bucket {
     /// The stack's bucket
     #[arg(long, env = "MIDIHOOK_BUCKET", value_parser = name())]
     pub bucket: String,
+}
+
+/// Where jobs come from and go to.
+#[derive(clap::Args)]
+pub struct Resources {
+    #[command(flatten)]
+    pub bucket: Bucket,
     /// The stack's render queue
     #[arg(long, value_name = "URL", env = "MIDIHOOK_RENDER_QUEUE_URL", value_parser = name())]
     pub render_queue_url: String,
@@ -82,13 +89,22 @@ pub fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Re
 
 /// What to do about an error of AWS.
 pub fn advice(error: &anyhow::Error) -> Option<&'static str> {
-    let call = error.chain().find_map(|cause| cause.downcast_ref::<CallError>())?;
+    let call = call(error)?;
     if call.is_about_credentials() {
         return Some(
             "Log in (for SSO: aws sso login), or name a profile with --profile; --help says where credentials come from.",
         );
     }
     call.is_transient().then_some("Trying again may help.")
+}
+
+/// Whether the same command may succeed later although nobody changes anything.
+pub fn is_transient(error: &anyhow::Error) -> bool {
+    call(error).is_some_and(CallError::is_transient)
+}
+
+fn call(error: &anyhow::Error) -> Option<&CallError> {
+    error.chain().find_map(|cause| cause.downcast_ref())
 }
 
 /// The name of a resource. We refuse an empty one, because AWS's own error for it does not say what is wrong.

@@ -282,7 +282,11 @@ fn render_says_what_it_found() {
 
 #[test]
 fn help_has_examples_and_a_wrong_command_line_exits_with_2() {
-    for command in ["render", "send"] {
+    let commands: &[&str] = match cfg!(feature = "stack") {
+        true => &["render", "send", "get", "replay", "redrive"],
+        false => &["render", "send"],
+    };
+    for &command in commands {
         let (code, out, _) = outcome(&[command, "--help"], b"");
         assert_eq!(code, Some(0));
         assert!(

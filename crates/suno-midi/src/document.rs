@@ -265,7 +265,7 @@ fn is_zero(count: &usize) -> bool {
 }
 
 /// The prefix of the object names of results.
-const RESULTS: &str = "midi/";
+pub const RESULTS: &str = "midi/";
 
 /// The object name of a result: `midi/<taskId>.mid`, `midi/<taskId>/quantized.mid`.
 pub fn object_name(task_id: &TaskId, format: Format) -> String {

@@ -1,0 +1,92 @@
+"""A bucket in memory, behind S3's HTTP API, for tests of the command line."""
+
+import json
+import os
+import time
+import urllib.parse
+import xml.sax.saxutils
+
+from tests.programs.servers import Server
+
+MINUTE, DAY = 60, 86_400
+
+
+class Bucket:
+    """`objects` has the bytes, the metadata and the time of each object by its name. `requests` has the method and the
+    path of each request. A listing has at most `page` entries."""
+
+    def __init__(self, page=1000):
+        self.objects, self.requests, self.page = {}, [], page
+        self.server = Server(self.answer)
+        self.url = f"http://{self.server.address}"
+
+    @property
+    def environment(self):
+        return {
+            "PATH": os.environ["PATH"],
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_ENDPOINT_URL": self.url,
+            "MIDIHOOK_BUCKET": "bucket",
+        }
+
+    def close(self):
+        self.server.shutdown()
+        assert self.server.errors == []
+
+    def put(self, name, contents=b"", age=0, **metadata):
+        self.objects[name] = (contents, metadata, int(time.time()) - age)
+
+    def callback(self, task, name="a", age=0):
+        self.put(f"raw/{task}/{name}.json", b"the callback", age)
+
+    def result(self, task, state, files=(), parts=(), age=0, **members):
+        """Stores a result document, and the files of the song."""
+        named = {"document": f"midi/{task}.json"} | {kind: f"midi/{task}{end}" for kind, end in dict(files).items()}
+        document = {"version": 1, "taskId": task, "state": state, "source": {"key": f"raw/{task}/a.json", "webhookTimestamp": 7}}
+        document |= {"files": named, "warnings": []} | members
+        for name in [*named.values(), *(part["file"] for part in parts)]:
+            self.put(name, f"contents of {name}".encode(), age, state=state)
+        if files:
+            tempo = {"bpm": 120.0, "meter": "4/4"}
+            document["song"] = {"seconds": 7.9, "notes": 6, "tempo": tempo, "instruments": [{"name": "Drums"}, *parts]}
+        self.put(named["document"], json.dumps(document).encode(), age, state=state)
+        return document
+
+    def song(self, task, age=0, **members):
+        self.callback(task, age=age)
+        return self.result(task, "rendered", {"midi": ".mid", "pianoRoll": ".svg"}, age=age, **members)
+
+    def answer(self, handler):
+        url = urllib.parse.urlsplit(handler.path)
+        self.requests.append((handler.command, urllib.parse.unquote(url.path)))
+        name = urllib.parse.unquote(url.path.removeprefix("/bucket").removeprefix("/"))
+        if not name:
+            return self.list(**dict(urllib.parse.parse_qsl(url.query)))
+        if name not in self.objects:
+            return 404, {"content-type": "application/xml"}, b"<Error><Code>NoSuchKey</Code><Message>no</Message></Error>"
+        contents, metadata, modified = self.objects[name]
+        times = {"last-modified": time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(modified))}
+        return 200, times | {f"x-amz-meta-{key}": value for key, value in metadata.items()}, contents
+
+    def list(self, prefix="", delimiter=None, **query):
+        entries = set()
+        for name in self.objects:
+            if name.startswith(prefix):
+                inside, found, _ = name.removeprefix(prefix).partition(delimiter) if delimiter else (name, "", "")
+                entries.add((prefix + inside + delimiter, True) if found else (name, False))
+        start = int(query.get("continuation-token", 0))
+        entries = sorted(entries)
+        page, more = entries[start : start + self.page], len(entries) > start + self.page
+        lines = [f"<KeyCount>{len(page)}</KeyCount><IsTruncated>{str(more).lower()}</IsTruncated>"]
+        lines += [f"<NextContinuationToken>{start + self.page}</NextContinuationToken>"] * more
+        for name, is_prefix in page:
+            name_xml = xml.sax.saxutils.escape(name)
+            if is_prefix:
+                lines.append(f"<CommonPrefixes><Prefix>{name_xml}</Prefix></CommonPrefixes>")
+                continue
+            contents, _, modified = self.objects[name]
+            moment = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(modified))
+            lines.append(f"<Contents><Key>{name_xml}</Key><LastModified>{moment}</LastModified><Size>{len(contents)}</Size></Contents>")
+        return 200, {"content-type": "application/xml"}, f"<ListBucketResult>{''.join(lines)}</ListBucketResult>".encode()
