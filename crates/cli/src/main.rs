@@ -16,6 +16,8 @@ mod send;
 #[cfg(feature = "stack")]
 mod stack;
 #[cfg(feature = "stack")]
+mod status;
+#[cfg(feature = "stack")]
 mod task;
 #[cfg(feature = "stack")]
 mod when;
@@ -38,6 +40,8 @@ enum Command {
     Send(send::Args),
     #[cfg(feature = "stack")]
     Get(get::Args),
+    #[cfg(feature = "stack")]
+    Status(status::Args),
     #[cfg(feature = "stack")]
     Replay(replay::Args),
     #[cfg(feature = "stack")]
@@ -62,6 +66,8 @@ fn main() -> ExitCode {
         Command::Send(args) => send::run(&args),
         #[cfg(feature = "stack")]
         Command::Get(args) => stack::block_on(get::run(&args)),
+        #[cfg(feature = "stack")]
+        Command::Status(args) => stack::block_on(status::run(&args)),
         #[cfg(feature = "stack")]
         Command::Replay(args) => stack::block_on(replay::run(&args)),
         #[cfg(feature = "stack")]

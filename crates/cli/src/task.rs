@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use midihook::archive::{Archive, Loaded};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use suno_midi::{
     TaskId,
     document::{self, State},
@@ -29,6 +29,8 @@ pub enum Known {
 /// The stored callbacks of a task.
 #[derive(Clone, Copy)]
 pub struct Callbacks {
+    pub count: usize,
+    pub first: SystemTime,
     pub newest: SystemTime,
 }
 
@@ -52,14 +54,17 @@ struct Source {
     object: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 pub struct Failure {
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<i64>,
     pub message: String,
 }
 
 #[derive(Deserialize)]
 pub struct Song {
+    pub seconds: f64,
+    pub notes: u64,
     instruments: Vec<Instrument>,
 }
 
@@ -113,6 +118,15 @@ impl Known {
                 let callbacks = Callbacks::of(archive, task).await?;
                 Ok(callbacks.map_or(Self::NoCallback, Self::NotRendered))
             }
+        }
+    }
+
+    /// A word for it: the state of the result, or what there is instead of a result.
+    pub fn state(&self) -> &str {
+        match self {
+            Self::NoCallback => "waiting",
+            Self::NotRendered(_) => "received",
+            Self::Result(document) => &document.state,
         }
     }
 
@@ -182,7 +196,11 @@ impl Callbacks {
     /// The stored callbacks of a task; `None` if there are none.
     pub async fn of(archive: &Archive, task: &TaskId) -> anyhow::Result<Option<Self>> {
         let bodies = archive.bodies(Some(task), .., |_| {}).await?;
-        let newest = bodies.iter().map(|body| body.stored).max();
-        Ok(newest.map(|newest| Self { newest }))
+        let times = || bodies.iter().map(|body| body.stored);
+        Ok(times().min().zip(times().max()).map(|(first, newest)| Self {
+            count: bodies.len(),
+            first,
+            newest,
+        }))
     }
 }

@@ -1,0 +1,64 @@
+"""`midihook status` says where a task is, why, and what to do."""
+
+import json
+import time
+
+import pytest
+
+from tests.programs.bucket import MINUTE, Bucket
+
+FAILURE = {"code": 500, "message": "Internal Error"}
+
+
+@pytest.fixture
+def status(midihook):
+    """Runs `midihook status` over a bucket with a task in each state. Returns its lines."""
+    bucket = Bucket()
+    bucket.song("song", age=5 * MINUTE, warnings=["1 note was left out"])
+    bucket.callback("song", "b", age=MINUTE)
+    bucket.callback("received")
+    bucket.callback("failed")
+    bucket.result("failed", "failed", failure=FAILURE)
+    bucket.result("odd", "lost-in-transit", warnings=["the parcel is lost"])
+
+    def run(*arguments):
+        done = midihook("status", *arguments, env=bucket.environment)
+        assert (done.returncode, done.stderr) == (0, b"")
+        return done.stdout.decode().splitlines()
+
+    yield run
+    bucket.close()
+
+
+def test_it_tells_people(status):
+    lines = status("song", "received", "waiting", "failed", "odd")
+    heads = [line for line in lines if not line.startswith(" ")]
+    assert heads == ["song  rendered  6 notes, 7.9 s", "received  received", "waiting  waiting", "failed  failed", "odd  lost-in-transit"]
+    text = "\n".join(lines)
+    for words in [
+        "(2 different callbacks)",
+        "note         1 note was left out",
+        "midihook replay received",
+        "why          no callback has come yet",
+        "why          there is no song: the provider reported a failure (code 500): Internal Error",
+        "what to do   ask the provider for this song again, in a new task",
+        "called back  its callbacks are not kept any more",
+        "why          there is no song: the parcel is lost",
+        "this midihook does not know that state",
+    ]:
+        assert words in text, text
+    assert "\x1b" not in text, "colour only on a terminal"
+
+
+def test_it_tells_programs(status):
+    song, received, waiting, failed, odd = (json.loads(line) for line in status("song", "received", "waiting", "failed", "odd", "--json"))
+    ages = [time.time() - time.mktime(time.strptime(song[name], "%Y-%m-%dT%H:%M:%SZ")) + time.timezone for name in ("calledBack", "lastCalledBack", "rendered")]
+    assert ages == pytest.approx([5 * MINUTE, MINUTE, 5 * MINUTE], abs=30)
+    assert {name: song[name] for name in ("taskId", "state", "callbacks", "notes", "warnings")} == {
+        "taskId": "song", "state": "rendered", "callbacks": 2, "notes": 6, "warnings": ["1 note was left out"],
+    }  # fmt: skip
+    assert "why" not in song and "advice" not in song
+    assert (received["state"], received["callbacks"], waiting["state"], waiting["callbacks"]) == ("received", 1, "waiting", 0)
+    assert "calledBack" not in waiting and "rendered" not in received
+    assert (failed["state"], failed["failure"]) == ("failed", FAILURE)
+    assert (odd["state"], odd["callbacks"]) == ("lost-in-transit", 0) and "the parcel is lost" in odd["why"]
