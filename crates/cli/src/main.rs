@@ -3,6 +3,8 @@
 #[cfg(feature = "stack")]
 mod get;
 mod input;
+#[cfg(feature = "stack")]
+mod list;
 mod output;
 mod overrides;
 #[cfg(feature = "stack")]
@@ -43,6 +45,8 @@ enum Command {
     #[cfg(feature = "stack")]
     Status(status::Args),
     #[cfg(feature = "stack")]
+    List(list::Args),
+    #[cfg(feature = "stack")]
     Replay(replay::Args),
     #[cfg(feature = "stack")]
     Redrive(redrive::Args),
@@ -68,6 +72,8 @@ fn main() -> ExitCode {
         Command::Get(args) => stack::block_on(get::run(&args)),
         #[cfg(feature = "stack")]
         Command::Status(args) => stack::block_on(status::run(&args)),
+        #[cfg(feature = "stack")]
+        Command::List(args) => stack::block_on(list::run(&args)),
         #[cfg(feature = "stack")]
         Command::Replay(args) => stack::block_on(replay::run(&args)),
         #[cfg(feature = "stack")]

@@ -3,11 +3,18 @@
 use std::time::SystemTime;
 
 use anyhow::Context as _;
-use midihook::{archive::Archive, clients, clock::since_epoch, jobs::Job, objects::RAW, queue::BATCH};
+use midihook::{
+    archive::{Archive, StoredBody},
+    clients,
+    clock::since_epoch,
+    jobs::Job,
+    objects::RAW,
+    queue::BATCH,
+};
 use suno_midi::{Asked, TaskId};
 
 use crate::{
-    Refused,
+    Refused, list,
     output::print,
     overrides::{self, OverrideArgs},
     progress,
@@ -17,8 +24,10 @@ use crate::{
 
 /// Render archived callbacks again
 ///
-/// Queues a job for each archived callback of the given tasks, or of a period. Safe to interrupt or repeat: a result
-/// that comes out the same is not written again.
+/// Queues a job for each archived callback of the given tasks, or for each that was archived within a period. With
+/// --state, for each callback of the tasks that `midihook list` lists with the same --state, --since and --until: these
+/// then compare with the time of the result. Safe to interrupt or repeat: a result that comes out the same is not written
+/// again.
 ///
 /// What the musician decides replaces what was asked for these tasks before, and stands until it is replaced: a later
 /// replay without any of these options renders them again as they were asked for. --as-usual takes it back.
@@ -26,10 +35,13 @@ use crate::{
 #[command(after_help = EXAMPLES, after_long_help = EXAMPLES)]
 pub struct Args {
     /// The ids of the tasks
-    #[arg(required_unless_present = "since", conflicts_with_all = ["since", "until"])]
+    #[arg(required_unless_present_any = ["since", "state"], conflicts_with_all = ["since", "until", "state"])]
     tasks: Vec<TaskId>,
     #[command(flatten)]
     period: Period,
+    /// The tasks whose results are in these states, as midihook list finds them
+    #[arg(long, value_name = "STATE", value_delimiter = ',')]
+    state: Vec<String>,
     /// Only list the callbacks
     #[arg(long)]
     dry_run: bool,
@@ -50,6 +62,7 @@ const EXAMPLES: &str = stack::help!(concat!(
   midihook replay 5c79c0ffeebe8e --as-usual   the same as the stack renders all others
   midihook replay --since 7d --dry-run        list the callbacks of the last week
   midihook replay --since 2026-11-01 --until 2026-11-08
+  midihook replay --state failed,invalid      all tasks with such results
 
 ",
     overrides::examples!()
@@ -59,31 +72,47 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     let when = args.period.range()?;
     let config = args.account.config().await?;
     let archive = Archive::new(clients::s3(&config), args.stack.bucket.bucket.clone());
-    let mut bodies = Vec::new();
-    if args.tasks.is_empty() {
-        let bar = progress::counter(
-            format!("searching s3://{}/{RAW}:", args.stack.bucket.bucket),
-            "callbacks",
-        );
-        bodies = archive.bodies(None, when, |listed| bar.set_position(listed)).await?;
-        bar.finish_and_clear();
-        if bodies.is_empty() {
-            eprintln!("no callback was archived in that period");
-            return Ok(());
-        }
-    } else {
-        for task in &args.tasks {
-            let found = archive.bodies(Some(task), when.clone(), |_| {}).await?;
-            if found.is_empty() {
-                return Err(Refused(format!(
-                    "no callback of task {task} is archived in {}",
-                    args.stack.bucket.bucket
-                ))
-                .into());
+    let bodies = match (args.tasks.as_slice(), args.state.as_slice()) {
+        ([], []) => {
+            let searching = format!("searching s3://{}/{RAW}:", archive.bucket());
+            let bar = progress::counter(searching, "callbacks");
+            let bodies = archive.bodies(None, when, |listed| bar.set_position(listed)).await?;
+            bar.finish_and_clear();
+            if bodies.is_empty() {
+                eprintln!("no callback was archived in that period");
+                return Ok(());
             }
-            bodies.extend(found);
+            bodies
         }
-    }
+        ([], states) => {
+            let bar = list::searching(&archive);
+            let mut tasks = Vec::new();
+            let select = list::select(&archive, &when, states, &bar, |listed| {
+                tasks.extend(listed.into_iter().map(|listed| listed.task_id));
+                Ok(())
+            });
+            select.await?;
+            bar.finish_and_clear();
+            if tasks.is_empty() {
+                eprintln!("{}", list::NOTHING);
+                return Ok(());
+            }
+            let (bodies, without) = bodies_of(&archive, &tasks).await?;
+            for task in without {
+                eprintln!("note: task {task} is left out: none of its callbacks is archived any more");
+            }
+            bodies
+        }
+        (tasks, _) => match bodies_of(&archive, tasks).await? {
+            (bodies, without) if without.is_empty() => bodies,
+            (_, without) => {
+                let tasks: Vec<&str> = without.into_iter().map(TaskId::as_str).collect();
+                let tasks = tasks.join(", ");
+                let why = format!("no callback of task {tasks} is archived in {}", archive.bucket());
+                return Err(Refused(why).into());
+            }
+        },
+    };
     if args.dry_run {
         for body in &bodies {
             print(format!("{}\n", body.object).as_bytes())?;
@@ -122,4 +151,20 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     }
     bar.finish_and_clear();
     print(format!("jobs queued: {}; their results will be in midi/\n", bodies.len()).as_bytes())
+}
+
+/// The archived callbacks of these tasks, and the tasks that have none.
+async fn bodies_of<'a>(archive: &Archive, tasks: &'a [TaskId]) -> anyhow::Result<(Vec<StoredBody>, Vec<&'a TaskId>)> {
+    let (mut bodies, mut without) = (Vec::new(), Vec::new());
+    let bar = progress::bar(tasks.len() as u64, "looking for callbacks");
+    for task in tasks {
+        let found = archive.bodies(Some(task), .., |_| {}).await?;
+        if found.is_empty() {
+            without.push(task);
+        }
+        bodies.extend(found);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok((bodies, without))
 }

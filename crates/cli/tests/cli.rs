@@ -283,7 +283,7 @@ fn render_says_what_it_found() {
 #[test]
 fn help_has_examples_and_a_wrong_command_line_exits_with_2() {
     let commands: &[&str] = match cfg!(feature = "stack") {
-        true => &["render", "send", "get", "status", "replay", "redrive"],
+        true => &["render", "send", "get", "status", "list", "replay", "redrive"],
         false => &["render", "send"],
     };
     for &command in commands {
