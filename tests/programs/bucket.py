@@ -1,4 +1,4 @@
-"""A bucket in memory, behind S3's HTTP API, for tests of the command line."""
+"""A bucket in memory, behind S3's HTTP API, for tests of the command line. Its server is also the other services."""
 
 import json
 import os
@@ -13,10 +13,12 @@ MINUTE, DAY = 60, 86_400
 
 class Bucket:
     """`objects` has the bytes, the metadata and the time of each object by its name. `requests` has the method and the
-    path of each request. A listing has at most `page` entries."""
+    path of each request. A listing has at most `page` entries. `jobs` has what was sent to queues, and `stacks` the outputs
+    of each stack by its name."""
 
     def __init__(self, page=1000):
         self.objects, self.requests, self.page = {}, [], page
+        self.jobs, self.stacks = [], {}
         self.server = Server(self.answer)
         self.url = f"http://{self.server.address}"
 
@@ -61,6 +63,9 @@ class Bucket:
     def answer(self, handler):
         url = urllib.parse.urlsplit(handler.path)
         self.requests.append((handler.command, urllib.parse.unquote(url.path)))
+        if handler.command == "POST":
+            is_sqs = "x-amz-target" in handler.headers
+            return self.queued(json.loads(handler.body)) if is_sqs else self.described(dict(urllib.parse.parse_qsl(handler.body.decode())))
         name = urllib.parse.unquote(url.path.removeprefix("/bucket").removeprefix("/"))
         if not name:
             return self.list(**dict(urllib.parse.parse_qsl(url.query)))
@@ -90,3 +95,22 @@ class Bucket:
             moment = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(modified))
             lines.append(f"<Contents><Key>{name_xml}</Key><LastModified>{moment}</LastModified><Size>{len(contents)}</Size></Contents>")
         return 200, {"content-type": "application/xml"}, f"<ListBucketResult>{''.join(lines)}</ListBucketResult>".encode()
+
+    def queued(self, request):
+        """SQS: a batch of jobs."""
+        self.jobs.extend(json.loads(entry["MessageBody"]) | {"queue": request["QueueUrl"]} for entry in request["Entries"])
+        done = [{"Id": entry["Id"], "MessageId": "m", "MD5OfMessageBody": ""} for entry in request["Entries"]]
+        return 200, {"content-type": "application/x-amz-json-1.0"}, json.dumps({"Successful": done, "Failed": []}).encode()
+
+    def described(self, request):
+        """CloudFormation: the outputs of a stack."""
+        assert request["Action"] == "DescribeStacks"
+        if (name := request["StackName"]) not in self.stacks:
+            error = f"<Code>ValidationError</Code><Message>Stack with id {name} does not exist</Message>"
+            return 400, {"content-type": "text/xml"}, f"<ErrorResponse><Error>{error}</Error></ErrorResponse>".encode()
+        outputs = self.stacks[name].items()
+        members = "".join(f"<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>" for key, value in outputs)
+        stack = f"<StackName>{name}</StackName><StackStatus>CREATE_COMPLETE</StackStatus><Outputs>{members}</Outputs>"
+        stacks = f"<Stacks><member>{stack}</member></Stacks>"
+        answer = f"<DescribeStacksResponse><DescribeStacksResult>{stacks}</DescribeStacksResult></DescribeStacksResponse>"
+        return 200, {"content-type": "text/xml"}, answer.encode()

@@ -11,17 +11,14 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use midihook::{
-    archive::{Archive, Loaded},
-    clients,
-};
+use midihook::archive::{Archive, Loaded};
 use suno_midi::TaskId;
 
 use crate::{
     Refused,
     output::print,
     progress,
-    stack::{self, Account, Bucket},
+    stack::{self, StackArgs},
     task::{Known, ResultDocument},
     when::Span,
 };
@@ -56,9 +53,7 @@ pub struct Args {
     #[arg(long, value_name = "TIME", default_value = "1h", requires = "link", value_parser = expiry)]
     expires: Span,
     #[command(flatten)]
-    bucket: Bucket,
-    #[command(flatten)]
-    account: Account,
+    stack: StackArgs,
 }
 
 const EXAMPLES: &str = stack::help!(
@@ -112,8 +107,7 @@ struct Undelivered {
 }
 
 pub async fn run(args: &Args) -> anyhow::Result<()> {
-    let config = args.account.config().await?;
-    let archive = Archive::new(clients::s3(&config), args.bucket.bucket.clone());
+    let archive = args.stack.find().await?.archive();
     let began = Instant::now();
     let bar = progress::waiting();
     let mut seen = BTreeSet::new();

@@ -3,10 +3,7 @@
 use std::{ops::Range, time::SystemTime};
 
 use indicatif::ProgressBar;
-use midihook::{
-    archive::{Archive, StoredResult},
-    clients,
-};
+use midihook::archive::{Archive, StoredResult};
 use serde::Serialize;
 use suno_midi::{
     TaskId,
@@ -18,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::{
     output::{self, print},
     progress,
-    stack::{self, Account, Bucket},
+    stack::{self, StackArgs},
     when::{Period, utc},
 };
 
@@ -38,9 +35,7 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    bucket: Bucket,
-    #[command(flatten)]
-    account: Account,
+    stack: StackArgs,
 }
 
 const EXAMPLES: &str = stack::help!(
@@ -65,8 +60,7 @@ pub struct Listed {
 
 pub async fn run(args: &Args) -> anyhow::Result<()> {
     let when = args.period.range()?;
-    let config = args.account.config().await?;
-    let archive = Archive::new(clients::s3(&config), args.bucket.bucket.clone());
+    let archive = args.stack.find().await?.archive();
     let bar = searching(&archive);
     let mut count = 0;
     select(&archive, &when, &args.state, &bar, |listed| {

@@ -13,7 +13,7 @@ use crate::{
     Refused,
     output::print,
     progress,
-    stack::{self, Account, Resources},
+    stack::{self, StackArgs},
 };
 
 /// Move the jobs in the dead-letter queue back to the render queue
@@ -29,13 +29,14 @@ pub struct Args {
     /// Delete the messages that are not jobs of this stack
     #[arg(long, conflicts_with = "dry_run")]
     discard: bool,
-    /// The stack's dead-letter queue
-    #[arg(long, value_name = "URL", env = "MIDIHOOK_DEAD_LETTER_QUEUE_URL", value_parser = stack::name())]
-    dead_letter_queue_url: String,
+    /// The dead-letter queue, instead of the stack's [default: MIDIHOOK_DEAD_LETTER_QUEUE_URL]
+    #[arg(long, value_name = "URL", value_parser = stack::name())]
+    dead_letter_queue_url: Option<String>,
+    /// The render queue, instead of the stack's [default: MIDIHOOK_RENDER_QUEUE_URL]
+    #[arg(long, value_name = "URL", value_parser = stack::name())]
+    render_queue_url: Option<String>,
     #[command(flatten)]
-    stack: Resources,
-    #[command(flatten)]
-    account: Account,
+    stack: StackArgs,
 }
 
 const EXAMPLES: &str = stack::help!(
@@ -70,22 +71,25 @@ struct Run {
 }
 
 pub async fn run(args: &Args) -> anyhow::Result<()> {
-    if args.dead_letter_queue_url == args.stack.render_queue_url {
+    let mut stack = args.stack.find().await?;
+    let dead = stack.dead_letter_queue(args.dead_letter_queue_url.as_deref()).await?;
+    let render_queue = stack.render_queue(args.render_queue_url.as_deref()).await?;
+    if dead == render_queue {
         return Err(Refused(
             "the dead-letter queue and the render queue are the same queue: its jobs would circulate for ever"
                 .to_owned(),
         )
         .into());
     }
-    let config = args.account.config().await?;
-    let dead = stack::queue(&config, &args.dead_letter_queue_url);
-    let render_queue = stack::queue(&config, &args.stack.render_queue_url);
+    let (dead, render_queue) = (stack.queue(&dead), stack.queue(&render_queue));
+    let archive = stack.archive();
+    let bucket = archive.bucket();
 
     // Count before this run hides and deletes messages: SQS takes a minute to update its count.
     let counted = dead.length().await?;
     let bar = progress::bar(counted, if args.dry_run { "reading" } else { "moving" });
     let mut run = Run::default();
-    let outcome = run.empty(args, &dead, &render_queue, &bar).await;
+    let outcome = run.empty(args, bucket, &dead, &render_queue, &bar).await;
     bar.finish_and_clear();
     run.release(&dead).await;
 
@@ -110,7 +114,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         );
     }
     match (args.dry_run, held.is_empty()) {
-        (false, false) => Err(Refused(left(&args.stack.bucket.bucket, &held)).into()),
+        (false, false) => Err(Refused(left(bucket, &held)).into()),
         (false, true) if !all => Err(anyhow!("not all messages could be read: run this again")),
         _ => Ok(()),
     }
@@ -121,6 +125,7 @@ impl Run {
     async fn empty(
         &mut self,
         args: &Args,
+        bucket: &str,
         dead: &Queue,
         render_queue: &Queue,
         bar: &ProgressBar,
@@ -128,7 +133,7 @@ impl Run {
         let say = |done: &str, messages: &[Received]| {
             let lines = messages
                 .iter()
-                .map(|message| format!("{done}{}\n", describe(&args.stack.bucket.bucket, message)));
+                .map(|message| format!("{done}{}\n", describe(bucket, message)));
             bar.suspend(|| print(lines.collect::<String>().as_bytes()))
         };
         let mut nothing_new = 0;
@@ -152,7 +157,9 @@ impl Run {
                 continue;
             }
             let of_fate = |fate_of_these| -> Vec<Received> {
-                let these = new.iter().filter(|message| fate(args, message) == fate_of_these);
+                let these = new
+                    .iter()
+                    .filter(|message| fate(args, bucket, message) == fate_of_these);
                 these.cloned().collect()
             };
             let jobs = of_fate(Fate::Move);
@@ -203,9 +210,9 @@ fn left(bucket: &str, held: &BTreeMap<String, Received>) -> String {
     )
 }
 
-fn fate(args: &Args, message: &Received) -> Fate {
+fn fate(args: &Args, bucket: &str, message: &Received) -> Fate {
     match jobs::read(&message.body) {
-        Ok(jobs) if jobs.iter().all(|job| job.bucket == args.stack.bucket.bucket) => Fate::Move,
+        Ok(jobs) if jobs.iter().all(|job| job.bucket == bucket) => Fate::Move,
         // A job of a newer midihook is still a job.
         Err(NotAJob::Version(_)) => Fate::Leave,
         _ if args.discard => Fate::Discard,

@@ -5,7 +5,6 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use midihook::{
     archive::{Archive, StoredBody},
-    clients,
     clock::since_epoch,
     jobs::Job,
     objects::RAW,
@@ -18,7 +17,7 @@ use crate::{
     output::print,
     overrides::{self, OverrideArgs},
     progress,
-    stack::{self, Account, Resources},
+    stack::{self, StackArgs},
     when::Period,
 };
 
@@ -50,10 +49,11 @@ pub struct Args {
     as_usual: bool,
     #[command(flatten)]
     overrides: OverrideArgs,
+    /// The render queue, instead of the stack's [default: MIDIHOOK_RENDER_QUEUE_URL]
+    #[arg(long, value_name = "URL", value_parser = stack::name())]
+    render_queue_url: Option<String>,
     #[command(flatten)]
-    stack: Resources,
-    #[command(flatten)]
-    account: Account,
+    stack: StackArgs,
 }
 
 const EXAMPLES: &str = stack::help!(concat!(
@@ -70,8 +70,8 @@ const EXAMPLES: &str = stack::help!(concat!(
 
 pub async fn run(args: &Args) -> anyhow::Result<()> {
     let when = args.period.range()?;
-    let config = args.account.config().await?;
-    let archive = Archive::new(clients::s3(&config), args.stack.bucket.bucket.clone());
+    let mut stack = args.stack.find().await?;
+    let archive = stack.archive();
     let bodies = match (args.tasks.as_slice(), args.state.as_slice()) {
         ([], []) => {
             let searching = format!("searching s3://{}/{RAW}:", archive.bucket());
@@ -126,13 +126,14 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         at: since_epoch(SystemTime::now()).as_millis() as u64,
         options,
     });
-    let queue = stack::queue(&config, &args.stack.render_queue_url);
+    let queue = stack.render_queue(args.render_queue_url.as_deref()).await?;
+    let queue = stack.queue(&queue);
     let bar = progress::bar(bodies.len() as u64, "queueing");
     for batch in bodies.chunks(BATCH) {
         let jobs: Result<Vec<String>, _> = batch
             .iter()
             .map(|body| {
-                let job = Job::new(body.task_id.clone(), &args.stack.bucket.bucket, body.object.clone());
+                let job = Job::new(body.task_id.clone(), archive.bucket(), body.object.clone());
                 serde_json::to_string(&match asked {
                     Some(asked) => job.with_request(asked),
                     None => job,

@@ -1,15 +1,19 @@
-//! What the commands for a deployed stack share: credentials, clients, help.
+//! What the commands for a deployed stack share: where the stack is, credentials, clients, help.
 
-use std::{future::Future, time::Duration};
+use std::{collections::HashMap, future::Future, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use aws_config::{Region, SdkConfig};
+use aws_sdk_cloudformation::error::{ProvideErrorMetadata as _, SdkError};
 use clap::builder::NonEmptyStringValueParser;
 use midihook::{
+    archive::Archive,
     call_error::CallError,
     clients::{self, Patience},
     queue::Queue,
 };
+
+use crate::Refused;
 
 /// The end of a command's help: examples, and where the names of the stack's resources and the credentials come from.
 macro_rules! help {
@@ -17,9 +21,9 @@ macro_rules! help {
         concat!(
             "Examples:\n",
             $examples,
-            "\n\nSet the names of the stack's resources in your shell:\n",
-            "  eval \"$(aws cloudformation describe-stacks --stack-name midihook --output text \\\n",
-            "    --query \"Stacks[0].Outputs[?OutputKey=='CommandLine'].OutputValue\")\"\n",
+            "\n\nThe stack is found by its name: --stack, or MIDIHOOK_STACK, or else midihook. MIDIHOOK_BUCKET,\n",
+            "MIDIHOOK_RENDER_QUEUE_URL and MIDIHOOK_DEAD_LETTER_QUEUE_URL are used instead, if they are set and --stack is\n",
+            "not given; the stack's output CommandLine sets them.\n",
             "Credentials and region come from where every AWS tool reads them: the environment, --profile and --region,\n",
             "~/.aws (also SSO, after `aws sso login`, and credential_process), and the role of the machine.\n",
             "Exit codes: see midihook --help."
@@ -28,10 +32,16 @@ macro_rules! help {
 }
 pub(crate) use help;
 
-/// Which AWS account, and which region.
+/// Which stack, in which AWS account and region.
 #[derive(clap::Args)]
-#[command(next_help_heading = "AWS")]
-pub struct Account {
+#[command(next_help_heading = "The stack")]
+pub struct StackArgs {
+    /// The name of the stack [default: MIDIHOOK_STACK, or midihook]
+    #[arg(long, value_name = "NAME", value_parser = name())]
+    stack: Option<String>,
+    /// Its bucket, instead of looking for it [default: MIDIHOOK_BUCKET]
+    #[arg(long, value_parser = name())]
+    bucket: Option<String>,
     /// The profile in ~/.aws to take credentials and region from [default: AWS_PROFILE, or "default"]
     #[arg(long, value_parser = name())]
     profile: Option<String>,
@@ -40,9 +50,58 @@ pub struct Account {
     region: Option<String>,
 }
 
-impl Account {
+/// The name of a stack if nobody says another.
+const STACK: &str = "midihook";
+
+/// A stack that commands work on.
+pub struct Stack {
+    config: SdkConfig,
+    name: String,
+    /// Whether the command line says which stack. It decides before the environment does.
+    is_named: bool,
+    bucket: String,
+    /// What the stack says about itself, once we had to ask.
+    outputs: Option<HashMap<String, String>>,
+}
+
+/// What a stack has one of: the name of its output, and of the variable that replaces it.
+struct Resource {
+    output: &'static str,
+    variable: &'static str,
+}
+
+const BUCKET: Resource = Resource {
+    output: "BucketName",
+    variable: "MIDIHOOK_BUCKET",
+};
+
+const RENDER_QUEUE: Resource = Resource {
+    output: "RenderQueueUrl",
+    variable: "MIDIHOOK_RENDER_QUEUE_URL",
+};
+
+const DEAD_LETTER_QUEUE: Resource = Resource {
+    output: "RenderDeadLetterQueueUrl",
+    variable: "MIDIHOOK_DEAD_LETTER_QUEUE_URL",
+};
+
+impl StackArgs {
+    /// Finds the stack.
+    pub async fn find(&self) -> anyhow::Result<Stack> {
+        let name = self.stack.clone().or_else(|| variable("MIDIHOOK_STACK"));
+        let mut stack = Stack {
+            config: self.config().await?,
+            name: name.unwrap_or_else(|| STACK.to_owned()),
+            is_named: self.stack.is_some(),
+            bucket: String::new(),
+            outputs: None,
+        };
+        stack.bucket = stack.resource(self.bucket.as_deref(), &BUCKET).await?;
+        Ok(stack)
+    }
+
     /// The configuration of all clients.
-    pub async fn config(&self) -> anyhow::Result<SdkConfig> {
+    async fn config(&self) -> anyhow::Result<SdkConfig> {
         let mut loader = clients::loader(Patience {
             operation: Duration::from_secs(60),
             attempt: Duration::from_secs(20),
@@ -63,22 +122,99 @@ impl Account {
     }
 }
 
-/// Where bodies and results are.
-#[derive(clap::Args)]
-pub struct Bucket {
-    /// The stack's bucket
-    #[arg(long, env = "MIDIHOOK_BUCKET", value_parser = name())]
-    pub bucket: String,
+impl Stack {
+    /// Its bucket.
+    pub fn archive(&self) -> Archive {
+        Archive::new(clients::s3(&self.config), self.bucket.clone())
+    }
+
+    /// The URL of its render queue, unless the command line has another.
+    pub async fn render_queue(&mut self, given: Option<&str>) -> anyhow::Result<String> {
+        self.queue_url(given, &RENDER_QUEUE).await
+    }
+
+    /// The URL of its dead-letter queue, unless the command line has another.
+    pub async fn dead_letter_queue(&mut self, given: Option<&str>) -> anyhow::Result<String> {
+        self.queue_url(given, &DEAD_LETTER_QUEUE).await
+    }
+
+    /// A queue.
+    pub fn queue(&self, url: &str) -> Queue {
+        Queue::new(aws_sdk_sqs::Client::new(&self.config), url.to_owned())
+    }
+
+    async fn queue_url(&mut self, given: Option<&str>, queue: &Resource) -> anyhow::Result<String> {
+        let url = self.resource(given, queue).await?;
+        // Jobs about one stack's bucket must not go to another stack's queue, nor its jobs be taken for foreign ones.
+        if let Some(outputs) = &self.outputs {
+            let is_its = |name: &str, resource: &Resource| outputs.get(resource.output).is_none_or(|its| its == name);
+            if !is_its(&self.bucket, &BUCKET) || given.is_none() && !is_its(&url, queue) {
+                let why = format!(
+                    "the bucket {} and the queue {url} are not of one stack: set both {} and {}, or name the stack with --stack",
+                    self.bucket, BUCKET.variable, queue.variable
+                );
+                return Err(Refused(why).into());
+            }
+        }
+        Ok(url)
+    }
+
+    /// The name of a resource: from the command line, the environment, or the stack.
+    async fn resource(&mut self, given: Option<&str>, resource: &Resource) -> anyhow::Result<String> {
+        if let Some(given) = given {
+            return Ok(given.to_owned());
+        }
+        if let Some(set) = variable(resource.variable).filter(|_| !self.is_named) {
+            return Ok(set);
+        }
+        let outputs = match self.outputs.take() {
+            Some(outputs) => outputs,
+            None => self.describe().await?,
+        };
+        let outputs = self.outputs.insert(outputs);
+        outputs.get(resource.output).cloned().ok_or_else(|| {
+            anyhow!(
+                "the stack {} has no output {}: it is not a midihook stack, or it is not deployed to its end. Name another \
+                 with --stack, or set {}",
+                self.name,
+                resource.output,
+                resource.variable
+            )
+        })
+    }
+
+    /// Asks CloudFormation for the outputs of the stack.
+    async fn describe(&self) -> anyhow::Result<HashMap<String, String>> {
+        let client = aws_sdk_cloudformation::Client::new(&self.config);
+        let described = client.describe_stacks().stack_name(&self.name).send().await;
+        let described = described.map_err(|error| {
+            let region = self.config.region().map_or("", Region::as_ref);
+            let what = match &error {
+                // CloudFormation has no other code for this.
+                SdkError::ServiceError(answer) if answer.err().code() == Some("ValidationError") => format!(
+                    "there is no stack {} in {region}: name it with --stack, its region with --region, or its account with \
+                     --profile",
+                    self.name
+                ),
+                _ => format!(
+                    "cannot look for the stack {} in {region} (cloudformation:DescribeStacks); setting {} and the other names \
+                     makes that unnecessary",
+                    self.name, BUCKET.variable
+                ),
+            };
+            anyhow::Error::new(CallError::from(error)).context(what)
+        })?;
+        let outputs = described.stacks.unwrap_or_default().into_iter();
+        let outputs = outputs.flat_map(|stack| stack.outputs.unwrap_or_default());
+        Ok(outputs
+            .filter_map(|output| output.output_key.zip(output.output_value))
+            .collect())
+    }
 }
 
-/// Where jobs come from and go to.
-#[derive(clap::Args)]
-pub struct Resources {
-    #[command(flatten)]
-    pub bucket: Bucket,
-    /// The stack's render queue
-    #[arg(long, value_name = "URL", env = "MIDIHOOK_RENDER_QUEUE_URL", value_parser = name())]
-    pub render_queue_url: String,
+/// A variable of the environment, unless it is empty.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Runs a command that waits for AWS.
@@ -110,9 +246,4 @@ fn call(error: &anyhow::Error) -> Option<&CallError> {
 /// The name of a resource. We refuse an empty one, because AWS's own error for it does not say what is wrong.
 pub fn name() -> NonEmptyStringValueParser {
     NonEmptyStringValueParser::new()
-}
-
-/// A queue of the stack.
-pub fn queue(config: &SdkConfig, url: &str) -> Queue {
-    Queue::new(aws_sdk_sqs::Client::new(config), url.to_owned())
 }

@@ -2,14 +2,13 @@
 
 use std::time::SystemTime;
 
-use midihook::{archive::Archive, clients};
 use serde::Serialize;
 use suno_midi::{TaskId, document, format::DOCUMENT};
 
 use crate::{
     output::{self, print},
     progress,
-    stack::{self, Account, Bucket},
+    stack::{self, StackArgs},
     task::{Callbacks, Failure, Known},
     when::utc,
 };
@@ -28,9 +27,7 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    bucket: Bucket,
-    #[command(flatten)]
-    account: Account,
+    stack: StackArgs,
 }
 
 const EXAMPLES: &str = stack::help!(
@@ -71,8 +68,7 @@ struct Status<'a> {
 }
 
 pub async fn run(args: &Args) -> anyhow::Result<()> {
-    let config = args.account.config().await?;
-    let archive = Archive::new(clients::s3(&config), args.bucket.bucket.clone());
+    let archive = args.stack.find().await?.archive();
     let bar = progress::bar(args.tasks.len() as u64, "looking");
     for task in &args.tasks {
         let known = Known::of(&archive, task).await?;

@@ -416,9 +416,21 @@ fn a_command_for_a_stack_says_what_is_missing_before_it_does_anything() {
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     let one_queue = ["redrive", "--dead-letter-queue-url", "http://127.0.0.1:1/render"];
+    // Without names in the environment, the commands ask CloudFormation; nothing listens there.
+    let no_names = [
+        ("MIDIHOOK_BUCKET", ""),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+    ];
     for (arguments, environment, code, words) in [
-        (&["replay", "t"][..], &[("MIDIHOOK_BUCKET", "")][..], 2, "--bucket"),
-        (&["redrive"], &[], 2, "--dead-letter-queue-url"),
+        (
+            &["replay", "t"][..],
+            &no_names[..],
+            1,
+            "cannot look for the stack midihook in us-east-1 (cloudformation:DescribeStacks)",
+        ),
+        (&["get", "t", "--bucket", ""], &[], 2, "--bucket"),
         (&one_queue, &[], 3, "are the same queue"),
         (
             &["replay", "--since", "1d", "--until", "2d"],
@@ -427,6 +439,8 @@ fn a_command_for_a_stack_says_what_is_missing_before_it_does_anything() {
             "--since is not before --until",
         ),
         (&["replay", "t"], &[], 1, "no usable AWS credentials"),
+        (&["get", "t"], &[], 1, "no usable AWS credentials"),
+        (&["get", "t", "--stack", "x"], &[], 1, "no usable AWS credentials"),
     ] {
         let (got, err) = said(arguments, environment);
         assert_eq!(got, Some(code), "{err}");
