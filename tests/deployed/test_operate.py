@@ -1,9 +1,11 @@
-"""`midihook replay` and `midihook redrive` against the deployed template."""
+"""The commands for a deployed stack against the deployed template."""
 
 import json
+import subprocess
 import uuid
 
 import pytest
+import requests
 
 from tests.local_stack.stack import wait_for
 from tests.deployed.test_deployed import song
@@ -125,10 +127,69 @@ def test_redrive_moves_jobs_and_leaves_other_messages_unless_told_to_discard_the
     sqs.purge_queue(QueueUrl=dead)
 
 
-def test_a_missing_setting_or_bucket_is_reported(stack, midihook):
-    nameless = {name: value for name, value in stack.command_line().items() if not name.startswith("MIDIHOOK_")}
-    missing = midihook("redrive", env=nameless)
-    assert missing.returncode == 2 and b"--dead-letter-queue-url" in missing.stderr
+def nameless(stack):
+    return {name: value for name, value in stack.command_line().items() if not name.startswith("MIDIHOOK_")}
+
+
+def test_a_missing_stack_or_bucket_is_reported(stack, midihook):
+    missing = midihook("redrive", "--stack", "nobody", env=nameless(stack))
+    assert missing.returncode == 1 and b"there is no stack nobody in us-east-1" in missing.stderr
     stranger = stack.command_line() | {"MIDIHOOK_BUCKET": "not-there"}
     refused = midihook("replay", "t", env=stranger)
     assert refused.returncode == 1 and b"S3 could not list raw/t/: NoSuchBucket" in refused.stderr
+
+
+@pytest.fixture
+def person(stack):
+    """The environment of a person who may do no more than docs/operate.md says that fetching and looking needs."""
+    iam = stack.client("iam")
+    allow = [
+        {"Effect": "Allow", "Action": "cloudformation:DescribeStacks", "Resource": "*"},
+        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": f"arn:aws:s3:::{stack.bucket}"},
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{stack.bucket}/*"},
+    ]
+    iam.create_user(UserName="person")
+    iam.put_user_policy(UserName="person", PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": allow}))
+    key = iam.create_access_key(UserName="person")["AccessKey"]
+    yield nameless(stack) | {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+    iam.delete_access_key(UserName="person", AccessKeyId=key["AccessKeyId"])
+    iam.delete_user_policy(UserName="person", PolicyName="p")
+    iam.delete_user(UserName="person")
+
+
+def test_a_song_is_fetched_in_one_command_by_its_task(stack, midihook, person, tmp_path):
+    task_id = uuid.uuid4().hex
+    early = midihook("get", task_id, env=person)
+    assert early.returncode == 1 and b"no callback has come yet" in early.stderr
+
+    waiting = subprocess.Popen([midihook.program, "get", task_id, "--wait", "-o", tmp_path], env=person, stdout=subprocess.DEVNULL)
+    assert stack.post(song(task_id), task_id).status_code == 200
+    assert waiting.wait(60) == 0
+    names = [f"{task_id}.{kind}" for kind in ("json", "mid", "svg")]
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {name: stack.read(f"midi/{name}") for name in names}
+
+    [link] = midihook("get", task_id, "--link", "--format", "mid", env=person).stdout.decode().split()
+    assert requests.get(link, verify=stack.ca, timeout=20).content == stack.read(f"midi/{task_id}.mid")
+
+
+def test_people_see_where_their_tasks_are(stack, midihook, person):
+    good, bad = (uuid.uuid4().hex for _ in range(2))
+    failure = json.dumps({"code": 500, "msg": "Internal Error", "data": {"taskId": bad}}).encode()
+    for task_id, body in [(good, song(good)), (bad, failure)]:
+        assert stack.post(body, task_id).status_code == 200
+        stack.result(task_id)
+
+    said = midihook("status", good, bad, "--json", env=person)
+    assert said.returncode == 0, said.stderr
+    states = [(line["state"], line["callbacks"]) for line in map(json.loads, said.stdout.splitlines())]
+    assert states == [("rendered", 1), ("failed", 1)]
+    failed = midihook("list", "--since", "1h", "--state", "failed", "--json", env=person)
+    tasks = [json.loads(line)["taskId"] for line in failed.stdout.splitlines()]
+    assert bad in tasks and good not in tasks
+
+    refused = midihook("replay", bad, env=person)
+    assert refused.returncode == 1 and b"SQS could not queue 1 messages: AccessDenied" in refused.stderr
+    replayed = midihook("replay", "--state", "failed", "--since", "1h", env=nameless(stack))
+    assert replayed.returncode == 0 and b"jobs queued: " in replayed.stdout
+    wait_for("the queue to drain", lambda: stack.queued() == 0)
+    assert stack.result(bad)["state"] == "failed"
