@@ -15,6 +15,7 @@ mod render;
 #[cfg(feature = "stack")]
 mod replay;
 mod send;
+mod shell;
 #[cfg(feature = "stack")]
 mod stack;
 #[cfg(feature = "stack")]
@@ -26,11 +27,11 @@ mod when;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// Turn the MIDI callbacks of KIE.ai's Suno API into MIDI files
 #[derive(Parser)]
-#[command(version, after_help = EXIT_CODES, propagate_version = true)]
+#[command(name = "midihook", version, after_help = EXIT_CODES, propagate_version = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -50,6 +51,8 @@ enum Command {
     Replay(replay::Args),
     #[cfg(feature = "stack")]
     Redrive(redrive::Args),
+    Completions(shell::CompletionsArgs),
+    Man(shell::ManArgs),
 }
 
 const EXIT_CODES: &str = "\
@@ -78,6 +81,8 @@ fn main() -> ExitCode {
         Command::Replay(args) => stack::block_on(replay::run(&args)),
         #[cfg(feature = "stack")]
         Command::Redrive(args) => stack::block_on(redrive::run(&args)),
+        Command::Completions(args) => shell::completions(&args, Cli::command()),
+        Command::Man(args) => shell::man(&args, Cli::command()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -283,8 +283,17 @@ fn render_says_what_it_found() {
 #[test]
 fn help_has_examples_and_a_wrong_command_line_exits_with_2() {
     let commands: &[&str] = match cfg!(feature = "stack") {
-        true => &["render", "send", "get", "status", "list", "replay", "redrive"],
-        false => &["render", "send"],
+        true => &[
+            "render",
+            "send",
+            "get",
+            "status",
+            "list",
+            "replay",
+            "redrive",
+            "completions",
+        ],
+        false => &["render", "send", "completions"],
     };
     for &command in commands {
         let (code, out, _) = outcome(&[command, "--help"], b"");
@@ -300,6 +309,33 @@ fn help_has_examples_and_a_wrong_command_line_exits_with_2() {
         Some(2),
         "no key"
     );
+}
+
+#[test]
+fn shells_and_man_know_the_commands() {
+    for (shell, words) in [
+        ("bash", "complete -F _midihook"),
+        ("zsh", "#compdef midihook"),
+        ("fish", "complete -c midihook"),
+    ] {
+        let (code, out, _) = outcome(&["completions", shell], b"");
+        assert_eq!(code, Some(0));
+        assert!(out.contains(words) && out.contains("bpm-hint"), "{shell}");
+    }
+    assert_eq!(outcome(&["completions", "tin"], b"").0, Some(2));
+
+    let pages = directory("man").join("man1");
+    let page = |name: &str| std::fs::read_to_string(pages.join(name)).unwrap();
+    assert_eq!(outcome(&["man", pages.to_str().unwrap()], b"").0, Some(0));
+    assert!(page("midihook.1").contains("Exit codes"), "{}", page("midihook.1"));
+    let render = page("midihook-render.1");
+    assert!(
+        render.contains(".nf\nExamples:\n  midihook render callback.json"),
+        "{render}"
+    );
+    let (code, _, err) = outcome(&["man", "Cargo.toml/man1"], b"");
+    assert_eq!(code, Some(1));
+    assert!(err.contains("cannot make Cargo.toml/man1"), "{err}");
 }
 
 /// The lines of the head of a request, and its body.
