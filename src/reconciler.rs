@@ -275,7 +275,8 @@ impl Reconciler {
         };
         let mut bodies = self.archive.bodies(Some(task_id), .., |_| {}).await?;
         if let Some(standing) = standing {
-            bodies.retain(|body| body.stored > standing.written);
+            // In whole seconds: a listing may be more exact than what the document says of itself.
+            bodies.retain(|body| seconds(body.stored) > seconds(standing.written));
         }
         let Some(newest) = bodies.iter().map(|body| body.stored).max() else {
             return Ok(without_newer);
