@@ -496,6 +496,40 @@ async fn a_crash_anywhere_loses_no_look() {
 }
 
 #[tokio::test]
+async fn after_a_crash_one_message_is_left_and_not_two() {
+    for fault in [Fault::Crash, Fault::CrashAfter] {
+        for what in ["GET watch/", "HEAD midi/", "LIST raw/", "PUT watch/", "SendMessage"] {
+            let mut task = Task::without_key();
+            task.aws.fail(what, [fault]);
+            let mut queue = vec![WATCH.to_owned()];
+            for look in 0..6 {
+                task.now += 60;
+                for message in std::mem::take(&mut queue) {
+                    let sent = task.sent_to(WATCH_URL).len();
+                    let process = task.aws.process();
+                    task.reconciler = process.reconciler(None);
+                    let messages = [message.as_str()];
+                    let survived = tokio::select! {
+                        returned = task.look(&messages) => returned.is_empty(),
+                        () = process.killed() => false,
+                    };
+                    assert!(survived || look == 0, "{fault:?} of {what}: once");
+                    queue.extend(task.sent_to(WATCH_URL).split_off(sent));
+                    if !survived {
+                        queue.push(message);
+                    }
+                }
+            }
+            assert_eq!(queue.len(), 1, "{fault:?} of {what}: {queue:?}");
+            assert!(
+                queue[0].contains(&format!(r#""look":{}"#, task.watch("look"))),
+                "{queue:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_object_that_changes_meanwhile_is_looked_at_again() {
     let task = Task::without_key();
     task.aws.fail("PUT watch/", [Fault::Status(412), Fault::Status(409)]);
