@@ -182,7 +182,7 @@ class LocalStack:
         return self.changed_queue(queue, "VisibilityTimeout", seconds)
 
     def command_line(self):
-        """An environment in which `midihook replay` and `midihook redrive` use this stack."""
+        """An environment in which the command line uses this stack."""
         pairs = (word.split("=", 1) for word in self.outputs["CommandLine"].removeprefix("export ").split())
         return self.environment | dict(pairs) | {"SSL_CERT_FILE": self.ca}
 

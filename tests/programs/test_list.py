@@ -1,6 +1,7 @@
 """`midihook list` finds results by time and state, in a bucket of any size; `midihook replay --state` takes the same."""
 
 import json
+import subprocess
 
 import pytest
 
@@ -69,12 +70,17 @@ def test_nothing_is_said_to_be_nothing(midihook, bucket):
     assert (done.returncode, done.stdout) == (0, b"") and b"no task has a result of that period and state" in done.stderr
 
 
-def test_a_large_bucket_is_listed_with_few_requests_at_a_time(midihook):
+def test_a_large_bucket_is_listed_page_by_page_while_somebody_reads(midihook):
     bucket = Bucket()
     for number in range(2500):
         bucket.put(f"midi/{number:05}.json", b"{}", state="rendered")
     done = midihook("list", env=bucket.environment)
     assert [line.split()[2] for line in done.stdout.decode().splitlines()] == [f"{number:05}" for number in range(2500)]
+
+    bucket.requests.clear()
+    done = subprocess.run(f"{midihook.program} list | head -1", shell=True, env=bucket.environment, capture_output=True)
+    assert (done.stdout.split()[2], done.stderr) == (b"00000", b"")
+    assert [method for method, _ in bucket.requests].count("GET") == 2, "the third page is not asked for"
     bucket.close()
 
 

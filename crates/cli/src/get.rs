@@ -137,7 +137,8 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         if tasks.is_empty() || !args.wait || began.elapsed() >= args.timeout.0 {
             break;
         }
-        let last = undelivered.last().map_or("", |task| &task.why);
+        let last = undelivered.iter().rev().find(|task| task.open);
+        let last = last.and_then(|task| task.why.lines().next()).unwrap_or_default();
         bar.set_message(match tasks.len() {
             1 => format!("waiting: {last}"),
             several => format!("waiting for {several} tasks: {last}"),

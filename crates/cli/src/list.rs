@@ -13,7 +13,7 @@ use suno_midi::{
 use tokio::task::JoinSet;
 
 use crate::{
-    output::{self, print},
+    output::{self, print_while_read},
     progress,
     stack::{self, StackArgs},
     when::{Period, utc},
@@ -72,7 +72,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
                 .collect::<anyhow::Result<_>>()?,
             false => listed.iter().map(Listed::text).collect::<String>(),
         };
-        bar.suspend(|| print(text.as_bytes()))
+        bar.suspend(|| print_while_read(text.as_bytes()))
     })
     .await?;
     bar.finish_and_clear();
@@ -92,6 +92,7 @@ pub fn searching(archive: &Archive) -> ProgressBar {
 
 /// Finds the results that were written in this period, and that are in one of these states (in any, if none is named).
 /// Gives them to `found` page by page, ordered by name, so that a large bucket needs no more memory than a small one.
+/// `found` says whether to go on.
 ///
 /// The state is in the metadata of the document, and S3 does not list metadata, so this asks for each document. A HEAD
 /// costs what a GET does, but a document may have hundreds of kilobytes.
@@ -100,7 +101,7 @@ pub async fn select(
     when: &Range<SystemTime>,
     states: &[String],
     bar: &ProgressBar,
-    mut found: impl FnMut(Vec<Listed>) -> anyhow::Result<()>,
+    mut found: impl FnMut(Vec<Listed>) -> anyhow::Result<bool>,
 ) -> anyhow::Result<()> {
     let mut from = None;
     loop {
@@ -125,11 +126,10 @@ pub async fn select(
             states.is_empty() || task.state.as_ref().is_some_and(|state| states.contains(state))
         });
         listed.sort_by(|a, b| a.task_id.cmp(&b.task_id));
-        found(listed)?;
-        match page.next {
-            None => return Ok(()),
-            next => from = next,
+        if !found(listed)? || page.next.is_none() {
+            return Ok(());
         }
+        from = page.next;
     }
 }
 

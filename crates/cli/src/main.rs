@@ -58,9 +58,9 @@ enum Command {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  a file, the network or AWS failed: fix what the message names, then try again
+  1  a file, the network or AWS failed, or there is no song yet: fix what the message names, or wait; then try again
   2  the command line is wrong
-  3  the input is unusable, or the server refused it: trying again does not help";
+  3  the input is unusable, the server refused it, or there will be no song: trying again does not help";
 
 /// An error that trying again does not change: exit code 3.
 #[derive(Debug, thiserror::Error)]

@@ -8,11 +8,15 @@ use anyhow::Context as _;
 
 /// Writes to standard output. It is not an error if the reader stops reading (`| head -1`).
 pub fn print(bytes: &[u8]) -> anyhow::Result<()> {
-    match io::stdout().write_all(bytes) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context("cannot write to standard output")
-        }
-        _ => Ok(()),
+    print_while_read(bytes).map(drop)
+}
+
+/// The same, for commands that only read: says whether anybody still reads the output.
+pub fn print_while_read(bytes: &[u8]) -> anyhow::Result<bool> {
+    match io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error).context("cannot write to standard output"),
     }
 }
 

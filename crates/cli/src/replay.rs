@@ -89,7 +89,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
             let mut tasks = Vec::new();
             let select = list::select(&archive, &when, states, &bar, |listed| {
                 tasks.extend(listed.into_iter().map(|listed| listed.task_id));
-                Ok(())
+                Ok(true)
             });
             select.await?;
             bar.finish_and_clear();
