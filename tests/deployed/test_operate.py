@@ -7,7 +7,7 @@ import uuid
 import pytest
 import requests
 
-from tests.local_stack.stack import wait_for
+from tests.local_stack.stack import STACK_NAME, wait_for
 from tests.deployed.test_deployed import song
 
 
@@ -145,9 +145,9 @@ def person(stack):
     list need, and these statements more."""
     iam = stack.client("iam")
     allow = [
-        {"Effect": "Allow", "Action": "cloudformation:DescribeStacks", "Resource": "*"},
+        {"Effect": "Allow", "Action": "cloudformation:DescribeStacks", "Resource": f"arn:aws:cloudformation:*:*:stack/{STACK_NAME}/*"},
         {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": f"arn:aws:s3:::{stack.bucket}"},
-        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{stack.bucket}/*"},
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{stack.bucket}/midi/*"},
     ]
     iam.create_user(UserName="person")
     key = iam.create_access_key(UserName="person")["AccessKey"]

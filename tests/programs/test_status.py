@@ -44,7 +44,7 @@ def test_it_tells_people(status):
         "what to do   ask the provider for this song again, in a new task",
         "called back  its callbacks are not kept any more",
         "why          there is no song: the parcel is lost",
-        "this midihook does not know that state",
+        "docs/consume.md of the version that runs says what that state means",
     ]:
         assert words in text, text
     assert "\x1b" not in text, "colour only on a terminal"

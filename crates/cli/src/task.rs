@@ -187,7 +187,7 @@ impl Known {
                  again (docs/consume.md)"
                     .to_owned()
             }
-            None => "this midihook does not know that state: see docs/consume.md of the version that runs".to_owned(),
+            None => "docs/consume.md of the version that runs says what that state means".to_owned(),
         })
     }
 }
