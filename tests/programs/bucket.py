@@ -14,11 +14,11 @@ MINUTE, DAY = 60, 86_400
 class Bucket:
     """`objects` has the bytes, the metadata and the time of each object by its name. `requests` has the method and the
     path of each request. A listing has at most `page` entries. `jobs` has what was sent to queues, and `stacks` the outputs
-    of each stack by its name."""
+    of each stack by its name. While it is `down`, every answer is 503."""
 
     def __init__(self, page=1000):
         self.objects, self.requests, self.page = {}, [], page
-        self.jobs, self.stacks = [], {}
+        self.jobs, self.stacks, self.down = [], {}, False
         self.server = Server(self.answer)
         self.url = f"http://{self.server.address}"
 
@@ -63,6 +63,8 @@ class Bucket:
     def answer(self, handler):
         url = urllib.parse.urlsplit(handler.path)
         self.requests.append((handler.command, urllib.parse.unquote(url.path)))
+        if self.down:
+            return 503, {}, b""
         if handler.command == "POST":
             is_sqs = "x-amz-target" in handler.headers
             return self.queued(json.loads(handler.body)) if is_sqs else self.described(dict(urllib.parse.parse_qsl(handler.body.decode())))

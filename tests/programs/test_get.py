@@ -121,6 +121,22 @@ def test_it_waits_for_the_result(get, bucket, tmp_path):
     assert sorted(files(tmp_path)) == ["t.json", "t.mid", "t.svg"]
 
 
+def test_it_waits_through_an_outage(get, bucket, tmp_path):
+    bucket.song("t")
+    bucket.down = True
+    done = get("t")
+    assert done.returncode == 1 and b"S3 could not read midi/t.json" in done.stderr and b"Trying again may help." in done.stderr
+
+    def recover():
+        time.sleep(4)
+        bucket.down = False
+
+    threading.Thread(target=recover).start()
+    done = get("t", "--wait", "--timeout", "30s")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert sorted(files(tmp_path)) == ["t.json", "t.mid", "t.svg"]
+
+
 def test_it_does_not_wait_for_ever_nor_for_what_cannot_come(get, bucket):
     began = time.monotonic()
     done = get("t", "--wait", "--timeout", "1s")

@@ -30,10 +30,10 @@ pub struct Args {
     #[arg(long, conflicts_with = "dry_run")]
     discard: bool,
     /// The dead-letter queue, instead of the stack's [default: MIDIHOOK_DEAD_LETTER_QUEUE_URL]
-    #[arg(long, value_name = "URL", value_parser = stack::name())]
+    #[arg(long, value_name = "URL", value_parser = stack::name(), help_heading = stack::HEADING)]
     dead_letter_queue_url: Option<String>,
     /// The render queue, instead of the stack's [default: MIDIHOOK_RENDER_QUEUE_URL]
-    #[arg(long, value_name = "URL", value_parser = stack::name())]
+    #[arg(long, value_name = "URL", value_parser = stack::name(), help_heading = stack::HEADING)]
     render_queue_url: Option<String>,
     #[command(flatten)]
     stack: StackArgs,

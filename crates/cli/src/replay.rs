@@ -50,7 +50,7 @@ pub struct Args {
     #[command(flatten)]
     overrides: OverrideArgs,
     /// The render queue, instead of the stack's [default: MIDIHOOK_RENDER_QUEUE_URL]
-    #[arg(long, value_name = "URL", value_parser = stack::name())]
+    #[arg(long, value_name = "URL", value_parser = stack::name(), help_heading = stack::HEADING)]
     render_queue_url: Option<String>,
     #[command(flatten)]
     stack: StackArgs,

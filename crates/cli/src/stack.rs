@@ -32,9 +32,12 @@ macro_rules! help {
 }
 pub(crate) use help;
 
+/// Where --help lists the options that say which stack.
+pub const HEADING: &str = "The stack";
+
 /// Which stack, in which AWS account and region.
 #[derive(clap::Args)]
-#[command(next_help_heading = "The stack")]
+#[command(next_help_heading = HEADING)]
 pub struct StackArgs {
     /// The name of the stack [default: MIDIHOOK_STACK, or midihook]
     #[arg(long, value_name = "NAME", value_parser = name())]

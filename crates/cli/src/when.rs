@@ -16,7 +16,7 @@ const TOMORROW: Duration = Duration::from_secs(86_400);
 /// From when until when.
 #[derive(clap::Args)]
 pub struct Period {
-    /// From then on: 2026-11-01, 2026-11-01T12:00:00Z (UTC), or 30m, 12h, 7d ago
+    /// Only from then on: 2026-11-01, 2026-11-01T12:00:00Z (UTC), or 30m, 12h, 7d ago
     #[arg(long, value_name = "WHEN")]
     since: Option<When>,
     /// With --since: only before then
