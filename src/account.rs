@@ -11,7 +11,6 @@ use tokio::sync::Mutex;
 
 use crate::{
     call_error::CallError,
-    clients::Patience,
     provider::{ApiKey, ApiUrl, Provider},
 };
 
@@ -19,10 +18,7 @@ use crate::{
 pub const REREAD_AFTER: Duration = Duration::from_secs(300);
 
 /// How long we wait for an answer of the provider. Nobody waits for ours.
-const PATIENCE: Patience = Patience {
-    operation: Duration::from_secs(20),
-    attempt: Duration::from_secs(15),
-};
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Where the account's API key is kept, and where the API is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,17 +18,11 @@ use suno_midi::{
     provider::api::{self, Answer, Refusal, Report, Request},
 };
 use thiserror::Error;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
-
-use crate::{call_error::in_one_line, clients::Patience};
+use tokio::time::timeout;
 
 /// The largest answer that we read. The renderer takes no larger body either.
 pub const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
-/// How often we ask for one report at most.
-pub const TRIES: u32 = 3;
 
-/// The longest random delay before the second try; it doubles with each further try.
-const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 /// An ordinary name: the network in front of the provider refuses requests without one (HTTP 403, `error code: 1010`).
 const USER_AGENT: &str = concat!("midihook/", env!("CARGO_PKG_VERSION"));
 /// We do not look in answers for a shorter key: it might be a part of an ordinary word.
@@ -135,13 +129,13 @@ impl ProviderError {
 pub struct Provider {
     url: ApiUrl,
     key: ApiKey,
-    patience: Patience,
+    patience: Duration,
     http: Connector,
 }
 
 impl Provider {
-    /// A client with its own connections. This does not connect yet.
-    pub fn new(url: ApiUrl, key: ApiKey, patience: Patience) -> Self {
+    /// A client with its own connections, which waits so long for a complete answer. This does not connect yet.
+    pub fn new(url: ApiUrl, key: ApiKey, patience: Duration) -> Self {
         let http = Connector::builder().tls_provider(Tls::Rustls(CryptoMode::Ring)).build();
         Self {
             url,
@@ -151,32 +145,14 @@ impl Provider {
         }
     }
 
-    /// Asks how a task went, up to [`TRIES`] times if asking again may help and there is time for it.
+    /// Asks how a task went, once. The caller knows when it may ask again: the provider wants ten seconds between two
+    /// questions about a task.
     ///
     /// # Errors
-    /// The last try's error.
+    /// If it does not say; [`ProviderError::ask_again_after`] tells how long to wait.
     pub async fn record_info(&self, task: &TaskId) -> Result<Report, ProviderError> {
-        let request = api::record_info(task);
-        let deadline = Instant::now() + self.patience.operation;
-        let mut tries = 0;
-        loop {
-            let asked = timeout_at(deadline, self.send(&request)).await;
-            let answer = asked.unwrap_or(Err(ProviderError::TooSlow));
-            let error = match answer.and_then(|answer| Ok(api::report(task, answer)?)) {
-                Ok(report) => return Ok(report),
-                Err(error) => error,
-            };
-            tries += 1;
-            let Some(least) = error.ask_again_after() else {
-                return Err(error);
-            };
-            let wait = least + backoff(tries);
-            if tries == TRIES || Instant::now() + wait >= deadline {
-                return Err(error);
-            }
-            tracing::info!(%task, error = in_one_line(&error), "asking the provider again");
-            sleep(wait).await;
-        }
+        let answer = self.send(&api::record_info(task)).await?;
+        Ok(api::report(task, answer)?)
     }
 
     /// Starts the transcription of a vocal separation that is complete: of one of its stems, or of all of them. Returns
@@ -197,10 +173,9 @@ impl Provider {
         Ok(api::new_task(&answer)?)
     }
 
-    /// One try.
     async fn send(&self, request: &Request) -> Result<Answer, ProviderError> {
         let request = self.http_request(request).map_err(ProviderError::Unsent)?;
-        timeout(self.patience.attempt, self.exchange(request))
+        timeout(self.patience, self.exchange(request))
             .await
             .unwrap_or(Err(ProviderError::TooSlow))
     }
@@ -260,11 +235,6 @@ impl Provider {
     }
 }
 
-/// A random delay before the next try ("full jitter"), so that functions that failed together do not ask again together.
-fn backoff(tries: u32) -> Duration {
-    FIRST_BACKOFF.mul_f64(2_f64.powf(f64::from(tries) - 1.0) * fastrand::f64())
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -319,17 +289,6 @@ mod tests {
         assert_eq!((key.0.as_str(), format!("{key:?}").as_str()), ("a1b2c3", "ApiKey(…)"));
         for bad in ["", " \n", "Bearer a1b2c3", "a\r\nx:y", "ключ"] {
             assert_eq!(ApiKey::new(bad), None, "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn delays_are_random_and_bounded() {
-        for (tries, milliseconds) in [(1, 250), (2, 500), (3, 1000)] {
-            let delays: Vec<Duration> = (0..1000).map(|_| backoff(tries)).collect();
-            let longest = Duration::from_millis(milliseconds);
-            assert!(delays.iter().all(|&delay| delay <= longest));
-            assert!(delays.iter().any(|&delay| delay > longest / 2));
-            assert!(delays.iter().any(|&delay| delay < longest / 2));
         }
     }
 }
