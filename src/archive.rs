@@ -27,7 +27,7 @@ use thiserror::Error;
 
 use crate::{
     call_error::CallError,
-    objects::{self, RAW},
+    objects::{self, RAW, WATCH},
     precedence::Rank,
 };
 
@@ -402,6 +402,22 @@ impl Archive {
         })
     }
 
+    /// Lists up to a thousand watched tasks, those whose watch has ended included, ordered by name, from the beginning or
+    /// from where another page ended.
+    ///
+    /// # Errors
+    /// If S3 did not answer, or denied access.
+    pub async fn watched(&self, from: Option<String>) -> Result<WatchedPage, ArchiveError> {
+        let list = self.s3.list_objects_v2().bucket(&self.bucket).prefix(WATCH);
+        let page = list.set_continuation_token(from).send().await;
+        let page = page.map_err(|e| failure("list", WATCH)(e.into()))?;
+        let names = page.contents().iter().filter_map(Object::key);
+        Ok(WatchedPage {
+            tasks: names.filter_map(objects::task_of_watch).collect(),
+            next: page.next_continuation_token,
+        })
+    }
+
     /// A link with which anybody can read an object until it expires, without credentials.
     ///
     /// # Errors
@@ -471,6 +487,15 @@ pub struct StoredResult {
 pub struct ResultsPage {
     /// The documents.
     pub results: Vec<StoredResult>,
+    /// Where the next page begins; `None` if this is the last.
+    pub next: Option<String>,
+}
+
+/// A part of a listing of watched tasks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchedPage {
+    /// The tasks.
+    pub tasks: Vec<TaskId>,
     /// Where the next page begins; `None` if this is the last.
     pub next: Option<String>,
 }

@@ -8,7 +8,7 @@ use suno_midi::{Digest, TaskId, document::RESULTS};
 pub const RAW: &str = "raw/";
 
 /// The prefix of watched tasks.
-const WATCH: &str = "watch/";
+pub const WATCH: &str = "watch/";
 
 const EXTENSION: &str = ".json";
 
@@ -33,6 +33,11 @@ pub fn task_of_raw(object: &str) -> Option<TaskId> {
     let (task_id, name) = object.strip_prefix(RAW)?.split_once('/')?;
     let stem = name.strip_suffix(EXTENSION)?;
     (!stem.is_empty() && !stem.contains('/')).then(|| task_id.parse().ok())?
+}
+
+/// The task that is watched in the object of this name; `None` if it is not the name of a watched task.
+pub fn task_of_watch(object: &str) -> Option<TaskId> {
+    object.strip_prefix(WATCH)?.strip_suffix(EXTENSION)?.parse().ok()
 }
 
 /// The task whose result document has this name; `None` if it is not the name of a result document.
@@ -64,6 +69,15 @@ mod tests {
             "raw//b.json",
         ] {
             assert_eq!(task_of_raw(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_watched_task_has_its_task() {
+        let task: TaskId = "a.b".parse().unwrap();
+        assert_eq!(task_of_watch(&watch(&task)), Some(task));
+        for other in ["watch/a.txt", "watch/a/b.json", "watch/.json", "midi/a.json"] {
+            assert_eq!(task_of_watch(other), None, "{other}");
         }
     }
 

@@ -81,6 +81,14 @@ impl Queue {
         self.send_with(task_id, message, Some(seconds)).await
     }
 
+    /// Queues a message, as JSON, that can be received at once, whatever the queue's own delay is.
+    ///
+    /// # Errors
+    /// If SQS did not confirm that it has the message.
+    pub async fn send_now(&self, task_id: &TaskId, message: &impl Serialize) -> Result<(), QueueError> {
+        self.send_with(task_id, message, Some(0)).await
+    }
+
     async fn send_with(
         &self,
         task_id: &TaskId,

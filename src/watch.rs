@@ -57,6 +57,18 @@ pub enum State {
     Unknown,
 }
 
+impl State {
+    /// Its name in the object.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Watching => "watching",
+            Self::Done => "done",
+            Self::Expired => "expired",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// The object `watch/<taskId>.json`. All times are Unix seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,5 +1,6 @@
 """A bucket in memory, behind S3's HTTP API, for tests of the command line. Its server is also the other services."""
 
+import hashlib
 import json
 import os
 import time
@@ -9,6 +10,10 @@ import xml.sax.saxutils
 from tests.programs.servers import Server
 
 MINUTE, DAY = 60, 86_400
+
+
+def etag(contents):
+    return f'"{hashlib.md5(contents).hexdigest()}"'
 
 
 class Bucket:
@@ -71,11 +76,22 @@ class Bucket:
         name = urllib.parse.unquote(url.path.removeprefix("/bucket").removeprefix("/"))
         if not name:
             return self.list(**dict(urllib.parse.parse_qsl(url.query)))
+        if handler.command == "PUT":
+            return self.write(name, handler)
         if name not in self.objects:
             return 404, {"content-type": "application/xml"}, b"<Error><Code>NoSuchKey</Code><Message>no</Message></Error>"
         contents, metadata, modified = self.objects[name]
-        times = {"last-modified": time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(modified))}
+        times = {"etag": etag(contents), "last-modified": time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(modified))}
         return 200, times | {f"x-amz-meta-{key}": value for key, value in metadata.items()}, contents
+
+    def write(self, name, handler):
+        """A conditional put."""
+        there = self.objects.get(name)
+        seen = handler.headers.get("if-match")
+        if (there and handler.headers.get("if-none-match")) or (seen and seen != (there and etag(there[0]))):
+            return 412, {"content-type": "application/xml"}, b"<Error><Code>PreconditionFailed</Code><Message>no</Message></Error>"
+        self.put(name, handler.body)
+        return 200, {"etag": etag(handler.body)}, b""
 
     def list(self, prefix="", delimiter=None, **query):
         entries = set()
@@ -99,7 +115,10 @@ class Bucket:
         return 200, {"content-type": "application/xml"}, f"<ListBucketResult>{''.join(lines)}</ListBucketResult>".encode()
 
     def queued(self, request):
-        """SQS: a batch of jobs."""
+        """SQS: a batch of jobs, or one message."""
+        if "Entries" not in request:
+            self.jobs.append(json.loads(request["MessageBody"]) | {"queue": request["QueueUrl"], "delay": request.get("DelaySeconds")})
+            return 200, {"content-type": "application/x-amz-json-1.0"}, json.dumps({"MessageId": "m", "MD5OfMessageBody": ""}).encode()
         self.jobs.extend(json.loads(entry["MessageBody"]) | {"queue": request["QueueUrl"]} for entry in request["Entries"])
         done = [{"Id": entry["Id"], "MessageId": "m", "MD5OfMessageBody": ""} for entry in request["Entries"]]
         return 200, {"content-type": "application/x-amz-json-1.0"}, json.dumps({"Successful": done, "Failed": []}).encode()

@@ -23,6 +23,8 @@ mod status;
 #[cfg(feature = "stack")]
 mod task;
 #[cfg(feature = "stack")]
+mod watch;
+#[cfg(feature = "stack")]
 mod when;
 
 use std::process::ExitCode;
@@ -47,6 +49,8 @@ enum Command {
     Status(status::Args),
     #[cfg(feature = "stack")]
     List(list::Args),
+    #[cfg(feature = "stack")]
+    Watch(watch::Args),
     #[cfg(feature = "stack")]
     Replay(replay::Args),
     #[cfg(feature = "stack")]
@@ -77,6 +81,8 @@ fn main() -> ExitCode {
         Command::Status(args) => stack::block_on(status::run(&args)),
         #[cfg(feature = "stack")]
         Command::List(args) => stack::block_on(list::run(&args)),
+        #[cfg(feature = "stack")]
+        Command::Watch(args) => stack::block_on(watch::run(&args)),
         #[cfg(feature = "stack")]
         Command::Replay(args) => stack::block_on(replay::run(&args)),
         #[cfg(feature = "stack")]

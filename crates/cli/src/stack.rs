@@ -22,8 +22,8 @@ macro_rules! help {
             "Examples:\n",
             $examples,
             "\n\nThe stack is found by its name: --stack, or MIDIHOOK_STACK, or else midihook. MIDIHOOK_BUCKET,\n",
-            "MIDIHOOK_RENDER_QUEUE_URL and MIDIHOOK_DEAD_LETTER_QUEUE_URL are used instead, if they are set and --stack is\n",
-            "not given; the stack's output CommandLine sets them.\n",
+            "MIDIHOOK_RENDER_QUEUE_URL, MIDIHOOK_DEAD_LETTER_QUEUE_URL and MIDIHOOK_WATCH_QUEUE_URL are used instead, if\n",
+            "they are set and --stack is not given; the stack's output CommandLine sets them.\n",
             "Credentials and region come from where every AWS tool reads them: the environment, --profile and --region,\n",
             "~/.aws (also SSO, after `aws sso login`, and credential_process), and the role of the machine.\n",
             "Exit codes: see midihook --help."
@@ -88,6 +88,11 @@ const DEAD_LETTER_QUEUE: Resource = Resource {
     variable: "MIDIHOOK_DEAD_LETTER_QUEUE_URL",
 };
 
+const WATCH_QUEUE: Resource = Resource {
+    output: "WatchQueueUrl",
+    variable: "MIDIHOOK_WATCH_QUEUE_URL",
+};
+
 impl StackArgs {
     /// Finds the stack.
     pub async fn find(&self) -> anyhow::Result<Stack> {
@@ -139,6 +144,11 @@ impl Stack {
     /// The URL of its dead-letter queue, unless the command line has another.
     pub async fn dead_letter_queue(&mut self, given: Option<&str>) -> anyhow::Result<String> {
         self.queue_url(given, &DEAD_LETTER_QUEUE).await
+    }
+
+    /// The URL of its watch queue, unless the command line has another.
+    pub async fn watch_queue(&mut self, given: Option<&str>) -> anyhow::Result<String> {
+        self.queue_url(given, &WATCH_QUEUE).await
     }
 
     /// A queue.

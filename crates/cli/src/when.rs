@@ -89,3 +89,11 @@ pub fn utc(moment: SystemTime) -> String {
     let moment = DateTime::from_secs(i64::try_from(seconds).unwrap_or_default());
     moment.fmt(DateTimeFormat::DateTime).unwrap_or_default()
 }
+
+/// The moment of a number of Unix seconds.
+pub fn unix(seconds: u64) -> SystemTime {
+    let after = Duration::from_secs(seconds);
+    SystemTime::UNIX_EPOCH
+        .checked_add(after)
+        .unwrap_or(SystemTime::UNIX_EPOCH)
+}
