@@ -62,3 +62,45 @@ def test_it_tells_programs(status):
     assert "calledBack" not in waiting and "rendered" not in received
     assert (failed["state"], failed["failure"]) == ("failed", FAILURE)
     assert (odd["state"], odd["callbacks"]) == ("lost-in-transit", 0) and "the parcel is lost" in odd["why"]
+
+
+@pytest.fixture
+def watched(midihook):
+    """Runs `midihook status` for task t, whose object in watch/ has these members or bytes."""
+    bucket = Bucket()
+
+    def run(known, *arguments):
+        if not isinstance(known, bytes):
+            known = {"version": 1, "taskId": "t", "since": 1795478400, "source": "cli", "look": 4} | known
+            known = json.dumps(known).encode()
+        bucket.put("watch/t.json", known)
+        done = midihook("status", "t", *arguments, env=bucket.environment)
+        assert done.returncode == 0, done.stderr
+        return done
+
+    run.bucket = bucket
+    yield run
+    bucket.close()
+
+
+def test_it_says_how_the_watch_of_a_task_stands(watched):
+    known = {"state": "watching", "lastAsked": 1795478520, "said": "the provider has not finished"}
+    text = watched(known).stdout.decode()
+    asked = "the provider was last asked 2026-11-24T00:02:00Z; the provider has not finished"
+    assert f"  watched      since 2026-11-24T00:00:00Z; {asked}\n" in text
+    assert "what to do   nothing: the stack looks at this task until there is a result" in text
+    assert json.loads(watched(known, "--json").stdout)["watch"] == {
+        "since": "2026-11-24T00:00:00Z", "source": "cli", "state": "watching", "lastAsked": "2026-11-24T00:02:00Z",
+        "said": "the provider has not finished",
+    }  # fmt: skip
+    text = watched({"state": "expired"}).stdout.decode()
+    assert "watched      since 2026-11-24T00:00:00Z, and not any more (expired)\n" in text and "midihook watch t" in text
+    watched.bucket.song("t")
+    done = watched({"state": "done", "said": "there is a result"}).stdout.decode()
+    assert "(done); there is a result\n" in done and "what to do" not in done
+
+
+def test_what_is_known_is_told_although_the_object_is_foreign(watched):
+    watched.bucket.callback("t")
+    done = watched(b"somebody's notes")
+    assert done.stdout.startswith(b"t  received\n") and b"note: task t: watch/t.json cannot be used" in done.stderr

@@ -2,18 +2,24 @@
 
 use std::time::SystemTime;
 
+use midihook::{
+    archive::Archive,
+    watch::{Source, State, Watch},
+};
 use serde::Serialize;
 use suno_midi::{TaskId, document, format::DOCUMENT};
 
 use crate::{
+    Refused,
     output::{self, print},
     progress,
     stack::{self, StackArgs},
     task::{Callbacks, Failure, Known},
-    when::utc,
+    watch,
+    when::{unix, utc},
 };
 
-/// Say where tasks are: called back, rendered, or why not
+/// Say where tasks are: called back, rendered, watched, or why not
 ///
 /// The state is that of the result document; without one, "waiting" (no callback has come) or "received" (a callback is
 /// stored, and not rendered yet).
@@ -60,11 +66,30 @@ struct Status<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<&'a Failure>,
     warnings: &'a [String],
+    /// If the task is or was watched: how that stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    watch: Option<Watched>,
     /// Why there is no song, and what to do, in English.
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     advice: Option<String>,
+}
+
+/// How the watch of a task stands.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Watched {
+    since: String,
+    /// Who began it.
+    source: Source,
+    state: State,
+    /// When the provider was last asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_asked: Option<String>,
+    /// What was learned last, in English.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    said: Option<String>,
 }
 
 pub async fn run(args: &Args) -> anyhow::Result<()> {
@@ -81,7 +106,8 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
                 (Callbacks::of(&archive, task).await?, look.and_then(|look| look.written))
             }
         };
-        let status = Status::new(task, &known, callbacks, rendered);
+        let watched = Watched::of(&archive, task).await?;
+        let status = Status::new(task, &known, callbacks, rendered, watched);
         let text = match args.json {
             true => serde_json::to_string(&status)? + "\n",
             false => status.text(&known),
@@ -94,11 +120,18 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 impl<'a> Status<'a> {
-    fn new(task_id: &'a TaskId, known: &'a Known, callbacks: Option<Callbacks>, rendered: Option<SystemTime>) -> Self {
+    fn new(
+        task_id: &'a TaskId,
+        known: &'a Known,
+        callbacks: Option<Callbacks>,
+        rendered: Option<SystemTime>,
+        watch: Option<Watched>,
+    ) -> Self {
         let document = match known {
             Known::Result(document) => Some(document),
             Known::NoCallback | Known::NotRendered(_) => None,
         };
+        let is_watched = watch.as_ref().is_some_and(|watch| watch.state == State::Watching);
         let song = document.and_then(|document| document.song.as_ref());
         Self {
             task_id,
@@ -111,8 +144,14 @@ impl<'a> Status<'a> {
             notes: song.map(|song| song.notes),
             failure: document.and_then(|document| document.failure.as_ref()),
             warnings: document.map_or(&[], |document| &document.warnings),
+            watch,
             why: known.lack(),
-            advice: known.advice(task_id),
+            advice: match known {
+                Known::NoCallback if is_watched => {
+                    Some("nothing: the stack looks at this task until there is a result".to_owned())
+                }
+                _ => known.advice(task_id),
+            },
         }
     }
 
@@ -140,6 +179,9 @@ impl<'a> Status<'a> {
         if let Some(rendered) = &self.rendered {
             add("result", rendered);
         }
+        if let Some(watch) = &self.watch {
+            add("watched", &watch.text());
+        }
         if let Some(why) = &self.why {
             add("why", why);
         }
@@ -152,5 +194,45 @@ impl<'a> Status<'a> {
             }
         }
         lines
+    }
+}
+
+impl Watched {
+    /// How the watch of a task stands; `None` if it was never watched.
+    async fn of(archive: &Archive, task: &TaskId) -> anyhow::Result<Option<Self>> {
+        match watch::read(archive, task).await {
+            Ok(found) => Ok(found.map(|(watch, _)| Self::new(watch))),
+            // What else is known of the task is true all the same.
+            Err(error) if error.is::<Refused>() => {
+                eprintln!("note: task {task}: {error:#}");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn new(watch: Watch) -> Self {
+        Self {
+            since: utc(unix(watch.since)),
+            source: watch.source,
+            state: watch.state,
+            last_asked: watch.last_asked.map(|at| utc(unix(at))),
+            said: watch.said,
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("since {}", self.since);
+        match self.state {
+            State::Watching => {}
+            ended => text += &format!(", and not any more ({})", ended.name()),
+        }
+        if let Some(asked) = &self.last_asked {
+            text += &format!("; the provider was last asked {asked}");
+        }
+        if let Some(said) = &self.said {
+            text += &format!("; {said}");
+        }
+        text
     }
 }

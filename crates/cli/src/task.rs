@@ -155,11 +155,9 @@ impl Known {
     pub fn advice(&self, task: &TaskId) -> Option<String> {
         let state = match self {
             Self::NoCallback => {
-                return Some(
-                    "a song takes the provider some minutes; a callback that never comes: see \"Fetch a song that was \
-                     never stored\" in docs/runbook.md"
-                        .to_owned(),
-                );
+                return Some(format!(
+                    "a song takes the provider some minutes; with midihook watch {task} it comes even if no callback does"
+                ));
             }
             Self::NotRendered(_) => {
                 return Some(format!(
@@ -183,9 +181,10 @@ impl Known {
             Some(State::Rendered | State::Empty) => format!("the MIDI file is missing: midihook replay {task}"),
             Some(State::Expired) => "the provider has deleted it by now: start a new task there".to_owned(),
             Some(State::Unknown) => {
-                "check the task id, and that the stack's API key is of the account that started the task; then watch it \
-                 again (docs/consume.md)"
-                    .to_owned()
+                format!(
+                    "check the task id, and that the stack's API key is of the account that started the task; then \
+                     midihook watch {task}"
+                )
             }
             None => "docs/consume.md of the version that runs says what that state means".to_owned(),
         })
