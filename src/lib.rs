@@ -39,7 +39,7 @@
 //! | [`clock`] | time as a number |
 //!
 //! The feature `functions` (on by default) adds the three Lambdas and what only they need. The command line uses this
-//! crate without it.
+//! crate without it, but with the feature `provider`, which is the room of that name.
 
 #![cfg_attr(test, allow(clippy::panic))]
 
@@ -58,7 +58,7 @@ pub mod jobs;
 pub mod key_ring;
 pub mod objects;
 pub mod precedence;
-#[cfg(feature = "functions")]
+#[cfg(feature = "provider")]
 pub mod provider;
 pub mod queue;
 #[cfg(feature = "functions")]

@@ -2,7 +2,7 @@
 //!
 //! What is sent, and what an answer means, is in [`suno_midi::provider::api`].
 
-use std::{error::Error, fmt, net::Ipv4Addr, str::FromStr, time::Duration};
+use std::{error::Error, fmt, io, net::Ipv4Addr, str::FromStr, time::Duration};
 
 use aws_sdk_s3::{
     config::http::HttpRequest,
@@ -19,6 +19,8 @@ use suno_midi::{
 };
 use thiserror::Error;
 use tokio::time::timeout;
+
+use crate::call_error::causes;
 
 /// The largest answer that we read. The renderer takes no larger body either.
 pub const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
@@ -122,6 +124,23 @@ impl ProviderError {
             Self::TooLarge | Self::Unsent(_) => None,
         }
     }
+
+    /// Whether a task that was to be started may have been started, and the provider may charge for it.
+    pub fn may_have_started(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => refusal.may_have_started(),
+            Self::Unanswered(error) => !never_connected(error.as_ref()),
+            Self::TooSlow | Self::TooLarge => true,
+            Self::Unsent(_) => false,
+        }
+    }
+}
+
+/// Whether nobody listened. A request is sent once, over a connection of its own, so then none of it was sent.
+fn never_connected(error: &(dyn Error + 'static)) -> bool {
+    causes(error)
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 /// The provider's API, as one account uses it.
@@ -162,7 +181,7 @@ impl Provider {
     /// answer was lost.
     ///
     /// # Errors
-    /// If the provider did not confirm. It may have started the task nevertheless.
+    /// If the provider did not confirm. It [may have started](ProviderError::may_have_started) the task nevertheless.
     pub async fn generate(
         &self,
         separation: &TaskId,

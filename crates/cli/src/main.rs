@@ -21,6 +21,8 @@ mod stack;
 #[cfg(feature = "stack")]
 mod status;
 #[cfg(feature = "stack")]
+mod submit;
+#[cfg(feature = "stack")]
 mod task;
 #[cfg(feature = "stack")]
 mod watch;
@@ -49,6 +51,8 @@ enum Command {
     Status(status::Args),
     #[cfg(feature = "stack")]
     List(list::Args),
+    #[cfg(feature = "stack")]
+    Submit(submit::Args),
     #[cfg(feature = "stack")]
     Watch(watch::Args),
     #[cfg(feature = "stack")]
@@ -81,6 +85,8 @@ fn main() -> ExitCode {
         Command::Status(args) => stack::block_on(status::run(&args)),
         #[cfg(feature = "stack")]
         Command::List(args) => stack::block_on(list::run(&args)),
+        #[cfg(feature = "stack")]
+        Command::Submit(args) => stack::block_on(submit::run(&args)),
         #[cfg(feature = "stack")]
         Command::Watch(args) => stack::block_on(watch::run(&args)),
         #[cfg(feature = "stack")]

@@ -22,8 +22,8 @@ macro_rules! help {
             "Examples:\n",
             $examples,
             "\n\nThe stack is found by its name: --stack, or MIDIHOOK_STACK, or else midihook. MIDIHOOK_BUCKET,\n",
-            "MIDIHOOK_RENDER_QUEUE_URL, MIDIHOOK_DEAD_LETTER_QUEUE_URL and MIDIHOOK_WATCH_QUEUE_URL are used instead, if\n",
-            "they are set and --stack is not given; the stack's output CommandLine sets them.\n",
+            "MIDIHOOK_CALLBACK_URL, MIDIHOOK_RENDER_QUEUE_URL, MIDIHOOK_DEAD_LETTER_QUEUE_URL and MIDIHOOK_WATCH_QUEUE_URL\n",
+            "are used instead, if they are set and --stack is not given; the stack's output CommandLine sets them.\n",
             "Credentials and region come from where every AWS tool reads them: the environment, --profile and --region,\n",
             "~/.aws (also SSO, after `aws sso login`, and credential_process), and the role of the machine.\n",
             "Exit codes: see midihook --help."
@@ -93,6 +93,11 @@ const WATCH_QUEUE: Resource = Resource {
     variable: "MIDIHOOK_WATCH_QUEUE_URL",
 };
 
+const CALLBACK: Resource = Resource {
+    output: "CallbackUrl",
+    variable: "MIDIHOOK_CALLBACK_URL",
+};
+
 impl StackArgs {
     /// Finds the stack.
     pub async fn find(&self) -> anyhow::Result<Stack> {
@@ -138,17 +143,22 @@ impl Stack {
 
     /// The URL of its render queue, unless the command line has another.
     pub async fn render_queue(&mut self, given: Option<&str>) -> anyhow::Result<String> {
-        self.queue_url(given, &RENDER_QUEUE).await
+        self.url(given, &RENDER_QUEUE).await
     }
 
     /// The URL of its dead-letter queue, unless the command line has another.
     pub async fn dead_letter_queue(&mut self, given: Option<&str>) -> anyhow::Result<String> {
-        self.queue_url(given, &DEAD_LETTER_QUEUE).await
+        self.url(given, &DEAD_LETTER_QUEUE).await
     }
 
     /// The URL of its watch queue, unless the command line has another.
     pub async fn watch_queue(&mut self, given: Option<&str>) -> anyhow::Result<String> {
-        self.queue_url(given, &WATCH_QUEUE).await
+        self.url(given, &WATCH_QUEUE).await
+    }
+
+    /// The URL where it takes callbacks, unless the command line has another.
+    pub async fn callback_url(&mut self, given: Option<&str>) -> anyhow::Result<String> {
+        self.url(given, &CALLBACK).await
     }
 
     /// A queue.
@@ -156,15 +166,16 @@ impl Stack {
         Queue::new(aws_sdk_sqs::Client::new(&self.config), url.to_owned())
     }
 
-    async fn queue_url(&mut self, given: Option<&str>, queue: &Resource) -> anyhow::Result<String> {
-        let url = self.resource(given, queue).await?;
-        // Jobs about one stack's bucket must not go to another stack's queue, nor its jobs be taken for foreign ones.
+    async fn url(&mut self, given: Option<&str>, resource: &Resource) -> anyhow::Result<String> {
+        let url = self.resource(given, resource).await?;
+        // Jobs about one stack's bucket must not go to another stack's queue, nor its jobs be taken for foreign ones, and
+        // callbacks must come to the bucket where they are looked for.
         if let Some(outputs) = &self.outputs {
             let is_its = |name: &str, resource: &Resource| outputs.get(resource.output).is_none_or(|its| its == name);
-            if !is_its(&self.bucket, &BUCKET) || given.is_none() && !is_its(&url, queue) {
+            if !is_its(&self.bucket, &BUCKET) || given.is_none() && !is_its(&url, resource) {
                 let why = format!(
-                    "the bucket {} and the queue {url} are not of one stack: set both {} and {}, or name the stack with --stack",
-                    self.bucket, BUCKET.variable, queue.variable
+                    "the bucket {} and {url} are not of one stack: set both {} and {}, or name the stack with --stack",
+                    self.bucket, BUCKET.variable, resource.variable
                 );
                 return Err(Refused(why).into());
             }
@@ -226,7 +237,7 @@ impl Stack {
 }
 
 /// A variable of the environment, unless it is empty.
-fn variable(name: &str) -> Option<String> {
+pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 

@@ -225,8 +225,8 @@ fn words(message: &str) -> String {
 
 impl Refusal {
     /// How long to wait at least before the same request may succeed although nobody changes anything; `None` if it
-    /// will not. A request that starts a task must not be repeated after [`Refusal::Unreadable`] or
-    /// [`Refusal::ProviderFailed`]: the task may have been started.
+    /// will not. A request that starts a task must not be repeated if the task [may have been
+    /// started](Self::may_have_started).
     pub fn ask_again_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { wait } => Some(wait.unwrap_or(RATE_WINDOW)),
@@ -239,6 +239,22 @@ impl Refusal {
                 ..
             } => Some(Duration::ZERO),
             Self::KeyRefused { .. } | Self::NoCredits | Self::WrongRequest { .. } | Self::Unreadable { .. } => None,
+        }
+    }
+}
+
+impl Refusal {
+    /// Whether a request that starts a task may have started it nevertheless, and the provider may charge for it.
+    pub fn may_have_started(&self) -> bool {
+        match self {
+            Self::ProviderFailed { .. } | Self::Unreadable { .. } => true,
+            Self::KeyRefused { .. }
+            | Self::NoCredits
+            | Self::RateLimited { .. }
+            | Self::KeyLimit { .. }
+            | Self::Maintenance { .. }
+            | Self::WrongRequest { .. }
+            | Self::Blocked { .. } => false,
         }
     }
 }
@@ -731,5 +747,27 @@ mod tests {
     fn debug_does_not_print_a_body() {
         let text = format!("{:?}", answer(200, "secret"));
         assert_eq!(text, "Answer { status: 200, retry_after: None, bytes: 6 }");
+    }
+
+    #[test]
+    fn only_an_answer_that_refuses_says_that_no_task_was_started() {
+        for (status, body, may_have_started) in [
+            (200, r#"{"code":401}"#, false),
+            (200, r#"{"code":402}"#, false),
+            (200, r#"{"code":422}"#, false),
+            (200, r#"{"code":429}"#, false),
+            (200, r#"{"code":433}"#, false),
+            (200, r#"{"code":455}"#, false),
+            (403, "error code: 1010", false),
+            (200, r#"{"code":500}"#, true),
+            (200, r#"{"code":408}"#, true),
+            (502, "<html></html>", true),
+            (200, r#"{"code":999}"#, true),
+            (200, r#"{"code":200,"data":null}"#, true),
+            (200, r#"{"code":200,"data":{"taskId":"5c"#, true),
+        ] {
+            let refusal = new_task(&answer(status, body)).unwrap_err();
+            assert_eq!(refusal.may_have_started(), may_have_started, "{body}: {refusal}");
+        }
     }
 }
