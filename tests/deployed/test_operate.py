@@ -147,7 +147,7 @@ def person(stack):
     allow = [
         {"Effect": "Allow", "Action": "cloudformation:DescribeStacks", "Resource": f"arn:aws:cloudformation:*:*:stack/{STACK_NAME}/*"},
         {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": f"arn:aws:s3:::{stack.bucket}"},
-        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{stack.bucket}/midi/*"},
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": [f"arn:aws:s3:::{stack.bucket}/{prefix}/*" for prefix in ("midi", "watch")]},
     ]
     iam.create_user(UserName="person")
     key = iam.create_access_key(UserName="person")["AccessKey"]
