@@ -7,7 +7,6 @@ regression: of all beats that may be right, the right ones should be likely. A s
 songs do not tell. The script prints them beside those of the program, and how often either chooses the right beats, on
 both halves."""
 
-import bisect
 import json
 import subprocess
 import sys
@@ -31,13 +30,11 @@ def examples(path):
         candidates = json.loads(line)
         if not candidates:
             continue
-        onsets = [float(n["start"]) for i in song["callback"]["data"]["instruments"] for n in i["notes"]]
-        first, last = min(onsets) - measure.NEAR, max(onsets) + measure.NEAR
-        inside = lambda beats: beats[bisect.bisect_left(beats, first) : bisect.bisect_right(beats, last)]
+        inside = measure.within_notes(song)
         truth = inside(song["beats"])
         signs = numpy.array([signs for signs, _, _ in candidates])
         f = numpy.array([measure.f_measure(truth, inside(beats)) for _, _, beats in candidates])
-        found.append(("held" if song["place"] % 2 else "chosen", signs, f))
+        found.append((measure.half(song), signs, f))
     return names, numpy.array(weights), found
 
 
@@ -61,8 +58,7 @@ def fit(found, scale):
 
 
 def main():
-    path = sys.argv[1] if len(sys.argv) > 1 else (measure.ALL_SONGS if measure.ALL_SONGS.exists() else songs.SONGS)
-    names, written, found = examples(path)
+    names, written, found = examples(measure.songs_at_hand(sys.argv[1:]))
     signs = numpy.concatenate([signs for half, signs, _ in found if half == "chosen"])
     fitted = fit(found, numpy.maximum(signs.std(axis=0), 1e-3))
     print(measure.table([["sign", "fitted", "written"], *([n, f"{a:.2f}", f"{b:.2f}"] for n, a, b in zip(names, fitted, written))]))

@@ -79,6 +79,22 @@ def f_measure(truth, found):
     return 2 * right / (len(truth) + len(found)) if right else 0.0
 
 
+def songs_at_hand(arguments):
+    """The file of songs that the command line names; else all songs, or those of the repository."""
+    return pathlib.Path(arguments[0]) if arguments else ALL_SONGS if ALL_SONGS.exists() else songs.SUBSET
+
+
+def half(song):
+    return "held" if song["place"] % 2 else "chosen"
+
+
+def within_notes(song):
+    """A function that leaves of a list those times at which notes begin."""
+    onsets = [float(note["start"]) for instrument in song["callback"]["data"]["instruments"] for note in instrument["notes"]]
+    first, last = min(onsets) - NEAR, max(onsets) + NEAR
+    return lambda times: times[bisect.bisect_left(times, first) : bisect.bisect_right(times, last)]
+
+
 def doubled(beats):
     return sorted([*beats, *((a + b) / 2 for a, b in zip(beats, beats[1:]))])
 
@@ -123,18 +139,13 @@ def measure(program, song):
         done = subprocess.run(command, input=json.dumps(song["callback"]).encode(), capture_output=True, check=True, timeout=120)
         file = grid(path)
     tempo = json.loads(done.stdout)["song"]["tempo"]
-    onsets = [float(note["start"]) for instrument in song["callback"]["data"]["instruments"] for note in instrument["notes"]]
-    first, last = min(onsets) - NEAR, max(onsets) + NEAR
-
-    def f(truth, found):
-        inside = lambda beats: beats[bisect.bisect_left(beats, first) : bisect.bisect_right(beats, last)]
-        return f_measure(inside(truth), inside(found))
-
+    inside = within_notes(song)
+    f = lambda truth, found: f_measure(inside(truth), inside(found))
     true = song["beats"]
     key = song["key"]
     return Row(
         name=song["set"],
-        half="held" if song["place"] % 2 else "chosen",
+        half=half(song),
         in_three=song["meter"] == "3/4",
         # The file does not tell: a song may be at 120 BPM.
         left_at_120=not tempo["inferred"],
@@ -228,7 +239,7 @@ def report(rows):
 
 def main():
     program, *path = sys.argv[1:]
-    path = pathlib.Path(path[0]) if path else ALL_SONGS if ALL_SONGS.exists() else songs.SUBSET
+    path = songs_at_hand(path)
     print(f"==> Measuring the songs of {path}", file=sys.stderr)
     print(report(measured(program, path)))
 
