@@ -13,7 +13,9 @@ use std::{
 use aws_sdk_s3::{
     Client,
     error::{ProvideErrorMetadata as _, SdkError},
-    operation::{get_object::GetObjectError, put_object::builders::PutObjectFluentBuilder},
+    operation::{
+        get_object::GetObjectError, head_object::HeadObjectOutput, put_object::builders::PutObjectFluentBuilder,
+    },
     presigning::PresigningConfig,
     primitives::{ByteStream, DateTime, DateTimeFormat},
     types::Object,
@@ -140,13 +142,31 @@ pub struct StoredBody {
     pub stored: SystemTime,
 }
 
-/// The published result of a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The published result of a task, as S3 tells of its document.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
-    /// Its state; `None` if midihook did not write it.
-    pub state: Option<State>,
+    /// Its state, as a newer release may write it; `None` if midihook did not write it.
+    pub state: Option<String>,
+    /// When it was written.
+    pub written: Option<SystemTime>,
+}
+
+/// A result document in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredResult {
+    /// Its task.
+    pub task_id: TaskId,
     /// When it was written.
     pub written: SystemTime,
+}
+
+/// A part of a listing, up to a thousand entries ordered by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The entries.
+    pub entries: Vec<T>,
+    /// Where the next page begins; `None` if this is the last.
+    pub next: Option<String>,
 }
 
 /// What [`Archive::load`] found.
@@ -309,14 +329,16 @@ impl Archive {
         Ok(bodies)
     }
 
-    /// Looks at the published result of a task; `None` if it has none.
+    /// Looks at the published result of a task, without reading it; `None` if it has none.
     ///
     /// # Errors
     /// If S3 did not answer, or denied access.
     pub async fn standing(&self, task_id: &TaskId) -> Result<Option<Standing>, ArchiveError> {
-        let document = document::object_name(task_id, format::DOCUMENT);
-        let published = self.published(&document).await?;
-        Ok(published.map(|published| published.standing))
+        let head = self.head(&document::object_name(task_id, format::DOCUMENT)).await?;
+        Ok(head.map(|head| Standing {
+            state: head.metadata.and_then(|mut metadata| metadata.remove(STATE)),
+            written: head.last_modified.and_then(|time| SystemTime::try_from(time).ok()),
+        }))
     }
 
     /// Publishes one object of a result in `state`, unless the object that is there outranks it.
@@ -366,54 +388,44 @@ impl Archive {
         }
     }
 
-    /// Looks at an object of a result, without reading it; `None` if there is none.
+    /// Lists result documents, from the beginning or from where another page ended.
     ///
     /// # Errors
     /// If S3 did not answer, or denied access.
-    pub async fn look(&self, object: &str) -> Result<Option<Look>, ArchiveError> {
-        match self.s3.head_object().bucket(&self.bucket).key(object).send().await {
-            Ok(head) => Ok(Some(Look {
-                state: head.metadata.and_then(|mut metadata| metadata.remove(STATE)),
-                written: head.last_modified.and_then(|time| SystemTime::try_from(time).ok()),
-            })),
-            Err(SdkError::ServiceError(e)) if e.err().is_not_found() => Ok(None),
-            Err(e) => Err(failure("look at", object)(e.into())),
-        }
-    }
-
-    /// Lists up to a thousand result documents, ordered by name, from the beginning or from where another page ended.
-    ///
-    /// # Errors
-    /// If S3 did not answer, or denied access.
-    pub async fn results(&self, from: Option<String>) -> Result<ResultsPage, ArchiveError> {
-        // The delimiter leaves out what is in midi/<taskId>/.
-        let list = self.s3.list_objects_v2().bucket(&self.bucket).prefix(RESULTS);
-        let page = list.delimiter("/").set_continuation_token(from).send().await;
-        let page = page.map_err(|e| failure("list", RESULTS)(e.into()))?;
+    pub async fn results(&self, from: Option<String>) -> Result<Page<StoredResult>, ArchiveError> {
         let document = |object: &Object| {
             Some(StoredResult {
                 task_id: objects::task_of_result(object.key()?)?,
                 written: SystemTime::try_from(*object.last_modified()?).ok()?,
             })
         };
-        Ok(ResultsPage {
-            results: page.contents().iter().filter_map(document).collect(),
-            next: page.next_continuation_token,
-        })
+        // The delimiter leaves out what is in midi/<taskId>/.
+        self.page(RESULTS, Some("/"), from, document).await
     }
 
-    /// Lists up to a thousand watched tasks, those whose watch has ended included, ordered by name, from the beginning or
-    /// from where another page ended.
+    /// Lists watched tasks, those whose watch has ended included, from the beginning or from where another page ended.
     ///
     /// # Errors
     /// If S3 did not answer, or denied access.
-    pub async fn watched(&self, from: Option<String>) -> Result<WatchedPage, ArchiveError> {
-        let list = self.s3.list_objects_v2().bucket(&self.bucket).prefix(WATCH);
+    pub async fn watched(&self, from: Option<String>) -> Result<Page<TaskId>, ArchiveError> {
+        let task = |object: &Object| objects::task_of_watch(object.key()?);
+        self.page(WATCH, None, from, task).await
+    }
+
+    /// A part of the listing of a prefix. `entry` reads an object; `None` leaves it out.
+    async fn page<T>(
+        &self,
+        prefix: &str,
+        delimiter: Option<&str>,
+        from: Option<String>,
+        entry: impl Fn(&Object) -> Option<T>,
+    ) -> Result<Page<T>, ArchiveError> {
+        let list = self.s3.list_objects_v2().bucket(&self.bucket).prefix(prefix);
+        let list = list.set_delimiter(delimiter.map(str::to_owned));
         let page = list.set_continuation_token(from).send().await;
-        let page = page.map_err(|e| failure("list", WATCH)(e.into()))?;
-        let names = page.contents().iter().filter_map(Object::key);
-        Ok(WatchedPage {
-            tasks: names.filter_map(objects::task_of_watch).collect(),
+        let page = page.map_err(|e| failure("list", prefix)(e.into()))?;
+        Ok(Page {
+            entries: page.contents().iter().filter_map(entry).collect(),
             next: page.next_continuation_token,
         })
     }
@@ -431,24 +443,23 @@ impl Archive {
     }
 
     async fn published(&self, object: &str) -> Result<Option<PublishedObject>, ArchiveError> {
-        match self.s3.head_object().bucket(&self.bucket).key(object).send().await {
-            Ok(head) => {
-                let metadata = head.metadata.unwrap_or_default();
-                let text = |name: &str| metadata.get(name).cloned().unwrap_or_default();
-                let number = |name: &str| text(name).parse().unwrap_or(0);
-                let state = State::named(&text(STATE));
-                let written = head.last_modified.and_then(|time| SystemTime::try_from(time).ok());
-                Ok(Some(PublishedObject {
-                    etag: head.e_tag.unwrap_or_default(),
-                    rank: Rank::new(state, number(WEBHOOK_TIMESTAMP), &text(SOURCE_OBJECT)).asked_at(number(ASKED)),
-                    sha256: text(CONTENT_SHA256),
-                    standing: Standing {
-                        state,
-                        // Without a time, every body counts as newer.
-                        written: written.unwrap_or(SystemTime::UNIX_EPOCH),
-                    },
-                }))
+        Ok(self.head(object).await?.map(|head| {
+            let metadata = head.metadata.unwrap_or_default();
+            let text = |name: &str| metadata.get(name).cloned().unwrap_or_default();
+            let number = |name: &str| text(name).parse().unwrap_or(0);
+            let state = State::named(&text(STATE));
+            PublishedObject {
+                etag: head.e_tag.unwrap_or_default(),
+                rank: Rank::new(state, number(WEBHOOK_TIMESTAMP), &text(SOURCE_OBJECT)).asked_at(number(ASKED)),
+                sha256: text(CONTENT_SHA256),
             }
+        }))
+    }
+
+    /// What S3 tells of an object of a result, without its contents; `None` if there is none.
+    async fn head(&self, object: &str) -> Result<Option<HeadObjectOutput>, ArchiveError> {
+        match self.s3.head_object().bucket(&self.bucket).key(object).send().await {
+            Ok(head) => Ok(Some(head)),
             Err(SdkError::ServiceError(e)) if e.err().is_not_found() => Ok(None),
             Err(e) => Err(failure("look at", object)(e.into())),
         }
@@ -464,47 +475,10 @@ impl Archive {
     }
 }
 
-/// What S3 tells of an object of a result.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Look {
-    /// The state of its task, as a newer release may write it; `None` if midihook did not write it.
-    pub state: Option<String>,
-    /// When it was written.
-    pub written: Option<SystemTime>,
-}
-
-/// A result document in a listing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredResult {
-    /// Its task.
-    pub task_id: TaskId,
-    /// When it was written.
-    pub written: SystemTime,
-}
-
-/// A part of a listing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResultsPage {
-    /// The documents.
-    pub results: Vec<StoredResult>,
-    /// Where the next page begins; `None` if this is the last.
-    pub next: Option<String>,
-}
-
-/// A part of a listing of watched tasks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WatchedPage {
-    /// The tasks.
-    pub tasks: Vec<TaskId>,
-    /// Where the next page begins; `None` if this is the last.
-    pub next: Option<String>,
-}
-
 struct PublishedObject {
     etag: String,
     rank: Rank,
     sha256: String,
-    standing: Standing,
 }
 
 /// Why a conditional put did not put.

@@ -264,19 +264,22 @@ impl Reconciler {
     /// Finds out what the bucket has.
     async fn evidence(&self, task_id: &TaskId, seen: Option<&Seen>, now: SystemTime) -> Result<Evidence, ArchiveError> {
         let standing = self.archive.standing(task_id).await?;
-        let is_final = |standing: Standing| {
+        let is_final = |standing: &Standing| {
             use ResultState::{Empty, Failed, Rendered};
-            matches!(standing.state, Some(Rendered | Empty | Failed))
+            let state = standing.state.as_deref().and_then(ResultState::named);
+            matches!(state, Some(Rendered | Empty | Failed))
         };
-        let without_newer = if standing.is_some_and(is_final) {
+        let without_newer = if standing.as_ref().is_some_and(is_final) {
             Evidence::Result
         } else {
             Evidence::Nothing
         };
         let mut bodies = self.archive.bodies(Some(task_id), .., |_| {}).await?;
-        if let Some(standing) = standing {
-            // In whole seconds: a listing may be more exact than what the document says of itself.
-            bodies.retain(|body| seconds(body.stored) > seconds(standing.written));
+        if let Some(standing) = &standing {
+            // In whole seconds: a listing may be more exact than what the document says of itself. Without a time, every
+            // body counts as newer.
+            let written = standing.written.map_or(0, seconds);
+            bodies.retain(|body| seconds(body.stored) > written);
         }
         let Some(newest) = bodies.iter().map(|body| body.stored).max() else {
             return Ok(without_newer);

@@ -7,8 +7,7 @@ use midihook::archive::{Archive, StoredResult};
 use serde::Serialize;
 use suno_midi::{
     TaskId,
-    document::{self, RESULTS, State},
-    format::DOCUMENT,
+    document::{RESULTS, State},
 };
 use tokio::task::JoinSet;
 
@@ -108,7 +107,7 @@ pub async fn select(
         let page = archive.results(from).await?;
         let mut looks = JoinSet::new();
         let mut listed = Vec::new();
-        for result in page.results {
+        for result in page.entries {
             bar.inc(1);
             if when.contains(&result.written) {
                 if looks.len() >= AT_ONCE
@@ -135,11 +134,10 @@ pub async fn select(
 
 /// Asks for the state of a result; `None` if it was deleted since it was listed.
 async fn look(archive: Archive, result: StoredResult) -> anyhow::Result<Option<Listed>> {
-    let document = document::object_name(&result.task_id, DOCUMENT);
-    let look = archive.look(&document).await?;
-    Ok(look.map(|look| Listed {
+    let standing = archive.standing(&result.task_id).await?;
+    Ok(standing.map(|standing| Listed {
         task_id: result.task_id,
-        state: look.state,
+        state: standing.state,
         rendered: utc(result.written),
     }))
 }

@@ -7,7 +7,7 @@ use midihook::{
     watch::{Source, State, Watch},
 };
 use serde::Serialize;
-use suno_midi::{TaskId, document, format::DOCUMENT};
+use suno_midi::TaskId;
 
 use crate::{
     Refused,
@@ -101,9 +101,9 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
             Known::NoCallback => (None, None),
             Known::NotRendered(callbacks) => (Some(*callbacks), None),
             Known::Result(_) => {
-                let document = document::object_name(task, DOCUMENT);
-                let look = archive.look(&document).await?;
-                (Callbacks::of(&archive, task).await?, look.and_then(|look| look.written))
+                let standing = archive.standing(task).await?;
+                let written = standing.and_then(|standing| standing.written);
+                (Callbacks::of(&archive, task).await?, written)
             }
         };
         let watched = Watched::of(&archive, task).await?;

@@ -170,7 +170,7 @@ impl Run {
         let mut from = None;
         loop {
             let page = archive.watched(from).await?;
-            self.each(page.tasks, &bar, |task| {
+            self.each(page.entries, &bar, |task| {
                 look_again(archive.clone(), queue.cloned(), task)
             })
             .await?;
