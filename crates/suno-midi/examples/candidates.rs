@@ -16,9 +16,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             return Err("a callback without a song".into());
         };
         let score = Score::new(&parts)?;
-        let instruments = score.instruments.iter();
-        let voices: Vec<Voice> = instruments.map(|instrument| Voice::of(&instrument.name)).collect();
-        let candidates = beat::candidates(&Onsets::new(&score, &voices), &Choices::default());
+        let onsets = Onsets::new(&score, &Voice::all(&score));
+        let candidates = beat::candidates(&onsets, &Choices::default());
         let found: Vec<_> = candidates.iter().map(|c| (c.signs, c.score, &c.beats)).collect();
         println!("{}", serde_json::to_string(&found)?);
     }

@@ -94,12 +94,7 @@ fn beats_are_as_before() {
         let mut r = Random(kind as u64);
         for _ in 0..3 {
             let song = song(kind, &mut r);
-            let voices: Vec<Voice> = song
-                .score
-                .instruments
-                .iter()
-                .map(|part| Voice::of(&part.name))
-                .collect();
+            let voices = Voice::all(&song.score);
             let onsets = Onsets::new(&song.score, &voices);
             let track = beat::infer(&onsets, &Choices::default()).unwrap();
             let tempo = Tempo::choose(&song.score, &voices, &Choices::default());

@@ -61,13 +61,8 @@ fn every_nth(beats: &[f64], n: usize) -> Vec<Vec<f64>> {
         .collect()
 }
 
-fn voices(song: &Song) -> Vec<Voice> {
-    let parts = song.score.instruments.iter();
-    parts.map(|part| Voice::of(&part.name)).collect()
-}
-
 fn tempo(song: &Song) -> Tempo {
-    Tempo::choose(&song.score, &voices(song), &Choices::default())
+    Tempo::choose(&song.score, &Voice::all(&song.score), &Choices::default())
 }
 
 fn judge(song: &Song, tempo: &Tempo, tally: &mut Tally) {
@@ -152,7 +147,7 @@ fn each_beat_of_the_file_is_within_10_ms_of_its_beat_of_the_track() {
         let mut r = Random(100 + kind as u64);
         for _ in 0..10 {
             let song = song(kind, &mut r);
-            let voices = voices(&song);
+            let voices = Voice::all(&song.score);
             let Some(track) = beat::infer(&Onsets::new(&song.score, &voices), &Choices::default()) else {
                 continue;
             };

@@ -389,8 +389,7 @@ mod tests {
 
     fn key_of(parts: &[PartOf<'_>]) -> Option<Found> {
         let score = Score::of(parts);
-        let voices: Vec<Voice> = score.instruments.iter().map(|own| Voice::of(&own.name)).collect();
-        infer(&score, &voices)
+        infer(&score, &Voice::all(&score))
     }
 
     #[test]

@@ -48,11 +48,7 @@ pub struct Voice {
 impl Song {
     /// Infers what `choices` leave open.
     pub fn new(score: Score, choices: &Choices) -> Self {
-        let voices: Vec<Voice> = score
-            .instruments
-            .iter()
-            .map(|instrument| Voice::of(&instrument.name))
-            .collect();
+        let voices = Voice::all(&score);
         Self {
             tempo: Tempo::choose(&score, &voices, choices),
             key: choices
@@ -71,6 +67,12 @@ impl Song {
 }
 
 impl Voice {
+    /// The voices of a score's instruments, in the same order.
+    pub fn all(score: &Score) -> Vec<Self> {
+        let instruments = score.instruments.iter();
+        instruments.map(|instrument| Self::of(&instrument.name)).collect()
+    }
+
     /// The voice of an instrument with this name.
     pub fn of(name: &str) -> Self {
         let sound = instruments::recognise(name);
