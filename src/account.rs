@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 
 use crate::{
     call_error::CallError,
+    clock::is_within,
     provider::{ApiKey, ApiUrl, Provider},
 };
 
@@ -81,7 +82,7 @@ impl Account {
     pub async fn provider(&self, now: SystemTime) -> Result<Arc<Provider>, AccountError> {
         let mut memory = self.memory.lock().await;
         if let Some((read_at, provider)) = &memory.provider
-            && now.duration_since(*read_at).is_ok_and(|age| age < REREAD_AFTER)
+            && is_within(REREAD_AFTER, Some(*read_at), now)
         {
             return Ok(provider.clone());
         }

@@ -18,7 +18,10 @@ use tokio::{sync::Mutex, time::Instant};
 
 use suno_midi::provider::signature::SigningKey;
 
-use crate::call_error::{CallError, in_one_line};
+use crate::{
+    call_error::{CallError, in_one_line},
+    clock::is_within,
+};
 
 /// How long we use keys before we re-read them.
 pub const REREAD_AFTER: Duration = Duration::from_secs(300);
@@ -173,10 +176,4 @@ impl KeyRing {
             }),
         }
     }
-}
-
-/// Whether less than `span` has passed since a moment. False if the clock was set back: then it is safer to read again.
-fn is_within(span: Duration, moment: Option<SystemTime>, now: SystemTime) -> bool {
-    let age = moment.and_then(|moment| now.duration_since(moment).ok());
-    age.is_some_and(|age| age < span)
 }

@@ -36,7 +36,7 @@
 //! | [`announcement`], [`jobs`] | the messages |
 //! | [`precedence`] | which of several bodies decides |
 //! | [`objects`] | the names of objects |
-//! | [`clock`] | time as a number |
+//! | [`clock`] | time as a number, and ages |
 //!
 //! The feature `functions` (on by default) adds the three Lambdas and what only they need. The command line uses this
 //! crate without it, but with the feature `provider`, which is the room of that name.
