@@ -2,12 +2,13 @@
 //! in the same run.
 #![allow(clippy::expect_used, clippy::panic)] // a benchmark that fails should say where
 
+mod timing;
+
 use std::{
     fmt::Write as _,
     hint::black_box,
     io::Write as _,
     process::{Command, Stdio},
-    time::Instant,
 };
 
 use suno_midi::{
@@ -16,6 +17,9 @@ use suno_midi::{
     provider::callback::{self, Callback},
     score::Score,
 };
+use timing::median;
+
+const RUNS: usize = 15;
 
 const PYTHON: &str = "import json, sys, time
 body = sys.stdin.read()
@@ -109,9 +113,11 @@ fn main() {
         };
         let score = Score::new(&parts).expect("few instruments");
         let notes = score.note_count();
-        let inference = median(|| drop(black_box(Song::new(score.clone(), &Choices::default()))));
+        let inference = median(RUNS, || drop(black_box(Song::new(score.clone(), &Choices::default()))));
         let task = "5c79".parse().expect("a task id");
-        let conversion = median(|| drop(black_box(convert(&task, body.as_bytes(), &Options::default()))));
+        let conversion = median(RUNS, || {
+            drop(black_box(convert(&task, body.as_bytes(), &Options::default())))
+        });
         let (loads, ratio) = json_loads(body).map_or(("no python3".into(), "".into()), |ms| {
             (format!("{ms:.1} ms"), format!("{:.1}", inference / ms))
         });
@@ -130,17 +136,4 @@ fn json_loads(body: &str) -> Option<f64> {
     python.stdin.take()?.write_all(body.as_bytes()).ok()?;
     let output = python.wait_with_output().ok()?;
     String::from_utf8(output.stdout).ok()?.trim().parse().ok()
-}
-
-/// The median of 15 runs, in milliseconds.
-fn median(run: impl Fn()) -> f64 {
-    let mut times: Vec<f64> = (0..15)
-        .map(|_| {
-            let began = Instant::now();
-            run();
-            began.elapsed().as_secs_f64() * 1e3
-        })
-        .collect();
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
 }

@@ -1,6 +1,8 @@
 //! `make bench`: the scan for task ids, compared with other passes over the same 5.9 MB in the same run.
 
-use std::{hint::black_box, time::Instant};
+mod timing;
+
+use std::hint::black_box;
 
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -58,13 +60,8 @@ fn main() {
 
 /// Prints the median of 31 runs.
 fn median(name: &str, run: impl Fn() -> usize) {
-    let mut times: Vec<f64> = (0..31)
-        .map(|_| {
-            let began = Instant::now();
-            black_box(run());
-            began.elapsed().as_secs_f64() * 1e3
-        })
-        .collect();
-    times.sort_by(f64::total_cmp);
-    println!("  {name:<24} {:>8.2} ms", times[times.len() / 2]);
+    let time = timing::median(31, || {
+        black_box(run());
+    });
+    println!("  {name:<24} {time:>8.2} ms");
 }
