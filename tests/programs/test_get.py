@@ -7,16 +7,7 @@ import urllib.request
 
 import pytest
 
-from tests.programs.bucket import Bucket
-
 FAILURE = {"code": 500, "message": "Internal Error"}
-
-
-@pytest.fixture
-def bucket():
-    bucket = Bucket()
-    yield bucket
-    bucket.close()
 
 
 @pytest.fixture

@@ -1,52 +1,26 @@
 """`midihook replay` puts what the musician asks for on each job."""
 
-import json
-import os
 import time
 
 import pytest
 
-from tests.programs.servers import Server
-
 NAMES = ["raw/t/a.json", "raw/t/b.json"]
-LISTING = "".join(
-    f"<Contents><Key>{name}</Key><LastModified>2026-11-24T00:00:00Z</LastModified><Size>1</Size></Contents>" for name in NAMES
-)
 
 
 @pytest.fixture
-def replay(midihook):
+def replay(midihook, bucket):
     """Runs `midihook replay t` over a bucket with two callbacks. Returns the outcome and the jobs that were queued."""
-    jobs = []
-
-    def answer(handler):
-        if handler.path.startswith("/bucket"):
-            listing = f"<ListBucketResult><KeyCount>2</KeyCount><IsTruncated>false</IsTruncated>{LISTING}</ListBucketResult>"
-            return 200, {"content-type": "application/xml"}, listing.encode()
-        entries = json.loads(handler.body)["Entries"]
-        jobs.extend(json.loads(entry["MessageBody"]) for entry in entries)
-        done = [{"Id": entry["Id"], "MessageId": "m", "MD5OfMessageBody": ""} for entry in entries]
-        return 200, {"content-type": "application/x-amz-json-1.0"}, json.dumps({"Successful": done, "Failed": []}).encode()
-
-    server = Server(answer)
-    url = f"http://{server.address}"
-    environment = {
-        "PATH": os.environ["PATH"],
-        "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_ENDPOINT_URL": url,
-        "MIDIHOOK_BUCKET": "bucket",
-        "MIDIHOOK_RENDER_QUEUE_URL": f"{url}/0/render",
-    }
+    bucket.callback("t", "a")
+    bucket.callback("t", "b")
+    environment = bucket.environment | {"MIDIHOOK_RENDER_QUEUE_URL": f"{bucket.url}/0/render"}
 
     def run(*options):
-        jobs.clear()
-        return midihook("replay", "t", *options, env=environment), list(jobs)
+        bucket.jobs.clear()
+        done = midihook("replay", "t", *options, env=environment)
+        assert all(job.pop("queue").endswith("/0/render") for job in bucket.jobs)
+        return done, list(bucket.jobs)
 
-    yield run
-    server.shutdown()
-    assert server.errors == []
+    return run
 
 
 def plain(name):

@@ -5,17 +5,9 @@ import json
 import pytest
 
 from tests.local_stack.provider import Provider, refusal
-from tests.programs.bucket import Bucket
 
 KEY = "0123456789abcdef0123456789abcdef"
 CALLBACK = "https://example.com/callback"
-
-
-@pytest.fixture
-def bucket():
-    bucket = Bucket()
-    yield bucket
-    bucket.close()
 
 
 @pytest.fixture

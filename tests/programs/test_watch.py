@@ -5,15 +5,6 @@ import time
 
 import pytest
 
-from tests.programs.bucket import Bucket
-
-
-@pytest.fixture
-def bucket():
-    bucket = Bucket()
-    yield bucket
-    bucket.close()
-
 
 @pytest.fixture
 def watch(midihook, bucket):
