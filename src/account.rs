@@ -6,6 +6,7 @@ use std::{
 };
 
 use aws_sdk_secretsmanager::Client;
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use thiserror::Error;
 use tokio::sync::Mutex;
 
@@ -34,6 +35,7 @@ pub struct AccountSettings {
 #[derive(Debug)]
 pub struct Account {
     secrets: Client,
+    http: SharedHttpConnector,
     settings: AccountSettings,
     memory: Mutex<Memory>,
 }
@@ -66,10 +68,11 @@ impl AccountError {
 }
 
 impl Account {
-    /// The account with these settings. This does not read the key yet.
-    pub fn new(secrets: Client, settings: AccountSettings) -> Self {
+    /// The account with these settings, asked over these connections. This does not read the key yet.
+    pub fn new(secrets: Client, http: SharedHttpConnector, settings: AccountSettings) -> Self {
         Self {
             secrets,
+            http,
             settings,
             memory: Mutex::default(),
         }
@@ -91,7 +94,12 @@ impl Account {
         let secret = secret.map_err(|error| AccountError::Failed(error.into()))?;
         let key = secret.secret_string().and_then(ApiKey::new);
         let key = key.ok_or_else(|| AccountError::NoKey(self.settings.key_secret_id.clone()))?;
-        let provider = Arc::new(Provider::new(self.settings.url.clone(), key, PATIENCE));
+        let provider = Arc::new(Provider::new(
+            self.http.clone(),
+            self.settings.url.clone(),
+            key,
+            PATIENCE,
+        ));
         memory.provider = Some((now, provider.clone()));
         Ok(provider)
     }

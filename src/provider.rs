@@ -12,7 +12,7 @@ use aws_smithy_http_client::{
     Connector,
     tls::{Provider as Tls, rustls_provider::CryptoMode},
 };
-use aws_smithy_runtime_api::client::http::HttpConnector;
+use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use suno_midi::{
     TaskId,
     provider::api::{self, Answer, Refusal, Report, Request},
@@ -143,19 +143,23 @@ fn never_connected(error: &(dyn Error + 'static)) -> bool {
         .any(|cause| cause.kind() == io::ErrorKind::ConnectionRefused)
 }
 
+/// New connections, over the TLS stack of the AWS clients.
+pub fn https() -> SharedHttpConnector {
+    SharedHttpConnector::new(Connector::builder().tls_provider(Tls::Rustls(CryptoMode::Ring)).build())
+}
+
 /// The provider's API, as one account uses it.
 #[derive(Debug)]
 pub struct Provider {
     url: ApiUrl,
     key: ApiKey,
     patience: Duration,
-    http: Connector,
+    http: SharedHttpConnector,
 }
 
 impl Provider {
-    /// A client with its own connections, which waits so long for a complete answer. This does not connect yet.
-    pub fn new(url: ApiUrl, key: ApiKey, patience: Duration) -> Self {
-        let http = Connector::builder().tls_provider(Tls::Rustls(CryptoMode::Ring)).build();
+    /// A client over these connections, which waits so long for a complete answer. This does not connect yet.
+    pub fn new(http: SharedHttpConnector, url: ApiUrl, key: ApiKey, patience: Duration) -> Self {
         Self {
             url,
             key,

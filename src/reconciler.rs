@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_config::SdkConfig;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use serde_json::json;
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
@@ -139,8 +140,8 @@ enum Evidence {
 }
 
 impl Reconciler {
-    /// The reconciler with these settings. This does not call AWS yet.
-    pub fn new(config: &SdkConfig, settings: ReconcilerSettings) -> Self {
+    /// The reconciler with these settings, which asks the provider over `http`. This does not call anybody yet.
+    pub fn new(config: &SdkConfig, http: SharedHttpConnector, settings: ReconcilerSettings) -> Self {
         let archive = Archive::new(clients::s3(config), settings.bucket);
         let sqs = aws_sdk_sqs::Client::new(config);
         let queue = |url| Queue::new(sqs.clone(), url);
@@ -155,7 +156,7 @@ impl Reconciler {
                 queue: queue(settings.results_queue_url),
             },
             watch_queue: queue(settings.watch_queue_url),
-            account: settings.account.map(|account| Account::new(secrets(), account)),
+            account: settings.account.map(|account| Account::new(secrets(), http, account)),
             archive,
         }
     }

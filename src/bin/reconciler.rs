@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use aws_lambda_events::event::sqs::SqsEvent;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use midihook::{
-    clients,
+    clients, provider,
     reconciler::{self, Reconciler},
     settings::{ReconcilerSettings, environment},
     telemetry,
@@ -16,7 +16,8 @@ async fn main() -> Result<(), Error> {
     telemetry::init();
     let settings =
         ReconcilerSettings::read(environment).inspect_err(|error| tracing::error!(%error, "cannot start"))?;
-    let reconciler = &Reconciler::new(&clients::loader(reconciler::PATIENCE).load().await, settings);
+    let config = clients::loader(reconciler::PATIENCE).load().await;
+    let reconciler = &Reconciler::new(&config, provider::https(), settings);
     lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         Ok::<_, Error>(reconciler.handle(event.payload, SystemTime::now()).await)
     }))

@@ -27,6 +27,7 @@ use aws_smithy_types::{
 use midihook::{
     account::AccountSettings,
     clients::{Patience, retries},
+    provider,
     receiver::{self, Receiver},
     reconciler::{self, Reconciler},
     renderer::{self, Renderer},
@@ -248,7 +249,7 @@ impl Aws {
                 url: url.parse().expect("a URL"),
             }),
         };
-        Reconciler::new(&self.config(reconciler::PATIENCE), settings)
+        Reconciler::new(&self.config(reconciler::PATIENCE), provider::https(), settings)
     }
 
     /// The configuration of a function over this account.

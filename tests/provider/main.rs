@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use midihook::{
     call_error::in_one_line,
-    provider::{ApiKey, MAX_ANSWER_BYTES, Provider, ProviderError},
+    provider::{ApiKey, MAX_ANSWER_BYTES, Provider, ProviderError, https},
 };
 use server::{Reply, Server, json};
 use suno_midi::{
@@ -30,7 +30,7 @@ fn task() -> TaskId {
 }
 
 fn provider(url: &str, patience: Duration) -> Provider {
-    Provider::new(url.parse().unwrap(), ApiKey::new(KEY).unwrap(), patience)
+    Provider::new(https(), url.parse().unwrap(), ApiKey::new(KEY).unwrap(), patience)
 }
 
 /// Asks a server with these replies how the task went. Returns also how often it was asked.
@@ -254,7 +254,12 @@ async fn a_provider_that_quotes_the_key_does_not_put_it_in_an_error() {
 
     // A key that is a part of a member's name does not spoil the answer.
     let server = Server::new([json(DONE)]);
-    let provider = Provider::new(server.url().parse().unwrap(), ApiKey::new("task").unwrap(), PATIENCE);
+    let provider = Provider::new(
+        https(),
+        server.url().parse().unwrap(),
+        ApiKey::new("task").unwrap(),
+        PATIENCE,
+    );
     let report = provider.record_info(&task()).await.unwrap();
     assert_eq!(report, Report::Done(DONE.into()));
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use midihook::{
     call_error::in_one_line,
-    provider::{ApiKey, ApiUrl, BadApiUrl, Provider, ProviderError},
+    provider::{ApiKey, ApiUrl, BadApiUrl, Provider, ProviderError, https},
 };
 use serde_json::json;
 use suno_midi::{TaskId, provider::api::Refusal};
@@ -62,7 +62,7 @@ const EXAMPLES: &str = stack::help!(
 
 pub async fn run(args: &Args) -> anyhow::Result<()> {
     // Everything that can be wrong before the task costs something is found out before.
-    let provider = Provider::new(api_url()?, api_key()?, PATIENCE);
+    let provider = Provider::new(https(), api_url()?, api_key()?, PATIENCE);
     let mut stack = args.stack.find().await?;
     let callback_url = stack.callback_url(args.callback_url.as_deref()).await?;
     let queue = stack.watch_queue(args.watch_queue_url.as_deref()).await?;
