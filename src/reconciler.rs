@@ -9,7 +9,6 @@ use std::time::{Duration, SystemTime};
 use aws_config::SdkConfig;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
-use serde_json::json;
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
@@ -337,10 +336,9 @@ impl Reconciler {
         let (report, ()) = tokio::join!(provider.record_info(&task_id), sleep(PACE));
         match report {
             Ok(Report::Done(body)) => self.take(seen, body, "the provider has the song", now).await,
-            Ok(Report::Failed { code, message }) => {
-                let body = failure_body(&task_id, code, &message);
-                self.take(seen, body, "the provider could not transcribe the song", now)
-                    .await
+            Ok(Report::Failed(body)) => {
+                let said = "the provider could not transcribe the song";
+                self.take(seen, body, said, now).await
             }
             Ok(Report::Pending) => {
                 seen.watch.unknown_since = None;
@@ -458,17 +456,4 @@ impl Reconciler {
             ..seen
         }))
     }
-}
-
-/// A record-info answer that says that a task failed. The report of a failure has the provider's words, not its bytes.
-fn failure_body(task_id: &TaskId, code: Option<i64>, message: &str) -> Vec<u8> {
-    let data = json!({
-        "taskId": task_id,
-        "successFlag": 3,
-        "errorCode": code,
-        "errorMessage": message,
-    });
-    json!({"code": 200, "msg": "success", "data": data})
-        .to_string()
-        .into_bytes()
 }

@@ -190,6 +190,10 @@ async fn a_task_that_never_calls_back_becomes_a_song() {
 async fn a_failure_at_the_provider_is_a_result() {
     let mut task = Task::asked([answer(FAILED)]);
     task.done(WATCH).await;
+    assert_eq!(
+        task.aws.body(&raw(&"t".parse().unwrap(), FAILED.as_bytes())),
+        FAILED.as_bytes()
+    );
     task.render().await;
     task.next().await;
     let document = task.document();

@@ -123,13 +123,7 @@ async fn a_task_is_done_pending_failed_or_unknown() {
     let pending = r#"{"code":200,"msg":"success","data":{"taskId":"5c79be8e","successFlag":0,"midiData":null}}"#;
     assert_eq!(report(pending).await, Report::Pending);
     let failed = r#"{"code":200,"msg":"success","data":{"taskId":"5c79be8e","successFlag":3,"errorCode":"500","errorMessage":"Internal Error"}}"#;
-    assert_eq!(
-        report(failed).await,
-        Report::Failed {
-            code: Some(500),
-            message: "Internal Error".to_owned()
-        }
-    );
+    assert_eq!(report(failed).await, Report::Failed(failed.into()));
     let unknown = r#"{"code":200,"msg":"success","data":null}"#;
     assert_eq!(report(unknown).await, Report::Unknown);
 }

@@ -110,13 +110,9 @@ pub enum Report {
     /// The transcription is done. The body is the whole answer, in which [`callback::read`] finds a song; the song may be
     /// empty.
     Done(Vec<u8>),
-    /// The provider could not transcribe the song.
-    Failed {
-        /// The provider's code or flag, if it sent a number.
-        code: Option<i64>,
-        /// The provider's words, on one line.
-        message: String,
-    },
+    /// The provider could not transcribe the song. The body is the whole answer, in which [`callback::read`] finds the
+    /// failure.
+    Failed(Vec<u8>),
     /// The task has not finished.
     Pending,
     /// The provider does not know the task, or has deleted it.
@@ -289,10 +285,7 @@ pub fn report(task: &TaskId, answer: Answer) -> Result<Report, Refusal> {
             Evidence::Record => Report::Pending,
             Evidence::NoRecord => Report::Unknown,
         }),
-        Callback::Failed { code, message } => Ok(Report::Failed {
-            code,
-            message: plain(&message, LONGEST_MESSAGE),
-        }),
+        Callback::Failed { .. } => Ok(Report::Failed(answer.body)),
         Callback::Pending => Ok(Report::Pending),
         Callback::Unsupported => Err(unreadable(Illegible::OtherProduct)),
     }
@@ -531,32 +524,21 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_task_keeps_the_providers_words() {
-        let failed = |flag, code, message: &str| {
+    fn a_failed_task_keeps_the_providers_answer() {
+        for (flag, code, message, found) in [
+            ("3", r#""500""#, r#""Internal Error""#, (Some(500), "Internal Error")),
+            ("3", "null", "null", (Some(3), "")),
+            (r#""2""#, "null", r#""""#, (Some(2), "")),
+            (r#""GENERATE_AUDIO_FAILED""#, "null", r#""no""#, (None, "no")),
+        ] {
             let body = record(flag, "null").replace(
                 r#""errorCode":null,"errorMessage":null"#,
                 &format!(r#""errorCode":{code},"errorMessage":{message}"#),
             );
-            read(&body)
-        };
-        let report = |code, message: &str| {
-            Ok(Report::Failed {
-                code,
-                message: message.to_owned(),
-            })
-        };
-        assert_eq!(
-            failed("3", r#""500""#, r#""Internal\n Error""#),
-            report(Some(500), "Internal Error")
-        );
-        assert_eq!(failed("3", "null", "null"), report(Some(3), ""));
-        assert_eq!(failed(r#""2""#, "null", r#""""#), report(Some(2), ""));
-        assert_eq!(
-            failed(r#""GENERATE_AUDIO_FAILED""#, "null", r#""no""#),
-            report(None, "no")
-        );
-        let long = format!("\"{}\"", "é".repeat(1000));
-        assert_eq!(failed("3", "500", &long), report(Some(500), &"é".repeat(300)));
+            assert_eq!(read(&body), Ok(Report::Failed(body.clone().into_bytes())));
+            let (code, message) = (found.0, found.1.to_owned());
+            assert_eq!(callback::read(body.as_bytes()), Ok(Callback::Failed { code, message }));
+        }
     }
 
     #[test]
