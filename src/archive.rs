@@ -39,6 +39,7 @@ pub const MAX_OBJECT_BYTES: u64 = 32 * 1024 * 1024;
 const RECEIVED_AT: &str = "received-at";
 const WEBHOOK_TIMESTAMP: &str = "webhook-timestamp";
 const SOURCE: &str = "source";
+const POLL: &str = "poll";
 const SOURCE_OBJECT: &str = "source-key";
 const STATE: &str = "state";
 const ASKED: &str = "asked";
@@ -78,13 +79,15 @@ pub enum Origin {
     Callback,
     /// We asked the provider (record-info).
     Poll,
+    /// We asked the provider whether a callback is right, so its answer decides.
+    Verification,
 }
 
 impl Origin {
     fn name(self) -> &'static str {
         match self {
             Self::Callback => "callback",
-            Self::Poll => "poll",
+            Self::Poll | Self::Verification => POLL,
         }
     }
 }
@@ -107,7 +110,10 @@ pub struct Arrival {
 impl Arrival {
     /// The name under which it is stored.
     pub fn object(&self) -> String {
-        objects::raw(&self.task_id, &self.body)
+        match self.origin {
+            Origin::Callback | Origin::Poll => objects::raw(&self.task_id, &self.body),
+            Origin::Verification => objects::deciding(&self.task_id, &self.body),
+        }
     }
 }
 
@@ -127,6 +133,8 @@ pub struct RawObject {
     pub body: Vec<u8>,
     /// When the provider sent it, in Unix seconds; if that is not recorded, when it was stored.
     pub webhook_timestamp: u64,
+    /// Whether we asked the provider for it.
+    pub asked_for: bool,
     /// Which version of the object this is, for [`Archive::replace`].
     pub etag: String,
 }
@@ -147,6 +155,8 @@ pub struct StoredBody {
 pub struct Standing {
     /// Its state, as a newer release may write it; `None` if midihook did not write it.
     pub state: Option<String>,
+    /// The name of the body that it was made from; `None` if there was none.
+    pub source: Option<String>,
     /// When it was written.
     pub written: Option<SystemTime>,
 }
@@ -248,10 +258,9 @@ impl Archive {
         if let Some(bytes) = bytes.filter(|&bytes| bytes > MAX_OBJECT_BYTES) {
             return Ok(Loaded::TooLarge(bytes));
         }
-        let sent = found
-            .metadata
-            .as_ref()
-            .and_then(|metadata| metadata.get(WEBHOOK_TIMESTAMP)?.parse().ok());
+        let metadata = |name: &str| found.metadata.as_ref()?.get(name);
+        let sent = metadata(WEBHOOK_TIMESTAMP).and_then(|text| text.parse().ok());
+        let asked_for = metadata(SOURCE).is_some_and(|source| source == POLL);
         let stored = || {
             found
                 .last_modified
@@ -265,6 +274,7 @@ impl Archive {
         Ok(Loaded::Body(RawObject {
             body: body.to_vec(),
             webhook_timestamp,
+            asked_for,
             etag,
         }))
     }
@@ -335,8 +345,12 @@ impl Archive {
     /// If S3 did not answer, or denied access.
     pub async fn standing(&self, task_id: &TaskId) -> Result<Option<Standing>, ArchiveError> {
         let head = self.head(&document::object_name(task_id, format::DOCUMENT)).await?;
-        Ok(head.map(|head| Standing {
-            state: head.metadata.and_then(|mut metadata| metadata.remove(STATE)),
+        Ok(head.map(|mut head| Standing {
+            state: head.metadata.as_mut().and_then(|metadata| metadata.remove(STATE)),
+            source: head
+                .metadata
+                .as_mut()
+                .and_then(|metadata| metadata.remove(SOURCE_OBJECT)),
             written: head.last_modified.and_then(|time| SystemTime::try_from(time).ok()),
         }))
     }

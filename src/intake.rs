@@ -29,13 +29,13 @@ pub struct Taken {
     pub duplicate: bool,
 }
 
-/// Why a body was not taken.
+/// Why a callback was not taken.
 #[derive(Debug, Error)]
 pub enum IntakeError {
     /// S3 failed. The body may be stored; it is not queued.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
-    /// SQS failed. The body is stored; it may be queued.
+    /// SQS failed. The body, if it is one to keep, is stored; its message may be queued.
     #[error(transparent)]
     Queue(#[from] QueueError),
 }

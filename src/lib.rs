@@ -25,6 +25,7 @@
 //! | `batch` | a batch of messages, one after the other |
 //! | `settings`, `telemetry` | the environment of a function: what it reads, what it writes |
 //! | [`intake`] | a verified body → stored and queued |
+//! | `tips` | an unsigned callback → a look at the task, if it is watched |
 //! | `results` | a result → published and announced |
 //! | [`archive`] | S3: bodies and results, by conditional writes |
 //! | [`queue`] | SQS |
@@ -73,4 +74,6 @@ pub mod results;
 pub mod settings;
 #[cfg(feature = "functions")]
 pub mod telemetry;
+#[cfg(feature = "functions")]
+pub mod tips;
 pub mod watch;

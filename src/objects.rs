@@ -11,11 +11,25 @@ pub const RAW: &str = "raw/";
 pub const WATCH: &str = "watch/";
 
 const EXTENSION: &str = ".json";
+const DECIDING: &str = "provider-";
 
 /// The name of a body: `raw/<taskId>/<sha256 of the body, hex>.json`. If a task has the same body twice, it is one
 /// object.
 pub fn raw(task_id: &TaskId, body: &[u8]) -> String {
     format!("{}{}{EXTENSION}", raw_of(task_id), Digest::of(body))
+}
+
+/// The name of an answer of the provider that decides over all callbacks: `raw/<taskId>/provider-<sha256>.json`.
+///
+/// Only the reconciler writes such a name, so no callback can have it.
+pub fn deciding(task_id: &TaskId, answer: &[u8]) -> String {
+    format!("{}{DECIDING}{}{EXTENSION}", raw_of(task_id), Digest::of(answer))
+}
+
+/// Whether a body has the name of an answer that decides over all callbacks.
+pub fn is_deciding(object: &str) -> bool {
+    let name = object.strip_prefix(RAW).and_then(|name| name.split_once('/'));
+    name.is_some_and(|(_, name)| name.starts_with(DECIDING))
 }
 
 /// The prefix of all bodies of a task.
@@ -70,6 +84,19 @@ mod tests {
         ] {
             assert_eq!(task_of_raw(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn no_callback_has_the_name_of_an_answer_that_decides() {
+        let task = "provider-1".parse().unwrap();
+        let object = deciding(&task, b"{}");
+        assert!(
+            object.starts_with("raw/provider-1/provider-44136fa355b3678a"),
+            "{object}"
+        );
+        assert!(is_deciding(&object) && task_of_raw(&object) == Some(task.clone()));
+        assert!(!is_deciding(&raw(&task, b"{}")));
+        assert!(!is_deciding("midi/t/provider-1.json") && !is_deciding(""));
     }
 
     #[test]

@@ -2,12 +2,16 @@
 
 use suno_midi::document::State;
 
-/// The rank of a result. A song ranks above an empty song, and an empty song above every other state. Within a class,
-/// the newer body ranks higher; at the same time, the greater object name does. Of the results of one body, the one that
+use crate::objects;
+
+/// The rank of a result. An answer of the provider that decides ([`objects::is_deciding`]) ranks above every callback.
+/// Then a song ranks above an empty song, and an empty song above every other state. Within a class, the newer body
+/// ranks higher; at the same time, the greater object name does. Of the results of one body, the one that
 /// was asked for last ranks highest. This is a total order, so the same body and the same request decide in whatever order
 /// they arrive.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
+    decides: bool,
     class: Class,
     webhook_timestamp: u64,
     object: String,
@@ -15,7 +19,7 @@ pub struct Rank {
 }
 
 /// States with a song rank above states without one. Otherwise files could be left behind that their document does not
-/// name.
+/// name, as they are if the provider does not confirm a song.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
     WithoutFiles,
@@ -36,6 +40,7 @@ impl Rank {
             | None => Class::WithoutFiles,
         };
         Self {
+            decides: objects::is_deciding(object),
             class,
             webhook_timestamp,
             object: object.to_owned(),
@@ -94,6 +99,24 @@ mod tests {
         assert!(rank(State::Failed, 2) > rank(State::Unsupported, 1));
         assert!(Rank::new(State::Rendered, 1, "b") > Rank::new(State::Rendered, 1, "a"));
         assert!(Rank::new(None, 0, "") < rank(State::Invalid, 0));
+    }
+
+    #[test]
+    fn what_the_provider_answers_decides_over_every_callback() {
+        let rank = |state, time, name: &str| Rank::new(state, time, &format!("raw/t/{name}.json"));
+        let forged = rank(State::Rendered, 9, "a").asked_at(9);
+        for state in [State::Rendered, State::Empty, State::Failed] {
+            let answer = rank(state, 1, "provider-a");
+            assert!(
+                answer.stands_before(&forged) && !forged.stands_before(&answer),
+                "{state:?}"
+            );
+        }
+        let (failed, song) = (
+            rank(State::Failed, 9, "provider-a"),
+            rank(State::Rendered, 1, "provider-b"),
+        );
+        assert!(song.stands_before(&failed));
     }
 
     #[test]

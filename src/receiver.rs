@@ -38,6 +38,7 @@ use crate::{
     queue::Queue,
     settings::ReceiverSettings,
     telemetry::{self, Unit},
+    tips::Tips,
 };
 
 /// How long an answer may take. The provider gives up after 15 s, which must also cover a cold start.
@@ -59,14 +60,22 @@ pub const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
 pub struct Receiver {
     keys: KeyRing,
     intake: Intake,
+    /// Takes unsigned callbacks; `None` if they are refused.
+    tips: Option<Tips>,
     /// How far a timestamp may be from our clock, either way.
     tolerance: Duration,
 }
 
-struct Accepted {
-    task_id: TaskId,
-    /// Whether the same bytes were there already.
-    duplicate: bool,
+/// Why a request is answered with 200.
+enum Accepted {
+    /// Its body is stored, and its job is queued.
+    Kept {
+        task_id: TaskId,
+        /// Whether the same bytes were there already.
+        duplicate: bool,
+    },
+    /// It is not signed, and the task is watched: the provider is asked.
+    Tip(TaskId),
 }
 
 /// Why a request is not answered with 200.
@@ -146,11 +155,17 @@ impl Refusal {
 impl Receiver {
     /// The receiver with these settings. This does not call AWS yet.
     pub fn new(config: &SdkConfig, settings: ReceiverSettings) -> Self {
+        let archive = Archive::new(clients::s3(config), settings.bucket);
+        let sqs = aws_sdk_sqs::Client::new(config);
         Self {
+            tips: settings.watch_queue_url.map(|url| Tips {
+                archive: archive.clone(),
+                watch_queue: Queue::new(sqs.clone(), url),
+            }),
             keys: KeyRing::new(aws_sdk_secretsmanager::Client::new(config), settings.key_secret_id),
             intake: Intake {
-                archive: Archive::new(clients::s3(config), settings.bucket),
-                render_queue: Queue::new(aws_sdk_sqs::Client::new(config), settings.render_queue_url),
+                archive,
+                render_queue: Queue::new(sqs, settings.render_queue_url),
             },
             tolerance: settings.tolerance,
         }
@@ -166,11 +181,15 @@ impl Receiver {
         let outcome = accepted.await.unwrap_or_else(|_| Err(Unavailable::Deadline.into()));
         let ack_time = ("AckTime", Unit::Milliseconds, began.elapsed().as_secs_f64() * 1e3);
         match outcome {
-            Ok(Accepted { task_id, duplicate }) => {
+            Ok(Accepted::Kept { task_id, duplicate }) => {
                 let accepted = ("AcceptedCallbacks", Unit::Count, 1.0);
                 let duplicate = ("DuplicateCallbacks", Unit::Count, f64::from(u8::from(duplicate)));
                 telemetry::emit(&[accepted, duplicate, ack_time], &[("taskId", task_id.as_str())]);
                 answer(StatusCode::OK, &json!({"status": "accepted", "taskId": task_id}))
+            }
+            Ok(Accepted::Tip(task_id)) => {
+                telemetry::emit(&[("UnsignedCallbacks", Unit::Count, 1.0), ack_time], &[]);
+                answer(StatusCode::OK, &json!({"status": "watched", "taskId": task_id}))
             }
             Err(refusal) => {
                 let count = match refusal {
@@ -187,6 +206,9 @@ impl Receiver {
         let (headers, body): (_, &[u8]) = (request.headers(), request.body().as_ref());
         if body.len() > MAX_BODY_BYTES {
             return Err(Refusal::TooLarge(body.len()));
+        }
+        if let Some(task_id) = self.tip(headers, body, now).await? {
+            return Ok(Accepted::Tip(task_id));
         }
         let claim = Claim::read(
             sole(headers, TIMESTAMP_HEADER),
@@ -221,7 +243,23 @@ impl Receiver {
         let taken = self.intake.take(&arrival).await.map_err(Unavailable::from)?;
         let (task_id, duplicate) = (arrival.task_id, taken.duplicate);
         tracing::info!(taskId = %task_id, key = taken.object, duplicate, bytes = body.len(), "accepted");
-        Ok(Accepted { task_id, duplicate })
+        Ok(Accepted::Kept { task_id, duplicate })
+    }
+
+    /// The watched task that an unsigned callback is about, if the stack takes such callbacks.
+    async fn tip(&self, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Result<Option<TaskId>, Unavailable> {
+        let is_signed = headers.contains_key(TIMESTAMP_HEADER) || headers.contains_key(SIGNATURE_HEADER);
+        let Some(tips) = self.tips.as_ref().filter(|_| !is_signed) else {
+            return Ok(None);
+        };
+        let [id] = &*find_task_ids(body) else {
+            return Ok(None);
+        };
+        let Ok(task_id) = id.parse::<TaskId>() else {
+            return Ok(None);
+        };
+        let watched = tips.take(&task_id, now).await?;
+        Ok(watched.then_some(task_id))
     }
 
     /// The first of the ids that is signed with one of the keys.

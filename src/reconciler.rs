@@ -13,7 +13,7 @@ use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
 use suno_midi::{
-    Outcome, TaskId,
+    Outcome, TaskId, agree,
     document::State as ResultState,
     provider::api::{Refusal, Report},
 };
@@ -32,6 +32,7 @@ use crate::{
     queue::{Queue, QueueError},
     results::Results,
     settings::ReconcilerSettings,
+    telemetry::{self, Unit},
     watch::{self, Cause, LONGEST, Message, NotAWatch, Request, State, UNKNOWN_FOR, Watch, seconds},
 };
 
@@ -59,6 +60,8 @@ pub struct Reconciler {
     watch_queue: Queue,
     /// Without an API key nothing can be asked. What needs no provider is repaired all the same.
     account: Option<Account>,
+    /// Whether a callback's song needs the provider's confirmation.
+    verifies: bool,
 }
 
 /// Why a message goes back to the queue. After five receives SQS moves it to the dead-letter queue.
@@ -132,6 +135,8 @@ enum Evidence {
     Result,
     /// These bodies have no result, and no job that could be on its way.
     Unrendered(Vec<StoredBody>),
+    /// There is a result of this body, and the provider has to be asked whether it is right.
+    Unconfirmed(String),
     /// There are bodies whose jobs may be on their way.
     Underway,
     /// Nothing that could become a result.
@@ -155,6 +160,7 @@ impl Reconciler {
                 queue: queue(settings.results_queue_url),
             },
             watch_queue: queue(settings.watch_queue_url),
+            verifies: settings.verify_bodies && settings.account.is_some(),
             account: settings.account.map(|account| Account::new(secrets(), http, account)),
             archive,
         }
@@ -237,12 +243,19 @@ impl Reconciler {
             return self.end(seen, State::Done, "there is a result").await;
         }
         if seen.watch.age(now) >= LONGEST {
-            return self.expire(seen).await;
+            return match evidence {
+                Evidence::Unconfirmed(_) => {
+                    self.end(seen, State::Done, "the provider never confirmed the callback")
+                        .await
+                }
+                _ => self.expire(seen).await,
+            };
         }
         match evidence {
             Evidence::Unrendered(bodies) => self.queue_again(seen, &bodies, now).await,
             Evidence::Underway => self.look_again(seen, now, Duration::ZERO).await,
-            Evidence::Nothing | Evidence::Result => self.ask(seen, now).await,
+            Evidence::Unconfirmed(callback) => self.ask(seen, Some(&callback), now).await,
+            Evidence::Nothing | Evidence::Result => self.ask(seen, None, now).await,
         }
     }
 
@@ -269,12 +282,13 @@ impl Reconciler {
             let state = standing.state.as_deref().and_then(ResultState::named);
             matches!(state, Some(Rendered | Empty | Failed))
         };
-        let without_newer = if standing.as_ref().is_some_and(is_final) {
-            Evidence::Result
-        } else {
-            Evidence::Nothing
-        };
         let mut bodies = self.archive.bodies(Some(task_id), .., |_| {}).await?;
+        let without_newer = match standing.as_ref().filter(|standing| is_final(standing)) {
+            None => Evidence::Nothing,
+            Some(standing) => self
+                .unconfirmed(standing, &bodies, now)
+                .map_or(Evidence::Result, Evidence::Unconfirmed),
+        };
         if let Some(standing) = &standing {
             // In whole seconds: a listing may be more exact than what the document says of itself. Without a time, every
             // body counts as newer.
@@ -295,6 +309,14 @@ impl Reconciler {
         })
     }
 
+    /// The body of a result that the provider has to be asked about, while it still has the task.
+    fn unconfirmed(&self, standing: &Standing, bodies: &[StoredBody], now: SystemTime) -> Option<String> {
+        let source = standing.source.as_ref().filter(|_| self.verifies)?;
+        let body = bodies.iter().find(|body| body.object == *source)?;
+        let age = now.duration_since(body.stored).unwrap_or_default();
+        (!objects::is_deciding(source) && age < LONGEST).then(|| source.clone())
+    }
+
     async fn queue_again(&self, mut seen: Seen, bodies: &[StoredBody], now: SystemTime) -> Result<Looked, Failed> {
         for body in bodies {
             let job = Job::new(body.task_id.clone(), self.archive.bucket(), body.object.clone());
@@ -306,8 +328,8 @@ impl Reconciler {
         self.look_again(seen, now, Duration::ZERO).await
     }
 
-    /// Asks the provider, if that is possible now.
-    async fn ask(&self, mut seen: Seen, now: SystemTime) -> Result<Looked, Failed> {
+    /// Asks the provider, if that is possible now: for a song, or whether the one of this callback is right.
+    async fn ask(&self, mut seen: Seen, callback: Option<&str>, now: SystemTime) -> Result<Looked, Failed> {
         let Some(account) = &self.account else {
             seen.watch.said = Some("the stack has no API key of the provider, so nobody can be asked".to_owned());
             return self.look_again(seen, now, Duration::ZERO).await;
@@ -322,6 +344,7 @@ impl Reconciler {
             Err(error) => {
                 let (said, transient) = (in_one_line(&error), error.is_transient());
                 tracing::error!(taskId = %seen.watch.task_id, error = said, transient, "the provider cannot be asked");
+                telemetry::emit(&[("AccountRefusals", Unit::Count, 1.0)], &[]);
                 seen.watch.said = Some("the API key cannot be read, so nobody can be asked".to_owned());
                 return self.look_again(seen, now, Duration::ZERO).await;
             }
@@ -335,10 +358,13 @@ impl Reconciler {
         let task_id = seen.watch.task_id.clone();
         let (report, ()) = tokio::join!(provider.record_info(&task_id), sleep(PACE));
         match report {
-            Ok(Report::Done(body)) => self.take(seen, body, "the provider has the song", now).await,
+            Ok(Report::Done(body)) => {
+                let said = "the provider has the song";
+                self.take(seen, body, said, callback, now).await
+            }
             Ok(Report::Failed(body)) => {
                 let said = "the provider could not transcribe the song";
-                self.take(seen, body, said, now).await
+                self.take(seen, body, said, callback, now).await
             }
             Ok(Report::Pending) => {
                 seen.watch.unknown_since = None;
@@ -349,6 +375,10 @@ impl Reconciler {
                 let since = *seen.watch.unknown_since.get_or_insert(seconds(now));
                 seen.watch.said = Some("the provider does not know the task".to_owned());
                 if seconds(now).saturating_sub(since) >= UNKNOWN_FOR.as_secs() {
+                    if callback.is_some() {
+                        let said = "the provider does not know the task, so it cannot confirm the callback";
+                        return self.end(seen, State::Done, said).await;
+                    }
                     let why =
                         "for an hour the provider did not know this task: its id may be wrong, or of another account";
                     let outcome = Outcome::unknown(&task_id, why.to_owned());
@@ -361,11 +391,25 @@ impl Reconciler {
     }
 
     /// Archives what the provider answered, as the receiver archives a callback.
-    async fn take(&self, mut seen: Seen, body: Vec<u8>, said: &str, now: SystemTime) -> Result<Looked, Failed> {
+    async fn take(
+        &self,
+        mut seen: Seen,
+        body: Vec<u8>,
+        said: &str,
+        callback: Option<&str>,
+        now: SystemTime,
+    ) -> Result<Looked, Failed> {
+        if let Some(callback) = callback {
+            self.compare(&seen.watch.task_id, callback, &body).await?;
+        }
         let arrival = Arrival {
             task_id: seen.watch.task_id.clone(),
             body,
-            origin: Origin::Poll,
+            origin: if self.verifies {
+                Origin::Verification
+            } else {
+                Origin::Poll
+            },
             webhook_timestamp: seconds(now),
             received_at: now,
         };
@@ -375,6 +419,20 @@ impl Reconciler {
         seen.watch.unknown_since = None;
         seen.watch.said = Some(said.to_owned());
         self.look_again(seen, now, Duration::ZERO).await
+    }
+
+    /// Tells the operator if a callback says something else than the provider: somebody may have a valid signature.
+    async fn compare(&self, task_id: &TaskId, callback: &str, answer: &[u8]) -> Result<(), ArchiveError> {
+        if let Loaded::Body(raw) = self.archive.load(callback).await?
+            && !agree(&raw.body, answer)
+        {
+            tracing::error!(taskId = %task_id, key = callback, "THIS CALLBACK IS NOT WHAT THE PROVIDER SAYS. The provider's answer replaces its song. If the callback is forged, change the signing key.");
+            telemetry::emit(
+                &[("ContradictedCallbacks", Unit::Count, 1.0)],
+                &[("taskId", task_id.as_str())],
+            );
+        }
+        Ok(())
     }
 
     /// The provider did not say how the task went.
@@ -388,6 +446,12 @@ impl Reconciler {
         let wait = error.ask_again_after().unwrap_or(AFTER_A_LASTING_REFUSAL);
         let (said, task_id) = (in_one_line(error), &seen.watch.task_id);
         tracing::warn!(taskId = %task_id, error = said, waitSeconds = wait.as_secs(), "the provider did not say how the task went; it is asked again");
+        if let ProviderError::Refused(Refusal::KeyRefused { .. } | Refusal::KeyLimit { .. } | Refusal::NoCredits) =
+            error
+        {
+            // A person must do something.
+            telemetry::emit(&[("AccountRefusals", Unit::Count, 1.0)], &[]);
+        }
         match error {
             // These are about the account, not about the task.
             ProviderError::Refused(Refusal::KeyRefused { .. }) => account.forget_key().await,

@@ -127,24 +127,27 @@ impl Renderer {
         };
         let options = asked.map_or(self.options, |asked| asked.over(self.options));
         // A body that cannot be read has no timestamp. With 0, its result ranks lowest and replaces no other.
-        let (mut outcome, webhook_timestamp) = match self.archive.load(&job.object).await? {
-            Loaded::Body(raw) => (convert(&job.task_id, &raw.body, &options), raw.webhook_timestamp),
+        let source = |webhook_timestamp, asked_for| Source {
+            asked,
+            ..Source::new(job.object.clone(), webhook_timestamp, asked_for)
+        };
+        let (mut outcome, source) = match self.archive.load(&job.object).await? {
+            Loaded::Body(raw) => (
+                convert(&job.task_id, &raw.body, &options),
+                source(raw.webhook_timestamp, raw.asked_for),
+            ),
             Loaded::TooLarge(bytes) => {
                 let why = format!("the object has {bytes} bytes, more than the {MAX_OBJECT_BYTES} that are read");
-                (Outcome::unread(&job.task_id, why), 0)
+                (Outcome::unread(&job.task_id, why), source(0, false))
             }
             Loaded::Gone => {
                 let why = "the callback was deleted from the bucket before it was rendered".to_owned();
-                (Outcome::unread(&job.task_id, why), 0)
+                (Outcome::unread(&job.task_id, why), source(0, false))
             }
         };
-        outcome.document.source = Some(Source {
-            object: job.object.clone(),
-            webhook_timestamp,
-            asked,
-        });
         let asked_at = asked.map_or(0, |asked| asked.at);
-        let rank = Rank::new(outcome.document.state, webhook_timestamp, &job.object).asked_at(asked_at);
+        let rank = Rank::new(outcome.document.state, source.webhook_timestamp, &job.object).asked_at(asked_at);
+        outcome.document.source = Some(source);
         let published = self.results.deliver::<Failed>(&outcome, &rank).await?;
         if published != Published::Outranked {
             report(job, &outcome, began.elapsed());

@@ -32,6 +32,10 @@ pub const WATCH_QUEUE_URL: &str = "WATCH_QUEUE_URL";
 pub const PROVIDER_API_URL: &str = "PROVIDER_API_URL";
 /// The variable that names the secret with the provider's API key; empty if there is none.
 pub const PROVIDER_KEY_SECRET_ID: &str = "PROVIDER_KEY_SECRET_ID";
+/// The variable that says whether the provider is asked if callbacks are right: `true` or `false`.
+pub const VERIFY_BODIES: &str = "VERIFY_BODIES";
+/// The variable that says what becomes of callbacks without a signature: `refuse` or `ask`.
+pub const UNSIGNED_CALLBACKS: &str = "UNSIGNED_CALLBACKS";
 /// The variable with the grid of the quantized file: `off`, `1/8`, `1/12`, `1/16` or `1/24`.
 pub const QUANTIZE: &str = "QUANTIZE";
 /// The variable with how far the notes of the quantized file move: 0 to 1.
@@ -50,6 +54,8 @@ pub struct ReceiverSettings {
     pub render_queue_url: String,
     /// How far the timestamp of a callback may be from our clock, either way: 1 to 86,400 seconds.
     pub tolerance: Duration,
+    /// The queue for a look at a watched task that an unsigned callback is about; `None` if unsigned callbacks are refused.
+    pub watch_queue_url: Option<String>,
 }
 
 /// The renderer's settings.
@@ -76,6 +82,8 @@ pub struct ReconcilerSettings {
     pub watch_queue_url: String,
     /// The account at the provider; `None` if the stack has no API key.
     pub account: Option<AccountSettings>,
+    /// Whether the provider is asked if callbacks are right. Without an account nobody can be asked.
+    pub verify_bodies: bool,
 }
 
 /// A setting that cannot be used.
@@ -118,6 +126,10 @@ impl ReceiverSettings {
             bucket: required(&lookup, BUCKET)?,
             render_queue_url: required(&lookup, RENDER_QUEUE_URL)?,
             tolerance: Duration::from_secs(seconds.ok_or(unusable)?),
+            watch_queue_url: match parsed(&lookup, UNSIGNED_CALLBACKS, ask_or_refuse)? {
+                true => Some(required(&lookup, WATCH_QUEUE_URL)?),
+                false => None,
+            },
         })
     }
 }
@@ -168,6 +180,7 @@ impl ReconcilerSettings {
             results_queue_url: required(&lookup, RESULTS_QUEUE_URL)?,
             watch_queue_url: required(&lookup, WATCH_QUEUE_URL)?,
             account: key_secret_id.map(|key_secret_id| AccountSettings { key_secret_id, url }),
+            verify_bodies: parsed(&lookup, VERIFY_BODIES, true_or_false)?,
         })
     }
 }
@@ -196,6 +209,14 @@ fn parsed<T, E: fmt::Display>(
     })
 }
 
+fn ask_or_refuse(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "ask" => Ok(true),
+        "refuse" => Ok(false),
+        _ => Err("it must be refuse or ask"),
+    }
+}
+
 fn true_or_false(text: &str) -> Result<bool, &'static str> {
     text.parse().map_err(|_| "it must be true or false")
 }
@@ -211,7 +232,8 @@ mod tests {
             if asked == name {
                 value.map(str::to_owned)
             } else {
-                Some("300".to_owned())
+                let usual = if asked == UNSIGNED_CALLBACKS { "refuse" } else { "300" };
+                Some(usual.to_owned())
             }
         }
     }
@@ -287,6 +309,7 @@ mod tests {
         ReconcilerSettings::read(|name| {
             let usual = match name {
                 PROVIDER_API_URL => "https://api.kie.ai",
+                VERIFY_BODIES => "true",
                 _ => "name",
             };
             if name == changed { value } else { Some(usual) }.map(str::to_owned)
@@ -304,6 +327,7 @@ mod tests {
                 RESULTS_QUEUE_URL,
                 WATCH_QUEUE_URL,
                 PROVIDER_API_URL,
+                VERIFY_BODIES,
             ] {
                 assert_eq!(reconciler(name, none), Err(BadSetting::Missing(name)));
             }
@@ -317,6 +341,16 @@ mod tests {
         let error = reconciler(PROVIDER_API_URL, Some("https://user:password@api.kie.ai"));
         let error = error.map_err(|error| error.to_string());
         assert!(error.is_err_and(|error| error.contains(PROVIDER_API_URL) && !error.contains("password")));
+    }
+
+    #[test]
+    fn unsigned_callbacks_need_the_watch_queue_only_if_they_are_taken() {
+        let read = |name, value| ReceiverSettings::read(lookup(name, value)).map(|settings| settings.watch_queue_url);
+        assert_eq!(read(UNSIGNED_CALLBACKS, Some("ask")), Ok(Some("300".to_owned())));
+        assert_eq!(read(WATCH_QUEUE_URL, None), Ok(None));
+        for bad in ["", "Ask", "true"] {
+            assert!(read(UNSIGNED_CALLBACKS, Some(bad)).is_err(), "{bad}");
+        }
     }
 
     #[test]

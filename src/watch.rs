@@ -100,6 +100,9 @@ pub struct Watch {
     /// When a job for a body of the task was last queued here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_queued: Option<u64>,
+    /// When an unsigned callback last made us look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_tip: Option<u64>,
 }
 
 /// Why an object is not a watch.
@@ -131,6 +134,7 @@ impl Watch {
             ask_after: None,
             unknown_since: None,
             last_queued: None,
+            last_tip: None,
         }
     }
 
@@ -185,6 +189,12 @@ impl Watch {
         let after_last = self.last_asked.map_or(0, |at| at.saturating_add(ASK_EVERY.as_secs()));
         let earliest = after_last.max(self.ask_after.unwrap_or(0));
         Duration::from_secs(earliest).saturating_sub(since_epoch(now))
+    }
+
+    /// Whether an unsigned callback made us look so short a time ago.
+    pub fn had_a_tip_within(&self, span: Duration, now: SystemTime) -> bool {
+        self.last_tip
+            .is_some_and(|at| seconds(now).saturating_sub(at) < span.as_secs())
     }
 
     /// How long the jobs that were queued here may still take; `None` if none was queued after a body was stored.

@@ -586,9 +586,8 @@ impl World {
                 let options = asked.map_or(Options::default(), |asked| asked.over(Options::default()));
                 let mut outcome = convert(task, &object.body, &options);
                 outcome.document.source = Some(Source {
-                    object: key.clone(),
-                    webhook_timestamp,
                     asked,
+                    ..Source::new(key.clone(), webhook_timestamp, false)
                 });
                 let rank = Rank::new(outcome.document.state, webhook_timestamp, key);
                 (rank.asked_at(asked.map_or(0, |asked| asked.at)), outcome)

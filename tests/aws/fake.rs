@@ -218,11 +218,21 @@ impl Aws {
 
     /// A receiver over this account.
     pub fn receiver(&self) -> Receiver {
+        self.receiver_with(None)
+    }
+
+    /// A receiver that takes unsigned callbacks about watched tasks.
+    pub fn asking_receiver(&self) -> Receiver {
+        self.receiver_with(Some(WATCH_URL.to_owned()))
+    }
+
+    fn receiver_with(&self, watch_queue_url: Option<String>) -> Receiver {
         let settings = ReceiverSettings {
             key_secret_id: "secret".to_owned(),
             bucket: BUCKET.to_owned(),
             render_queue_url: QUEUE_URL.to_owned(),
             tolerance: Duration::from_secs(300),
+            watch_queue_url,
         };
         Receiver::new(&self.config(receiver::PATIENCE), settings)
     }
@@ -238,7 +248,7 @@ impl Aws {
     }
 
     /// A reconciler over this account; with an API key in the secret `api-key`, if there is a provider to ask.
-    pub fn reconciler(&self, provider: Option<&str>) -> Reconciler {
+    pub fn reconciler(&self, provider: Option<&str>, verify_bodies: bool) -> Reconciler {
         let settings = ReconcilerSettings {
             bucket: BUCKET.to_owned(),
             render_queue_url: QUEUE_URL.to_owned(),
@@ -248,6 +258,7 @@ impl Aws {
                 key_secret_id: "api-key".to_owned(),
                 url: url.parse().expect("a URL"),
             }),
+            verify_bodies,
         };
         Reconciler::new(&self.config(reconciler::PATIENCE), provider::https(), settings)
     }

@@ -7,6 +7,7 @@ mod intake;
 mod receiver;
 mod reconciler;
 mod renderer;
+mod tips;
 // The provider that answers from a list is also that of the client's own tests.
 #[path = "../provider/server.rs"]
 #[allow(dead_code)]

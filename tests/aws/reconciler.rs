@@ -32,19 +32,24 @@ struct Task {
 impl Task {
     /// A provider that answers from this list.
     fn asked(replies: impl IntoIterator<Item = Reply>) -> Self {
-        Self::new(Some(Server::new(replies)))
+        Self::new(Some(Server::new(replies)), false)
+    }
+
+    /// The same, and the stack asks it whether callbacks are right.
+    fn verified(replies: impl IntoIterator<Item = Reply>) -> Self {
+        Self::new(Some(Server::new(replies)), true)
     }
 
     /// A stack without an API key.
     fn without_key() -> Self {
-        Self::new(None)
+        Self::new(None, true)
     }
 
-    fn new(provider: Option<Server>) -> Self {
+    fn new(provider: Option<Server>, verify_bodies: bool) -> Self {
         let aws = Aws::with_key(KEY);
         let url = provider.as_ref().map(Server::url);
         Self {
-            reconciler: aws.reconciler(url.as_deref()),
+            reconciler: aws.reconciler(url.as_deref(), verify_bodies),
             aws,
             provider,
             now: START,
@@ -110,6 +115,15 @@ impl Task {
         object[member].clone()
     }
 
+    /// Stores a callback, and renders it before the reconciler sees its event, which it returns.
+    async fn callback(&self, body: &str) -> String {
+        let event = self.body(body);
+        let key = raw(&"t".parse().unwrap(), body.as_bytes());
+        self.render_one(&json!({"version": 1, "taskId": "t", "bucket": BUCKET, "key": key}).to_string())
+            .await;
+        event
+    }
+
     fn document(&self) -> Value {
         serde_json::from_slice(&self.aws.body("midi/t.json")).unwrap()
     }
@@ -128,11 +142,15 @@ impl Task {
     async fn render(&self) {
         self.aws.state().now = Some(self.clock());
         for job in self.sent_to(QUEUE_URL) {
-            let event = json!({"Records": [{"messageId": "job", "body": job}]});
-            let event: SqsEvent = serde_json::from_value(event).unwrap();
-            let response = self.aws.renderer().handle(event, self.clock()).await;
-            assert!(response.batch_item_failures.is_empty());
+            self.render_one(&job).await;
         }
+    }
+
+    async fn render_one(&self, job: &str) {
+        let event = json!({"Records": [{"messageId": "job", "body": job}]});
+        let event: SqsEvent = serde_json::from_value(event).unwrap();
+        let response = self.aws.renderer().handle(event, self.clock()).await;
+        assert!(response.batch_item_failures.is_empty());
     }
 }
 
@@ -511,7 +529,7 @@ async fn after_a_crash_one_message_is_left_and_not_two() {
                 for message in std::mem::take(&mut queue) {
                     let sent = task.sent_to(WATCH_URL).len();
                     let process = task.aws.process();
-                    task.reconciler = process.reconciler(None);
+                    task.reconciler = process.reconciler(None, false);
                     let messages = [message.as_str()];
                     let survived = tokio::select! {
                         returned = task.look(&messages) => returned.is_empty(),
@@ -611,4 +629,122 @@ async fn an_api_key_that_cannot_be_read_does_not_end_the_watch() {
         task.next().await;
         assert_eq!(task.asks(), 1);
     }
+}
+
+/// A callback with the notes of [`SONG`], and one with another note.
+const CALLBACK: &str = r#"{"code":200,"data":{"taskId":"t","state":"complete","instruments":[{"name":"Piano","notes":[{"velocity":1,"pitch":60,"start":"0","end":1}]}]}}"#;
+
+fn forged() -> String {
+    CALLBACK.replace("60", "61")
+}
+
+fn answer_object(body: &str) -> String {
+    raw(&"t".parse().unwrap(), body.as_bytes()).replace("raw/t/", "raw/t/provider-")
+}
+
+#[tokio::test]
+async fn the_provider_confirms_a_callback() {
+    let mut task = Task::verified([answer(PENDING), answer(SONG)]);
+    let event = task.callback(CALLBACK).await;
+    assert_eq!(task.document()["source"]["authenticated"], false);
+    task.done(&event).await;
+    assert_eq!(
+        (task.watch("state"), task.watch("source")),
+        ("watching".into(), "callback".into())
+    );
+    task.next().await;
+    task.render().await;
+    task.next().await;
+    let source = task.document()["source"].clone();
+    assert_eq!(
+        (&source["key"], &source["authenticated"]),
+        (&answer_object(SONG).into(), &true.into())
+    );
+    assert_eq!(task.watch("state"), "done");
+
+    // Whatever is called back from now on changes nothing, and nobody is asked about it.
+    task.now += HOUR;
+    let event = task.callback(&forged()).await;
+    task.done(&event).await;
+    task.render().await;
+    task.now += HOUR;
+    task.next().await;
+    assert_eq!(task.document()["source"], source);
+    assert_eq!((task.watch("state"), task.asks()), ("done".into(), 2));
+}
+
+#[tokio::test]
+async fn what_the_provider_answers_replaces_what_was_called_back() {
+    for (body, state) in [
+        (SONG.to_owned(), "rendered"),
+        (
+            SONG.replace(
+                r#"{"name":"Piano","notes":[{"pitch":60,"start":0,"end":1,"velocity":1}]}"#,
+                "",
+            ),
+            "empty",
+        ),
+        (FAILED.to_owned(), "failed"),
+    ] {
+        let mut task = Task::verified([answer(&body)]);
+        let event = task.callback(&forged()).await;
+        assert_eq!(task.document()["state"], "rendered");
+        task.done(&event).await;
+        task.render().await;
+        task.next().await;
+        let document = task.document();
+        assert_eq!(document["state"], state);
+        assert_eq!(document["source"]["key"], answer_object(&body));
+        assert_eq!((task.watch("state"), task.asks()), ("done".into(), 1));
+    }
+}
+
+#[tokio::test]
+async fn a_callback_that_the_provider_cannot_confirm_keeps_its_song() {
+    let mut task = Task::verified(vec![answer(UNKNOWN); 2]);
+    let event = task.callback(CALLBACK).await;
+    task.done(&event).await;
+    task.now += HOUR;
+    task.next().await;
+    assert_eq!(
+        (task.watch("state"), task.asks()),
+        ("done".into(), 2),
+        "{}",
+        task.watch("said")
+    );
+
+    let mut task = Task::verified([answer(PENDING), answer(PENDING)]);
+    let event = task.callback(CALLBACK).await;
+    task.done(&event).await;
+    task.now += 14 * DAY - 60;
+    task.next().await;
+    task.now += 60;
+    task.next().await;
+    assert_eq!(
+        (
+            task.document()["state"].clone(),
+            task.document()["source"]["authenticated"].clone()
+        ),
+        ("rendered".into(), false.into())
+    );
+    assert_eq!(task.watch("state"), "done");
+}
+
+#[tokio::test]
+async fn an_old_song_is_not_asked_about_because_the_provider_has_deleted_it() {
+    let mut task = Task::verified([]);
+    let event = task.callback(CALLBACK).await;
+    task.now += 14 * DAY;
+    for message in [WATCH, &event] {
+        task.done(message).await;
+    }
+    assert_eq!(task.asks(), 0);
+}
+
+#[tokio::test]
+async fn without_a_key_a_callback_needs_no_confirmation() {
+    let task = Task::without_key();
+    let event = task.callback(CALLBACK).await;
+    task.done(&event).await;
+    assert!(!task.aws.object_names().contains(&"watch/t.json".to_owned()));
 }

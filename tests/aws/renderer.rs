@@ -87,7 +87,10 @@ async fn every_form_of_a_job_renders_the_song() {
         );
         assert_eq!(
             document["source"],
-            json!({"key": raw(&TASK.parse().unwrap(), body.as_bytes()), "webhookTimestamp": 7})
+            json!({
+                "key": raw(&TASK.parse().unwrap(), body.as_bytes()), "webhookTimestamp": 7, "authenticated": false,
+                "reason": "a callback's body is not signed, and the provider was not asked whether it is right",
+            })
         );
     }
 }

@@ -237,6 +237,8 @@ class LocalStack:
             "WATCH_QUEUE_URL": self.outputs["WatchQueueUrl"],
             "PROVIDER_API_URL": "https://api.kie.ai",
             "PROVIDER_KEY_SECRET_ID": "",
+            "VERIFY_BODIES": "false",
+            "UNSIGNED_CALLBACKS": "refuse",
         }
         return "".join(f"{name}={value}\n" for name, value in ours.items())
 

@@ -114,9 +114,34 @@ pub struct Source {
     pub object: String,
     /// When the provider sent it, in Unix seconds; if that is not recorded, when it was stored.
     pub webhook_timestamp: u64,
+    /// Whether it is certainly the provider's.
+    #[serde(default)]
+    pub authenticated: bool,
+    /// Why, in English.
+    #[serde(default)]
+    pub reason: String,
     /// The request that the result answers; absent if it has the options that songs usually have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked: Option<Asked>,
+}
+
+impl Source {
+    /// The body of this name. The signature of a callback does not cover its body, so only a body that the provider was
+    /// asked for is certainly its own.
+    pub fn new(object: String, webhook_timestamp: u64, asked_for: bool) -> Self {
+        let reason = if asked_for {
+            "midihook asked the provider for it"
+        } else {
+            "a callback's body is not signed, and the provider was not asked whether it is right"
+        };
+        Self {
+            object,
+            webhook_timestamp,
+            authenticated: asked_for,
+            reason: reason.to_owned(),
+            asked: None,
+        }
+    }
 }
 
 /// The provider's report of a failure.
@@ -497,11 +522,7 @@ mod tests {
     #[test]
     fn a_document_is_indented_json_without_absent_members() {
         let document = Document {
-            source: Some(Source {
-                object: "raw/5c79/a.json".to_owned(),
-                webhook_timestamp: 7,
-                asked: None,
-            }),
+            source: Some(Source::new("raw/5c79/a.json".to_owned(), 7, true)),
             failure: Some(Failure {
                 code: None,
                 message: "no".to_owned(),
@@ -514,7 +535,9 @@ mod tests {
   "state": "failed",
   "source": {
     "key": "raw/5c79/a.json",
-    "webhookTimestamp": 7
+    "webhookTimestamp": 7,
+    "authenticated": true,
+    "reason": "midihook asked the provider for it"
   },
   "files": {
     "document": "midi/5c79.json"
