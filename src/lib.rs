@@ -24,8 +24,8 @@
 //! | `reconciler` | the third Lambda: looks at each watched task until it has a result |
 //! | `batch` | a batch of messages, one after the other |
 //! | `settings`, `telemetry` | the environment of a function: what it reads, what it writes |
-//! | [`intake`] | a verified body → stored and queued |
 //! | `tips` | an unsigned callback → a look at the task, if it is watched |
+//! | [`intake`] | a verified body → stored and queued |
 //! | `results` | a result → published and announced |
 //! | [`archive`] | S3: bodies and results, by conditional writes |
 //! | [`queue`] | SQS |
