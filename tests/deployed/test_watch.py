@@ -10,6 +10,7 @@ import pytest
 from tests.deployed.test_deployed import song
 from tests.local_stack.provider import Provider
 from tests.local_stack.stack import wait_for
+from tests.programs.template import PARAMETERS
 
 API_KEY = uuid.uuid4().hex
 # The provider may be asked about one task at most every so many seconds.
@@ -22,15 +23,16 @@ def task_id():
 
 
 @contextlib.contextmanager
-def provider_of(stack):
-    """A provider that the stack has an API key of, within a `with` block."""
+def provider_of(stack, **more):
+    """A provider that the stack has an API key of, within a `with` block, and more parameters."""
     with Provider(API_KEY) as provider:
-        stack.deploy(f"ProviderApiKey={API_KEY}", f"ProviderApiUrl={provider.url}")
+        parameters = {"ProviderApiKey": API_KEY, "ProviderApiUrl": provider.url} | more
+        stack.deploy(*(f"{name}={value}" for name, value in parameters.items()))
         try:
             yield provider
         finally:
             # A parameter that is not given keeps its value.
-            stack.deploy('ProviderApiKey=""', "ProviderApiUrl=https://api.kie.ai")
+            stack.deploy(*(f'{name}="{PARAMETERS[name]["Default"]}"' for name in parameters))
 
 
 def watch(stack, task_id):

@@ -54,6 +54,8 @@ def settings_error(function, **changed):
         "SPLIT": "false",
         "QUANTIZE": "off",
         "QUANTIZE_STRENGTH": "1",
+        "UNSIGNED_CALLBACKS": "refuse",
+        "VERIFY_BODIES": "false",
     }
     assert changed.keys() <= names.keys()
     asked = threading.Event()

@@ -77,6 +77,7 @@ def answer(secrets, s3, sqs):
         "BUCKET": "bucket",
         "RENDER_QUEUE_URL": f"http://{aws[2]}/000000000000/queue",
         "TOLERANCE_SECONDS": "300",
+        "UNSIGNED_CALLBACKS": "refuse",
     }
     try:
         with running("ReceiverFunction", api, settings) as receiver:
