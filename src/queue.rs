@@ -77,8 +77,10 @@ impl Queue {
         message: &impl Serialize,
         delay: Duration,
     ) -> Result<(), QueueError> {
-        let seconds = i32::try_from(delay.min(LONGEST_DELAY).as_secs()).unwrap_or(i32::MAX);
-        self.send_with(task_id, message, Some(seconds)).await
+        // Rounded up: a look that comes a moment too early may not ask, and the next one comes much later.
+        let seconds = delay.min(LONGEST_DELAY).as_millis().div_ceil(1000);
+        self.send_with(task_id, message, Some(i32::try_from(seconds).unwrap_or(i32::MAX)))
+            .await
     }
 
     /// Queues a message, as JSON, that can be received at once, whatever the queue's own delay is.
