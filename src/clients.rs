@@ -5,8 +5,22 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_smithy_http_client::{
     Builder,
-    tls::{Provider, rustls_provider::CryptoMode},
+    tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
+
+/// The roots of Amazon Trust Services, which sign the certificates of AWS (https://www.amazontrust.com/repository/). AWS
+/// asks programs that have roots of their own to have these five. The first expires in December 2037.
+const AMAZON_ROOTS: &[u8] = include_bytes!("amazon_roots.pem");
+
+/// The variables that say where AWS is, or whom to trust.
+const ELSEWHERE: [&str; 6] = [
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT_URL_SQS",
+    "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+];
 
 /// How long we wait for a call to AWS.
 #[derive(Debug, Clone, Copy)]
@@ -36,13 +50,50 @@ pub fn retries() -> RetryConfig {
         .with_initial_backoff(Duration::from_millis(250))
 }
 
+/// Whose signature on the certificate of a server we trust.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// All that this system trusts, or the file or folder that `SSL_CERT_FILE` or `SSL_CERT_DIR` names.
+    System,
+    /// Only the roots of AWS. Reading some hundred others would take most of the processor time of a cold start.
+    Amazon,
+}
+
+impl Trust {
+    /// What a function needs; `variable` gives a variable of its environment. AWS has other roots in China and in the
+    /// isolated regions, and other endpoints may have any.
+    pub fn of_function(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let is_set = |name: &&str| variable(name).is_some_and(|value| !value.is_empty());
+        let region = variable("AWS_REGION").unwrap_or_default();
+        let usual = ["us-", "eu-", "ap-", "ca-", "sa-", "me-", "af-", "il-", "mx-"];
+        let is_usual = usual.iter().any(|begin| region.starts_with(begin)) && !region.contains("iso");
+        if is_usual && !ELSEWHERE.iter().any(is_set) {
+            Self::Amazon
+        } else {
+            Self::System
+        }
+    }
+
+    fn context(self) -> TlsContext {
+        let roots = match self {
+            Self::System => TrustStore::default(),
+            Self::Amazon => TrustStore::empty().with_pem_certificate(AMAZON_ROOTS),
+        };
+        TlsContext::builder()
+            .with_trust_store(roots)
+            .build()
+            .unwrap_or_default()
+    }
+}
+
 /// Reads the configuration from the environment: region, credentials, and for a local stack the endpoint in
 /// `AWS_ENDPOINT_URL`. The caller can add to it before it is loaded.
-pub fn loader(patience: Patience) -> ConfigLoader {
+pub fn loader(patience: Patience, trust: Trust) -> ConfigLoader {
     aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(
             Builder::new()
                 .tls_provider(Provider::Rustls(CryptoMode::Ring))
+                .tls_context(trust.context())
                 .build_https(),
         )
         .timeout_config(patience.timeouts())
@@ -58,4 +109,46 @@ pub fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
             .force_path_style(path_style)
             .build(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_trusts_only_amazon_where_nothing_else_can_be_asked() {
+        let trust = |variables: &[(&str, &str)]| {
+            Trust::of_function(|asked| {
+                let found = variables.iter().find(|(name, _)| *name == asked);
+                found.map(|(_, value)| (*value).to_owned())
+            })
+        };
+        for region in ["us-east-1", "eu-central-2", "us-gov-west-1", "ap-southeast-5"] {
+            assert_eq!(trust(&[("AWS_REGION", region)]), Trust::Amazon, "{region}");
+            for elsewhere in ELSEWHERE {
+                let variables = [("AWS_REGION", region), (elsewhere, "x")];
+                assert_eq!(trust(&variables), Trust::System, "{elsewhere}");
+            }
+        }
+        for region in [
+            "",
+            "cn-north-1",
+            "us-iso-east-1",
+            "us-isob-east-1",
+            "eu-isoe-west-1",
+            "zz-new-1",
+        ] {
+            assert_eq!(trust(&[("AWS_REGION", region)]), Trust::System, "{region}");
+        }
+    }
+
+    #[test]
+    fn amazons_roots_can_be_read() {
+        // The builder of a connector panics if one cannot.
+        let context = Trust::Amazon.context();
+        let tls = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
+        drop(tls.tls_context(context).build_https());
+        let text = String::from_utf8_lossy(AMAZON_ROOTS);
+        assert_eq!(text.matches("BEGIN CERTIFICATE").count(), 5);
+    }
 }

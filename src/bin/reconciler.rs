@@ -5,7 +5,8 @@ use std::time::SystemTime;
 use aws_lambda_events::event::sqs::SqsEvent;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use midihook::{
-    clients, provider,
+    clients::{self, Trust},
+    provider,
     reconciler::{self, Reconciler},
     settings::{ReconcilerSettings, environment},
     telemetry,
@@ -16,7 +17,9 @@ async fn main() -> Result<(), Error> {
     telemetry::init();
     let settings =
         ReconcilerSettings::read(environment).inspect_err(|error| tracing::error!(%error, "cannot start"))?;
-    let config = clients::loader(reconciler::PATIENCE).load().await;
+    let config = clients::loader(reconciler::PATIENCE, Trust::of_function(environment))
+        .load()
+        .await;
     let reconciler = &Reconciler::new(&config, provider::https(), settings);
     lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         Ok::<_, Error>(reconciler.handle(event.payload, SystemTime::now()).await)

@@ -9,7 +9,7 @@ use clap::builder::NonEmptyStringValueParser;
 use midihook::{
     archive::Archive,
     call_error::CallError,
-    clients::{self, Patience},
+    clients::{self, Patience, Trust},
     queue::Queue,
 };
 
@@ -115,10 +115,11 @@ impl StackArgs {
 
     /// The configuration of all clients.
     async fn config(&self) -> anyhow::Result<SdkConfig> {
-        let mut loader = clients::loader(Patience {
+        let patience = Patience {
             operation: Duration::from_secs(60),
             attempt: Duration::from_secs(20),
-        });
+        };
+        let mut loader = clients::loader(patience, Trust::System);
         if let Some(profile) = &self.profile {
             loader = loader.profile_name(profile);
         }
