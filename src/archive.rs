@@ -155,7 +155,7 @@ pub struct StoredBody {
 pub struct Standing {
     /// Its state, as a newer release may write it; `None` if midihook did not write it.
     pub state: Option<String>,
-    /// The name of the body that it was made from; `None` if there was none.
+    /// The body that it is of; `None` if it is of none: the watch of its task ended, or midihook did not write it.
     pub source: Option<String>,
     /// When it was written.
     pub written: Option<SystemTime>,
@@ -345,13 +345,13 @@ impl Archive {
     /// If S3 did not answer, or denied access.
     pub async fn standing(&self, task_id: &TaskId) -> Result<Option<Standing>, ArchiveError> {
         let head = self.head(&document::object_name(task_id, format::DOCUMENT)).await?;
-        Ok(head.map(|mut head| Standing {
-            state: head.metadata.as_mut().and_then(|metadata| metadata.remove(STATE)),
-            source: head
-                .metadata
-                .as_mut()
-                .and_then(|metadata| metadata.remove(SOURCE_OBJECT)),
-            written: head.last_modified.and_then(|time| SystemTime::try_from(time).ok()),
+        Ok(head.map(|head| {
+            let mut metadata = head.metadata.unwrap_or_default();
+            Standing {
+                state: metadata.remove(STATE),
+                source: metadata.remove(SOURCE_OBJECT),
+                written: head.last_modified.and_then(|time| SystemTime::try_from(time).ok()),
+            }
         }))
     }
 

@@ -67,7 +67,8 @@ impl Queue {
         self.send_with(task_id, message, None).await
     }
 
-    /// Queues a message, as JSON, that nobody receives before `delay` has passed. SQS takes up to [`LONGEST_DELAY`].
+    /// Queues a message, as JSON, that nobody receives before `delay` has passed. SQS takes whole seconds, up to
+    /// [`LONGEST_DELAY`].
     ///
     /// # Errors
     /// If SQS did not confirm that it has the message.
@@ -78,9 +79,8 @@ impl Queue {
         delay: Duration,
     ) -> Result<(), QueueError> {
         // Rounded up: a look that comes a moment too early may not ask, and the next one comes much later.
-        let seconds = delay.min(LONGEST_DELAY).as_millis().div_ceil(1000);
-        self.send_with(task_id, message, Some(i32::try_from(seconds).unwrap_or(i32::MAX)))
-            .await
+        let seconds = delay.min(LONGEST_DELAY).as_secs_f64().ceil() as i32;
+        self.send_with(task_id, message, Some(seconds)).await
     }
 
     /// Queues a message, as JSON, that can be received at once, whatever the queue's own delay is.

@@ -10,7 +10,7 @@ use aws_config::SdkConfig;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use thiserror::Error;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 
 use suno_midi::{
     Outcome, TaskId, agree,
@@ -42,8 +42,9 @@ pub const PATIENCE: Patience = Patience {
     attempt: Duration::from_secs(5),
 };
 
-/// How long a question takes at least. So each invocation asks at most once a second, and all of them together at most as
-/// often as the event source allows invocations at once (`MaximumConcurrency`).
+/// How long after its beginning a look asks at the earliest. Whatever its invocation follows, an answer or a crash, the
+/// question before it reached the provider at least so long ago. So all looks together ask at most as often each second as
+/// the event source allows invocations at once (`MaximumConcurrency`).
 pub const PACE: Duration = Duration::from_secs(1);
 
 /// How many times a look begins again because somebody else wrote the object meanwhile.
@@ -114,6 +115,19 @@ impl From<IntakeError> for Failed {
     }
 }
 
+/// The time during an invocation.
+#[derive(Debug, Clone, Copy)]
+struct Clock {
+    start: SystemTime,
+    began: Instant,
+}
+
+impl Clock {
+    fn now(self) -> SystemTime {
+        self.start + self.began.elapsed()
+    }
+}
+
 /// The object of a task as it was seen.
 struct Seen {
     watch: Watch,
@@ -131,9 +145,9 @@ enum Looked {
 
 /// What the bucket has of a task.
 enum Evidence {
-    /// There is a result, and no body came after it.
+    /// There is a result, and every other body had its chance.
     Result,
-    /// These bodies have no result, and no job that could be on its way.
+    /// There is no result of these bodies, and no job that could be on its way.
     Unrendered(Vec<StoredBody>),
     /// There is a result of this body, and the provider has to be asked whether it is right.
     Unconfirmed(String),
@@ -169,16 +183,18 @@ impl Reconciler {
     /// Handles each message of a batch, and returns those that must be received again. `now` is the reconciler's clock at
     /// the beginning.
     pub async fn handle(&self, event: SqsEvent, now: SystemTime) -> SqsBatchResponse {
-        let began = Instant::now();
+        let clock = Clock {
+            start: now,
+            began: Instant::now(),
+        };
         batch::each(event, async |message| {
-            let body = message.body.as_deref().unwrap_or_default();
-            self.message(body, now + began.elapsed()).await
+            self.message(message.body.as_deref().unwrap_or_default(), clock).await
         })
         .await
     }
 
     /// Does everything that a message asks for. Returns whether all of it is done.
-    async fn message(&self, body: &str, now: SystemTime) -> bool {
+    async fn message(&self, body: &str, clock: Clock) -> bool {
         let requests = match watch::read(body) {
             Ok(requests) => requests,
             Err(error) => {
@@ -188,7 +204,7 @@ impl Reconciler {
         };
         let mut done = true;
         for request in requests {
-            if let Err(error) = self.request(&request, now).await {
+            if let Err(error) = self.request(&request, clock).await {
                 let (reason, transient) = (in_one_line(&error), error.is_transient());
                 tracing::error!(taskId = %request.task_id, error = reason, transient, "not looked at; the message goes back to the queue");
                 done = false;
@@ -197,23 +213,25 @@ impl Reconciler {
         done
     }
 
-    async fn request(&self, request: &Request, now: SystemTime) -> Result<(), Failed> {
+    async fn request(&self, request: &Request, clock: Clock) -> Result<(), Failed> {
         if let Cause::Arrived(bucket) = &request.cause
             && bucket != self.archive.bucket()
         {
             return Err(Failed::OtherBucket(bucket.clone()));
         }
+        let may_ask_at = Instant::now() + PACE;
         for _ in 0..CONFLICT_ATTEMPTS {
-            if let Looked::Complete = self.look(request, now).await? {
+            if let Looked::Complete = self.look(request, clock, may_ask_at).await? {
                 return Ok(());
             }
         }
         Err(Failed::Raced(objects::watch(&request.task_id)))
     }
 
-    async fn look(&self, request: &Request, now: SystemTime) -> Result<Looked, Failed> {
+    async fn look(&self, request: &Request, clock: Clock, may_ask_at: Instant) -> Result<Looked, Failed> {
         let task_id = &request.task_id;
         let seen = self.seen(task_id).await?;
+        let now = clock.now();
         if let (Cause::Look(look), Some(Seen { watch, .. })) = (&request.cause, &seen)
             && (*look < watch.look || watch.state != State::Watching)
         {
@@ -252,10 +270,10 @@ impl Reconciler {
             };
         }
         match evidence {
-            Evidence::Unrendered(bodies) => self.queue_again(seen, &bodies, now).await,
-            Evidence::Underway => self.look_again(seen, now, Duration::ZERO).await,
-            Evidence::Unconfirmed(callback) => self.ask(seen, Some(&callback), now).await,
-            Evidence::Nothing | Evidence::Result => self.ask(seen, None, now).await,
+            Evidence::Unrendered(bodies) => self.queue_again(seen, &bodies, clock).await,
+            Evidence::Underway => self.look_again(seen, clock, Duration::ZERO).await,
+            Evidence::Unconfirmed(callback) => self.ask(seen, Some(&callback), clock, may_ask_at).await,
+            Evidence::Nothing | Evidence::Result => self.ask(seen, None, clock, may_ask_at).await,
         }
     }
 
@@ -283,27 +301,29 @@ impl Reconciler {
             matches!(state, Some(Rendered | Empty | Failed))
         };
         let mut bodies = self.archive.bodies(Some(task_id), .., |_| {}).await?;
-        let without_newer = match standing.as_ref().filter(|standing| is_final(standing)) {
+        let without_others = match standing.as_ref().filter(|standing| is_final(standing)) {
             None => Evidence::Nothing,
             Some(standing) => self
                 .unconfirmed(standing, &bodies, now)
                 .map_or(Evidence::Result, Evidence::Unconfirmed),
         };
-        if let Some(standing) = &standing {
-            // In whole seconds: a listing may be more exact than what the document says of itself. Without a time, every
-            // body counts as newer.
-            let written = standing.written.map_or(0, seconds);
-            bodies.retain(|body| seconds(body.stored) > written);
-        }
+        // A result says nothing about other bodies than its own, not even about older ones: their jobs may be lost. But no
+        // callback can replace an answer that decides.
+        let source = standing.and_then(|standing| standing.source);
+        let is_decided = source.as_deref().is_some_and(objects::is_deciding);
+        bodies.retain(|body| {
+            let is_weaker = is_decided && !objects::is_deciding(&body.object);
+            Some(&body.object) != source.as_ref() && !is_weaker
+        });
         let Some(newest) = bodies.iter().map(|body| body.stored).max() else {
-            return Ok(without_newer);
+            return Ok(without_others);
         };
         let watch = seen.map(|seen| &seen.watch);
         Ok(match watch.and_then(|watch| watch.jobs_have(newest, now)) {
             None => Evidence::Unrendered(bodies),
             Some(left) if left > Duration::ZERO => Evidence::Underway,
             // Their jobs are done, and what stands has precedence.
-            Some(_) if standing.is_some() => without_newer,
+            Some(_) if source.is_some() => without_others,
             Some(_) if watch.is_some_and(|watch| watch.is_next_job_due(now)) => Evidence::Unrendered(bodies),
             Some(_) => Evidence::Underway,
         })
@@ -317,26 +337,33 @@ impl Reconciler {
         (!objects::is_deciding(source) && age < LONGEST).then(|| source.clone())
     }
 
-    async fn queue_again(&self, mut seen: Seen, bodies: &[StoredBody], now: SystemTime) -> Result<Looked, Failed> {
+    async fn queue_again(&self, mut seen: Seen, bodies: &[StoredBody], clock: Clock) -> Result<Looked, Failed> {
         for body in bodies {
             let job = Job::new(body.task_id.clone(), self.archive.bucket(), body.object.clone());
             self.intake.render_queue.send(&body.task_id, &job).await?;
             tracing::warn!(taskId = %body.task_id, key = body.object, "this callback had no result; its job is queued again");
         }
-        seen.watch.last_queued = Some(seconds(now));
+        seen.watch.last_queued = Some(seconds(clock.now()));
         seen.watch.said = Some("a callback had no result; its job was queued again".to_owned());
-        self.look_again(seen, now, Duration::ZERO).await
+        self.look_again(seen, clock, Duration::ZERO).await
     }
 
     /// Asks the provider, if that is possible now: for a song, or whether the one of this callback is right.
-    async fn ask(&self, mut seen: Seen, callback: Option<&str>, now: SystemTime) -> Result<Looked, Failed> {
+    async fn ask(
+        &self,
+        mut seen: Seen,
+        callback: Option<&str>,
+        clock: Clock,
+        may_ask_at: Instant,
+    ) -> Result<Looked, Failed> {
         let Some(account) = &self.account else {
             seen.watch.said = Some("the stack has no API key of the provider, so nobody can be asked".to_owned());
-            return self.look_again(seen, now, Duration::ZERO).await;
+            return self.look_again(seen, clock, Duration::ZERO).await;
         };
+        let now = clock.now();
         let wait = seen.watch.must_not_ask_for(now).max(account.is_quiet_for(now).await);
         if wait > Duration::ZERO {
-            return self.look_again(seen, now, wait).await;
+            return self.look_again(seen, clock, wait).await;
         }
         let provider = match account.provider(now).await {
             Ok(provider) => provider,
@@ -346,30 +373,32 @@ impl Reconciler {
                 tracing::error!(taskId = %seen.watch.task_id, error = said, transient, "the provider cannot be asked");
                 telemetry::emit(&[("AccountRefusals", Unit::Count, 1.0)], &[]);
                 seen.watch.said = Some("the API key cannot be read, so nobody can be asked".to_owned());
-                return self.look_again(seen, now, Duration::ZERO).await;
+                return self.look_again(seen, clock, Duration::ZERO).await;
             }
         };
-        // Written before the question, so that no other look asks within the next seconds.
-        seen.watch.last_asked = Some(seconds(now));
-        seen.watch.ask_after = None;
+        sleep_until(may_ask_at).await;
+        // Written before the question, so that no other look asks meanwhile.
+        seen.watch.asking(clock.now());
         let Some(mut seen) = self.write(seen).await? else {
             return Ok(Looked::Raced);
         };
         let task_id = seen.watch.task_id.clone();
-        let (report, ()) = tokio::join!(provider.record_info(&task_id), sleep(PACE));
+        let report = provider.record_info(&task_id).await;
+        let now = clock.now();
+        seen.watch.asked(now, Duration::ZERO);
         match report {
             Ok(Report::Done(body)) => {
                 let said = "the provider has the song";
-                self.take(seen, body, said, callback, now).await
+                self.take(seen, body, said, callback, clock).await
             }
             Ok(Report::Failed(body)) => {
                 let said = "the provider could not transcribe the song";
-                self.take(seen, body, said, callback, now).await
+                self.take(seen, body, said, callback, clock).await
             }
             Ok(Report::Pending) => {
                 seen.watch.unknown_since = None;
                 seen.watch.said = Some("the provider has not finished".to_owned());
-                self.look_again(seen, now, Duration::ZERO).await
+                self.look_again(seen, clock, Duration::ZERO).await
             }
             Ok(Report::Unknown) => {
                 let since = *seen.watch.unknown_since.get_or_insert(seconds(now));
@@ -384,9 +413,9 @@ impl Reconciler {
                     let outcome = Outcome::unknown(&task_id, why.to_owned());
                     return self.end_with(seen, State::Unknown, &outcome).await;
                 }
-                self.look_again(seen, now, Duration::ZERO).await
+                self.look_again(seen, clock, Duration::ZERO).await
             }
-            Err(error) => self.refused(seen, account, &error, now).await,
+            Err(error) => self.refused(seen, account, &error, clock).await,
         }
     }
 
@@ -397,8 +426,9 @@ impl Reconciler {
         body: Vec<u8>,
         said: &str,
         callback: Option<&str>,
-        now: SystemTime,
+        clock: Clock,
     ) -> Result<Looked, Failed> {
+        let now = clock.now();
         if let Some(callback) = callback {
             self.compare(&seen.watch.task_id, callback, &body).await?;
         }
@@ -415,10 +445,10 @@ impl Reconciler {
         };
         let taken = self.intake.take(&arrival).await?;
         tracing::info!(taskId = %arrival.task_id, key = taken.object, said, "asked the provider; its answer is archived");
-        seen.watch.last_queued = Some(seconds(now));
+        seen.watch.last_queued = Some(seconds(clock.now()));
         seen.watch.unknown_since = None;
         seen.watch.said = Some(said.to_owned());
-        self.look_again(seen, now, Duration::ZERO).await
+        self.look_again(seen, clock, Duration::ZERO).await
     }
 
     /// Tells the operator if a callback says something else than the provider: somebody may have a valid signature.
@@ -441,8 +471,9 @@ impl Reconciler {
         mut seen: Seen,
         account: &Account,
         error: &ProviderError,
-        now: SystemTime,
+        clock: Clock,
     ) -> Result<Looked, Failed> {
+        let now = clock.now();
         let wait = error.ask_again_after().unwrap_or(AFTER_A_LASTING_REFUSAL);
         let (said, task_id) = (in_one_line(error), &seen.watch.task_id);
         tracing::warn!(taskId = %task_id, error = said, waitSeconds = wait.as_secs(), "the provider did not say how the task went; it is asked again");
@@ -463,9 +494,9 @@ impl Reconciler {
             ) => account.keep_quiet_until(now + wait).await,
             _ => {}
         }
-        seen.watch.ask_after = Some(seconds(now).saturating_add(wait.as_secs()));
+        seen.watch.asked(now, wait);
         seen.watch.said = Some(said);
-        self.look_again(seen, now, wait).await
+        self.look_again(seen, clock, wait).await
     }
 
     async fn expire(&self, seen: Seen) -> Result<Looked, Failed> {
@@ -494,9 +525,9 @@ impl Reconciler {
 
     /// Sends the message for the next look, not before `wait`, and writes the object. In this order: without the message
     /// nobody would look again, and without the number in the object the message only counts as new.
-    async fn look_again(&self, mut seen: Seen, now: SystemTime, wait: Duration) -> Result<Looked, Failed> {
+    async fn look_again(&self, mut seen: Seen, clock: Clock, wait: Duration) -> Result<Looked, Failed> {
         seen.watch.look += 1;
-        let delay = seen.watch.pause(now).max(wait);
+        let delay = seen.watch.pause(clock.now()).max(wait);
         let message = Message::next(&seen.watch);
         self.watch_queue
             .send_later(&seen.watch.task_id, &message, delay)

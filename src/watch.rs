@@ -20,8 +20,10 @@ use crate::{
 pub const LONGEST: Duration = Duration::from_secs(14 * 86_400);
 /// For how long the provider may say that it does not know a task before we believe it.
 pub const UNKNOWN_FOR: Duration = Duration::from_secs(3600);
-/// The shortest time between two questions about one task.
-pub const ASK_EVERY: Duration = Duration::from_secs(10);
+/// The shortest time between two questions about one task: ten seconds, and one more because the object has whole seconds.
+pub const ASK_EVERY: Duration = Duration::from_secs(11);
+/// A question has ended after this time: no invocation lives longer (`Timeout` in template.yaml).
+pub const ASKED_WITHIN: Duration = Duration::from_secs(60);
 /// How long a job may take until its body counts as not rendered. A job that failed once is received again after 6 minutes.
 pub const RENDERED_WITHIN: Duration = Duration::from_secs(900);
 
@@ -91,7 +93,8 @@ pub struct Watch {
     /// What was learned last, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub said: Option<String>,
-    /// The provider wants no question before this time.
+    /// Nobody asks before this time: another question may be under way, or was answered moments ago, or the provider wants
+    /// none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ask_after: Option<u64>,
     /// Since when the provider says that it does not know the task.
@@ -184,11 +187,20 @@ impl Watch {
         (self.age(now) / 4).clamp(FIRST_PAUSE, LONGEST_PAUSE)
     }
 
+    /// Notes that somebody asks now. Until the answer is there, nobody else does.
+    pub fn asking(&mut self, now: SystemTime) {
+        self.last_asked = Some(seconds(now));
+        self.ask_after = Some(seconds(now + ASKED_WITHIN + ASK_EVERY));
+    }
+
+    /// Notes that the provider has answered now, or that we gave up, and that it wants no question for so long.
+    pub fn asked(&mut self, now: SystemTime, wait: Duration) {
+        self.ask_after = Some(seconds(now + wait.max(ASK_EVERY)));
+    }
+
     /// How long the provider must not be asked yet.
     pub fn must_not_ask_for(&self, now: SystemTime) -> Duration {
-        let after_last = self.last_asked.map_or(0, |at| at.saturating_add(ASK_EVERY.as_secs()));
-        let earliest = after_last.max(self.ask_after.unwrap_or(0));
-        Duration::from_secs(earliest).saturating_sub(since_epoch(now))
+        Duration::from_secs(self.ask_after.unwrap_or(0)).saturating_sub(since_epoch(now))
     }
 
     /// Whether an unsigned callback made us look so short a time ago.
@@ -414,19 +426,24 @@ mod tests {
     }
 
     #[test]
-    fn the_provider_may_be_asked_ten_seconds_later_or_when_it_said() {
-        let wait = |last_asked, ask_after| {
-            let watch = Watch {
-                last_asked,
-                ask_after,
-                ..watch()
-            };
-            watch.must_not_ask_for(at(1000)).as_secs()
-        };
-        assert_eq!(wait(None, None), 0);
-        assert_eq!(wait(Some(995), None), 5);
-        assert_eq!(wait(Some(990), Some(1060)), 60);
-        assert_eq!(wait(Some(995), Some(1)), 5);
+    fn the_provider_may_be_asked_ten_seconds_after_the_answer_or_when_it_said() {
+        let mut watch = watch();
+        let wait = |watch: &Watch, now| watch.must_not_ask_for(at(now)).as_secs();
+        assert_eq!(wait(&watch, 1000), 0);
+        watch.asking(at(1000));
+        assert_eq!(
+            (watch.last_asked, wait(&watch, 1020)),
+            (Some(1000), 51),
+            "no answer yet"
+        );
+        watch.asked(at(1020), Duration::ZERO);
+        assert_eq!([1020, 1030, 1031].map(|now| wait(&watch, now)), [11, 1, 0]);
+        watch.asked(at(1020), Duration::from_secs(60));
+        assert_eq!([1020, 1080].map(|now| wait(&watch, now)), [60, 0]);
+        assert_eq!(
+            watch.again(Source::Cli, at(1030)).must_not_ask_for(at(1030)).as_secs(),
+            50
+        );
     }
 
     #[test]

@@ -36,15 +36,16 @@ use midihook::{
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use suno_midi::{Digest, Options};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 pub const BUCKET: &str = "midihook-bucket";
 pub const QUEUE_URL: &str = "http://aws.test/000000000000/midihook-RenderQueue";
 pub const RESULTS_URL: &str = "http://aws.test/000000000000/results";
+const API_KEY_SECRET: &str = "api-key";
 pub const WATCH_URL: &str = "http://aws.test/000000000000/watch";
 
-/// What the account's clock shows, unless a test sets it: 2026-11-24.
-const USUAL_TIME: u64 = 1_795_478_400;
+/// Where the account's clock begins, in Unix seconds: 2026-11-24.
+const EPOCH: u64 = 1_795_478_400;
 
 /// What goes wrong with a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,14 +135,45 @@ pub struct State {
     pub objects: BTreeMap<String, Object>,
     /// The messages sent, in order: the URL of the queue, the body.
     pub messages: Vec<(String, String)>,
+    /// The delays of these messages, if they have one of their own.
+    pub delays: Vec<Option<Duration>>,
     pub signing_keys: BTreeMap<&'static str, String>,
+    /// The API key of the provider.
+    pub api_key: Option<String>,
     /// Every object ever written, in order.
     pub written: Vec<(String, Object)>,
-    /// What the clock shows.
-    pub now: Option<SystemTime>,
+    pub clock: Clock,
     /// Draws the faults of calls for which none was planned.
     pub chaos: Option<Chaos>,
     faults: Vec<(String, VecDeque<Fault>)>,
+}
+
+/// What the clock of the account shows.
+#[derive(Debug, Clone, Copy)]
+pub enum Clock {
+    /// Always this.
+    Stopped(SystemTime),
+    /// The time that has passed since then, after the moment at which every account begins.
+    Running(Instant),
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::Stopped(Self::beginning())
+    }
+}
+
+impl Clock {
+    fn beginning() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(EPOCH)
+    }
+
+    pub fn now(self) -> SystemTime {
+        match self {
+            Self::Stopped(time) => time,
+            Self::Running(since) => Self::beginning() + since.elapsed(),
+        }
+    }
 }
 
 static REGIONS: AtomicU64 = AtomicU64::new(0);
@@ -151,6 +183,7 @@ static REGIONS: AtomicU64 = AtomicU64::new(0);
 pub struct Aws {
     state: Arc<Mutex<State>>,
     killed: Arc<Notify>,
+    changed: Arc<Notify>,
 }
 
 impl Aws {
@@ -176,6 +209,11 @@ impl Aws {
     /// Waits for a fault that ends this process.
     pub async fn killed(&self) {
         self.killed.notified().await;
+    }
+
+    /// Waits until a call has come that may have sent a message or written an object.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
     }
 
     /// The bodies of all messages sent to any queue.
@@ -247,20 +285,33 @@ impl Aws {
         Renderer::new(&self.config(renderer::PATIENCE), settings)
     }
 
-    /// A reconciler over this account; with an API key in the secret `api-key`, if there is a provider to ask.
-    pub fn reconciler(&self, provider: Option<&str>, verify_bodies: bool) -> Reconciler {
+    /// A reconciler over this account; if there is a provider to ask, then over these connections to this URL.
+    pub fn reconciler(&self, provider: Option<(SharedHttpConnector, &str)>) -> Reconciler {
+        self.reconciler_with(provider, false)
+    }
+
+    /// The same; perhaps it asks whether callbacks are right.
+    pub fn reconciler_with(&self, provider: Option<(SharedHttpConnector, &str)>, verify_bodies: bool) -> Reconciler {
+        let (http, url) = provider.unzip();
         let settings = ReconcilerSettings {
             bucket: BUCKET.to_owned(),
             render_queue_url: QUEUE_URL.to_owned(),
             results_queue_url: RESULTS_URL.to_owned(),
             watch_queue_url: WATCH_URL.to_owned(),
-            account: provider.map(|url| AccountSettings {
-                key_secret_id: "api-key".to_owned(),
+            account: url.map(|url| AccountSettings {
+                key_secret_id: API_KEY_SECRET.to_owned(),
                 url: url.parse().expect("a URL"),
             }),
             verify_bodies,
         };
-        Reconciler::new(&self.config(reconciler::PATIENCE), provider::https(), settings)
+        let http = http.unwrap_or_else(provider::https);
+        Reconciler::new(&self.config(reconciler::PATIENCE), http, settings)
+    }
+
+    fn answer(&self, call: &Call) -> HttpResponse {
+        let answer = self.state().answer(call);
+        self.changed.notify_one();
+        answer
     }
 
     /// The configuration of a function over this account.
@@ -290,7 +341,7 @@ impl HttpConnector for Aws {
         let aws = self.clone();
         HttpConnectorFuture::new(async move {
             tokio::time::sleep(latency).await;
-            let effect = || aws.state().answer(&call);
+            let effect = || aws.answer(&call);
             let unreachable = |why: &str| Err(ConnectorError::io(why.into()));
             match fault {
                 None => return Ok(effect()),
@@ -310,7 +361,7 @@ impl HttpConnector for Aws {
                 Some(Fault::Late(by)) => {
                     tokio::spawn(async move {
                         tokio::time::sleep(by).await;
-                        aws.state().answer(&call);
+                        aws.answer(&call);
                     });
                 }
                 Some(Fault::HangAfter) => drop(effect()),
@@ -395,7 +446,7 @@ impl State {
 
     fn answer(&mut self, call: &Call) -> HttpResponse {
         match call.what.split_once(' ').unwrap_or((&call.what, "")) {
-            ("GetSecretValue", stage) => match self.signing_keys.get(stage) {
+            ("GetSecretValue", stage) => match self.secret(&call.body, stage) {
                 Some(key) => response(200, json!({"SecretString": key}).to_string().into()),
                 None => call.error(400, "ResourceNotFoundException"),
             },
@@ -403,6 +454,7 @@ impl State {
                 let body: Value = serde_json::from_slice(&call.body).expect("JSON");
                 let text = |name: &str| body[name].as_str().expect("a text").to_owned();
                 self.messages.push((text("QueueUrl"), text("MessageBody")));
+                self.delays.push(body["DelaySeconds"].as_u64().map(Duration::from_secs));
                 response(
                     200,
                     json!({"MessageId": "1", "MD5OfMessageBody": ""}).to_string().into(),
@@ -430,6 +482,14 @@ impl State {
                 None => call.error(404, "NoSuchKey"),
             },
             _ => panic!("the fake knows no {}", call.what),
+        }
+    }
+
+    fn secret(&self, request: &[u8], stage: &str) -> Option<&String> {
+        let request: Value = serde_json::from_slice(request).expect("JSON");
+        match request["SecretId"] == API_KEY_SECRET {
+            true => self.api_key.as_ref(),
+            false => self.signing_keys.get(stage),
         }
     }
 
@@ -471,12 +531,11 @@ impl State {
     pub fn write(&mut self, key: &str, body: Vec<u8>, headers: BTreeMap<String, String>) {
         // A hash of the bytes alone, like S3's MD5: equal bytes have equal ETags.
         let etag = format!("\"{}\"", Digest::of(&body));
-        let usual = DateTime::from_secs(USUAL_TIME as i64);
         let object = Object {
             body,
             headers,
             etag,
-            stored: self.now.map_or(usual, DateTime::from),
+            stored: DateTime::from(self.clock.now()),
         };
         self.written.push((key.to_owned(), object.clone()));
         self.objects.insert(key.to_owned(), object);

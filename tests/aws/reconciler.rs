@@ -3,11 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use aws_lambda_events::event::sqs::SqsEvent;
-use midihook::{objects::raw, reconciler::Reconciler};
+use midihook::{objects::raw, provider, reconciler::Reconciler};
 use serde_json::{Value, json};
 
 use crate::{
-    fake::{Aws, BUCKET, Fault, QUEUE_URL, RESULTS_URL, WATCH_URL},
+    fake::{Aws, BUCKET, Clock, Fault, QUEUE_URL, RESULTS_URL, WATCH_URL},
     server::{Reply, Server, json as answer},
 };
 
@@ -46,14 +46,21 @@ impl Task {
     }
 
     fn new(provider: Option<Server>, verify_bodies: bool) -> Self {
-        let aws = Aws::with_key(KEY);
+        let aws = Aws::default();
+        aws.state().api_key = Some(KEY.to_owned());
         let url = provider.as_ref().map(Server::url);
+        let connected = url.as_deref().map(|url| (provider::https(), url));
         Self {
-            reconciler: aws.reconciler(url.as_deref(), verify_bodies),
+            reconciler: aws.reconciler_with(connected, verify_bodies),
             aws,
             provider,
             now: START,
         }
+    }
+
+    fn reconciler_of_another_process(&self) -> Reconciler {
+        let url = self.provider.as_ref().map(Server::url);
+        self.aws.reconciler(url.as_deref().map(|url| (provider::https(), url)))
     }
 
     fn clock(&self) -> SystemTime {
@@ -63,7 +70,7 @@ impl Task {
 
     /// Gives the reconciler these messages. Returns which of them come back.
     async fn look(&self, messages: &[&str]) -> Vec<String> {
-        self.aws.state().now = Some(self.clock());
+        self.aws.state().clock = Clock::Stopped(self.clock());
         let records: Vec<Value> = (1..)
             .zip(messages)
             .map(|(id, body)| json!({"messageId": format!("m{id}"), "body": body}))
@@ -82,9 +89,17 @@ impl Task {
     /// Waits for the message of the next look, and looks. Returns how long it waited.
     async fn next(&mut self) -> u64 {
         let (message, delay) = self.waiting();
-        self.now += delay;
+        // The message was sent a second after that look began.
+        self.now += delay + 1;
         self.done(&message).await;
         delay
+    }
+
+    /// Looks until the watch has ended.
+    async fn ended(&mut self) {
+        while self.watch("state") == "watching" {
+            self.next().await;
+        }
     }
 
     /// The message of the next look, and its delay.
@@ -130,7 +145,7 @@ impl Task {
 
     /// Stores a body as the receiver does. Returns its event.
     fn body(&self, body: &str) -> String {
-        self.aws.state().now = Some(self.clock());
+        self.aws.state().clock = Clock::Stopped(self.clock());
         let key = raw(&"t".parse().unwrap(), body.as_bytes());
         let timestamp = self.now.to_string();
         self.aws
@@ -140,8 +155,12 @@ impl Task {
 
     /// Renders all jobs that were queued so far.
     async fn render(&self) {
-        self.aws.state().now = Some(self.clock());
-        for job in self.sent_to(QUEUE_URL) {
+        self.render_these(self.sent_to(QUEUE_URL)).await;
+    }
+
+    async fn render_these(&self, jobs: Vec<String>) {
+        self.aws.state().clock = Clock::Stopped(self.clock());
+        for job in jobs {
             self.render_one(&job).await;
         }
     }
@@ -155,7 +174,7 @@ impl Task {
 }
 
 /// EventBridge's event of a new object.
-fn arrived(bucket: &str, key: &str) -> String {
+pub fn arrived(bucket: &str, key: &str) -> String {
     json!({"source": "aws.s3", "detail-type": "Object Created", "version": "0",
         "detail": {"bucket": {"name": bucket}, "object": {"key": key}}})
     .to_string()
@@ -171,7 +190,7 @@ async fn a_task_that_never_calls_back_becomes_a_song() {
     );
     assert_eq!(
         (task.watch("since"), task.watch("lastAsked")),
-        (START.into(), START.into())
+        (START.into(), (START + 1).into())
     );
     assert_eq!(task.watch("said"), "the provider has not finished");
     task.next().await;
@@ -182,7 +201,7 @@ async fn a_task_that_never_calls_back_becomes_a_song() {
     assert_eq!(task.aws.body(&object), SONG.as_bytes());
     let headers = task.aws.state().objects[&object].headers.clone();
     assert_eq!(headers["x-amz-meta-source"], "poll");
-    assert_eq!(headers["x-amz-meta-webhook-timestamp"], task.now.to_string());
+    assert_eq!(headers["x-amz-meta-webhook-timestamp"], (task.now + 1).to_string());
     assert_eq!(task.sent_to(QUEUE_URL).len(), 1);
 
     // The renderer is slow: no second job, no question.
@@ -228,7 +247,7 @@ async fn a_task_that_is_unknown_for_an_hour_ends() {
     task.done(WATCH).await;
     assert_eq!(task.watch("state"), "watching");
     let begun = task.watch("unknownSince");
-    assert_eq!(begun, START);
+    assert_eq!(begun, START + 1);
     task.next().await;
     assert_eq!(task.watch("state"), "unknown");
     let document = task.document();
@@ -261,7 +280,7 @@ async fn a_task_that_is_known_again_is_not_unknown() {
     task.next().await;
     assert_eq!(
         (task.watch("state"), task.watch("unknownSince")),
-        ("watching".into(), task.now.into())
+        ("watching".into(), (task.now + 1).into())
     );
 }
 
@@ -367,7 +386,53 @@ async fn a_second_body_that_came_after_the_result_is_rendered_too() {
     assert_eq!(task.sent_to(QUEUE_URL).len(), 2);
     task.render().await;
     assert_eq!(task.document()["state"], "rendered");
-    task.next().await;
+    task.ended().await;
+    assert_eq!(task.watch("state"), "done");
+}
+
+#[tokio::test]
+async fn an_older_body_whose_job_was_lost_is_rendered_although_there_is_a_result() {
+    let mut task = Task::without_key();
+    let song = task.body(SONG);
+    task.now += 60;
+    let failure = task.body(r#"{"code":500,"msg":"no","taskId":"t","data":null}"#);
+    task.now += 60;
+    // Of the two, only the failure was rendered. (An event is a job too.)
+    task.render_these(vec![failure.clone()]).await;
+    assert_eq!(task.document()["state"], "failed");
+    task.now += 60;
+    task.done(&song).await;
+    task.render().await;
+    assert_eq!(task.document()["state"], "rendered");
+    task.done(&failure).await;
+    task.ended().await;
+    assert_eq!(task.watch("state"), "done");
+}
+
+#[tokio::test]
+async fn a_body_that_came_while_its_task_expired_is_rendered() {
+    let mut task = Task::asked([answer(PENDING)]);
+    task.done(WATCH).await;
+    task.now = START + 14 * DAY;
+    // It was stored after the look had searched for bodies, and its job was lost.
+    let event = task.body(SONG);
+    let body = task
+        .aws
+        .state()
+        .objects
+        .remove(&raw(&"t".parse().unwrap(), SONG.as_bytes()))
+        .unwrap();
+    task.done(&task.waiting().0).await;
+    assert_eq!(task.document()["state"], "expired");
+    task.aws
+        .state()
+        .objects
+        .insert(raw(&"t".parse().unwrap(), SONG.as_bytes()), body);
+    task.now += 120;
+    task.done(&event).await;
+    task.render().await;
+    assert_eq!((task.document()["state"].clone(), task.asks()), ("rendered".into(), 1));
+    task.ended().await;
     assert_eq!(task.watch("state"), "done");
 }
 
@@ -382,9 +447,7 @@ async fn a_second_body_that_loses_ends_the_watch_all_the_same() {
     task.done(&event).await;
     let jobs = task.sent_to(QUEUE_URL).len();
     task.render().await;
-    while task.watch("state") == "watching" {
-        task.next().await;
-    }
+    task.ended().await;
     assert_eq!(
         (task.document()["state"].clone(), task.watch("state")),
         ("rendered".into(), "done".into())
@@ -404,7 +467,8 @@ async fn a_body_that_says_nothing_useful_makes_us_ask() {
         task.render().await;
         task.next().await;
         assert_eq!(task.document()["state"], "rendered", "{useless}");
-        assert_eq!(task.watch("state"), "done");
+        task.ended().await;
+        assert_eq!((task.watch("state"), task.asks()), ("done".into(), 1));
     }
 }
 
@@ -442,7 +506,7 @@ async fn a_provider_that_wants_no_questions_gets_none_about_any_task() {
     for code in [429, 433, 455] {
         let mut task = Task::asked([slow(code), answer(PENDING)]);
         task.done(WATCH).await;
-        assert_eq!(task.watch("askAfter"), START + 1000, "{code}");
+        assert_eq!(task.watch("askAfter"), START + 1001, "{code}");
         assert!(
             task.watch("said").as_str().is_some_and(|said| !said.is_empty()),
             "{code}"
@@ -452,7 +516,7 @@ async fn a_provider_that_wants_no_questions_gets_none_about_any_task() {
         task.now += 900;
         task.done(&task.waiting().0).await;
         assert_eq!(task.asks(), 1, "{code}");
-        task.now += 101;
+        task.now += 102;
         task.done(WATCH).await;
         assert_eq!(task.asks(), 2, "{code}");
     }
@@ -463,10 +527,35 @@ async fn one_task_is_not_asked_about_twice_within_ten_seconds() {
     let mut task = Task::asked(vec![answer(PENDING); 3]);
     assert_eq!(task.look(&[WATCH, WATCH]).await, [""; 0]);
     assert_eq!(task.asks(), 1);
-    task.now += 8;
+    task.now += 10;
     task.done(WATCH).await;
     assert_eq!(task.asks(), 1);
-    task.now += 2;
+    task.now += 3;
+    task.done(WATCH).await;
+    assert_eq!(task.asks(), 2);
+}
+
+#[tokio::test]
+async fn while_one_look_asks_no_other_does() {
+    let mut task = Task::asked([Reply::Silence, answer(PENDING)]);
+    let other = Task {
+        aws: task.aws.clone(),
+        provider: None,
+        reconciler: task.reconciler_of_another_process(),
+        now: START + 15,
+    };
+    // The first look is killed while the provider is silent.
+    tokio::select! {
+        () = task.done(WATCH) => panic!("the provider is silent"),
+        () = async {
+            while task.asks() == 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            other.done(WATCH).await;
+        } => {}
+    }
+    assert_eq!(task.asks(), 1);
+    task.now += 75;
     task.done(WATCH).await;
     assert_eq!(task.asks(), 2);
 }
@@ -529,7 +618,7 @@ async fn after_a_crash_one_message_is_left_and_not_two() {
                 for message in std::mem::take(&mut queue) {
                     let sent = task.sent_to(WATCH_URL).len();
                     let process = task.aws.process();
-                    task.reconciler = process.reconciler(None, false);
+                    task.reconciler = process.reconciler(None);
                     let messages = [message.as_str()];
                     let survived = tokio::select! {
                         returned = task.look(&messages) => returned.is_empty(),
@@ -619,13 +708,10 @@ async fn the_api_key_is_in_no_object_and_no_message() {
 async fn an_api_key_that_cannot_be_read_does_not_end_the_watch() {
     for unusable in [None, Some("two words")] {
         let mut task = Task::asked([answer(PENDING)]);
-        match unusable {
-            None => drop(task.aws.state().signing_keys.remove("AWSCURRENT")),
-            Some(text) => drop(task.aws.state().signing_keys.insert("AWSCURRENT", text.to_owned())),
-        }
+        task.aws.state().api_key = unusable.map(str::to_owned);
         task.done(WATCH).await;
         assert!(task.watch("said").as_str().unwrap().contains("API key cannot be read"));
-        task.aws.state().signing_keys.insert("AWSCURRENT", KEY.to_owned());
+        task.aws.state().api_key = Some(KEY.to_owned());
         task.next().await;
         assert_eq!(task.asks(), 1);
     }

@@ -28,7 +28,7 @@ async fn status(receiver: &Receiver, request: &Request, later: u64) -> u16 {
 /// An account in which the task `t` is watched, in this state.
 fn watched(state: &str) -> Aws {
     let aws = Aws::default();
-    let watch = json!({"version": 1, "taskId": "t", "since": NOW - 60, "source": "cli", "state": state, "look": 3, "lastAsked": NOW - 4});
+    let watch = json!({"version": 1, "taskId": "t", "since": NOW - 60, "source": "cli", "state": state, "look": 3, "lastAsked": NOW - 4, "askAfter": NOW + 6});
     aws.put("watch/t.json", watch.to_string().as_bytes(), &[]);
     aws
 }
@@ -57,7 +57,7 @@ async fn many_callbacks_about_a_task_cause_one_look_in_ten_seconds() {
     let aws = watched("watching");
     let receiver = aws.asking_receiver();
     let callback = unsigned(r#"{"task_id":"t"}"#);
-    for later in [0, 1, 5, 9, 10, 15, 21] {
+    for later in [0, 1, 5, 10, 11, 15, 22] {
         assert_eq!(status(&receiver, &callback, later).await, 200);
     }
     assert_eq!(aws.messages().len(), 3);
