@@ -11,7 +11,7 @@ use suno_midi::{
     music::choices::{Choices, TempoChoice},
     provider::{
         api::{Answer, Report, new_task, report},
-        callback::{self, Callback},
+        callback::{self, Callback, Unreadable},
         check_json,
         task_ids::find_task_ids,
     },
@@ -75,6 +75,18 @@ fn any_callback() -> impl Strategy<Value = Value> {
             .map(|(name, notes)| json!({"name": name, "notes": notes}))
             .collect();
         json!({"code": 200, "data": {"taskId": "task", "instruments": instruments}})
+    })
+}
+
+/// A callback that was damaged on its way: some of its bytes are others.
+fn any_damaged_callback() -> impl Strategy<Value = Vec<u8>> {
+    let byte = prop_oneof![prop::sample::select(br#"{}[],:"\09.-+e nu"#.to_vec()), any::<u8>()];
+    (any_callback(), vec((any::<prop::sample::Index>(), byte), 0..4)).prop_map(|(body, damages)| {
+        let mut body = body.to_string().into_bytes();
+        for (place, byte) in damages {
+            *place.get_mut(&mut body) = byte;
+        }
+        body
     })
 }
 
@@ -269,6 +281,12 @@ proptest! {
     #[test]
     fn any_callback_has_a_result(body in any_callback()) {
         assert_sound(&convert(&task(), body.to_string().as_bytes(), &Options::default()));
+    }
+
+    #[test]
+    fn a_body_can_be_read_if_it_is_json(body in any_damaged_callback()) {
+        let unreadable = matches!(callback::read(&body), Err(Unreadable::NotJson { .. }));
+        prop_assert_eq!(unreadable, check_json(&body).is_err());
     }
 
     #[test]

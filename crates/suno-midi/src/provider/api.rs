@@ -10,9 +10,9 @@ use serde_json::json;
 use thiserror::Error;
 
 use super::{
-    callback::{self, Callback, Flag, Object},
+    callback::{self, Body, Callback, Flag, Instruments, Object},
+    json::{number_of, text_of},
     task_ids::find_task_ids,
-    without_bom,
 };
 use crate::{TaskId, UnfitTaskId, text::plain};
 
@@ -324,15 +324,14 @@ impl Answer {
             status: self.status,
             source,
         };
-        let text = String::from_utf8_lossy(without_bom(&self.body));
-        let parsed = callback::parse(&text);
-        let top = parsed.as_ref().ok().and_then(|&raw| Object::read(raw));
-        let sent = |name: &str| top.as_ref().and_then(|top| top.get(name));
+        let text = callback::text(&self.body);
+        let body = Body::read(&text);
+        let sent = |name: &str| body.as_ref().ok().and_then(|body| body.top.get(name));
 
         // A code with a fraction is none of the provider's.
-        let code = sent("code").and_then(callback::number);
+        let code = sent("code").and_then(number_of);
         let code = code.map(|code| callback::whole(code).unwrap_or(0));
-        let message = sent("msg").or_else(|| sent("message")).and_then(callback::text_of);
+        let message = sent("msg").or_else(|| sent("message")).and_then(text_of);
         let message = plain(&message.unwrap_or_default(), LONGEST_MESSAGE);
         match (code, self.status) {
             (Some(200), _) | (None, 200..300) => {}
@@ -348,14 +347,12 @@ impl Answer {
             (code, status) => return Err(self.refusal(code.unwrap_or(status.into()), message)),
         }
 
-        let raw = parsed.map_err(|e| unreadable(e.into()))?;
-        let top = top.ok_or_else(|| unreadable(callback::Unreadable::NotAnObject.into()))?;
-        let data = top.get("data");
-        let has_instruments = callback::instruments_in(raw).is_some_and(|found| !callback::is_null(found));
-        if code.is_none() && data.is_none() && !has_instruments {
+        let Body { top, instruments } = body.map_err(|e| unreadable(e.into()))?;
+        let has_instruments = !matches!(instruments, None | Some(Instruments::Null));
+        if code.is_none() && top.get("data").is_none() && !has_instruments {
             return Err(unreadable(Illegible::Empty));
         }
-        let Some(record) = data.and_then(Object::read).filter(|record| !record.is_empty()) else {
+        let Some(record) = top.object("data").filter(|record| !record.is_empty()) else {
             return Ok(if has_instruments {
                 Evidence::Done
             } else {
@@ -363,20 +360,12 @@ impl Answer {
             });
         };
         let is_complete = |object: &Object<'_>| {
-            let state = object.get("state").and_then(callback::text_of);
+            let state = object.get("state").and_then(text_of);
             state.is_some_and(|state| state == "complete")
         };
         let is_done = match record.get("successFlag").and_then(Flag::read) {
             Some(flag) => flag == Flag::Done,
-            None => {
-                is_complete(&record)
-                    || record
-                        .get("midiData")
-                        .and_then(Object::read)
-                        .as_ref()
-                        .is_some_and(is_complete)
-                    || has_instruments
-            }
+            None => is_complete(record) || record.object("midiData").is_some_and(is_complete) || has_instruments,
         };
         Ok(if is_done { Evidence::Done } else { Evidence::Record })
     }

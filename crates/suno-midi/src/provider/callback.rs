@@ -2,16 +2,15 @@
 //!
 //! Reading is lenient at each level: an unreadable value is lost alone, not with the song around it.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
-use serde::{
-    Deserialize,
-    de::{Deserializer, MapAccess, Visitor},
-};
-use serde_json::value::RawValue;
+use serde::de::{self, IgnoredAny};
 use thiserror::Error;
 
-use super::without_bom;
+use super::{
+    json::{Broken, Reader, number_of, text_of},
+    without_bom,
+};
 
 /// What a body says about its task.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,13 +83,12 @@ pub enum Unreadable {
 /// # Errors
 /// [`Unreadable`] if the body is neither.
 pub fn read(body: &[u8]) -> Result<Callback, Unreadable> {
-    // A byte that is not UTF-8 must spoil only a name, not the song.
-    let text = String::from_utf8_lossy(without_bom(body));
-    let raw = parse(&text)?;
-    let top = Object::read(raw).ok_or(Unreadable::NotAnObject)?;
-    let data = top.get("data").and_then(Object::read).unwrap_or_default();
+    let text = text(body);
+    let Body { top, instruments } = Body::read(&text)?;
+    let none = Object::default();
+    let data = top.object("data").unwrap_or(&none);
 
-    let code = top.get("code").and_then(number);
+    let code = top.get("code").and_then(number_of);
     let message = || {
         data.get("errorMessage")
             .or_else(|| top.get("msg"))
@@ -107,19 +105,17 @@ pub fn read(body: &[u8]) -> Result<Callback, Unreadable> {
         });
     }
 
-    let instruments = instruments_in(raw);
-    let parts = match instruments.filter(|found| !is_null(found)) {
-        Some(instruments) => read_parts(instruments)?,
-        None => Vec::new(),
-    };
-    // Instruments say more than the flag; an empty list says less.
-    if !parts.is_empty() {
-        return Ok(Callback::Song(parts));
+    let has_instruments = instruments.is_some();
+    match instruments {
+        Some(Instruments::Neither) => return Err(Unreadable::InstrumentsNotAList),
+        // Instruments say more than the flag; an empty list says less.
+        Some(Instruments::Parts(parts)) if !parts.is_empty() => return Ok(Callback::Song(parts)),
+        _ => {}
     }
     match data.get("successFlag").and_then(Flag::read) {
         Some(Flag::Pending) => return Ok(Callback::Pending),
         Some(Flag::Failed(flag)) => {
-            let code = data.get("errorCode").and_then(number).or(flag);
+            let code = data.get("errorCode").and_then(number_of).or(flag);
             return Ok(Callback::Failed {
                 code: code.and_then(whole),
                 message: message(),
@@ -128,14 +124,20 @@ pub fn read(body: &[u8]) -> Result<Callback, Unreadable> {
         Some(Flag::Done) | None => {}
     }
     // A success without instruments is an empty song (the provider's page, "Handle Missing Instruments").
-    let is_midi = instruments.is_some()
-        || data.0.iter().all(|(name, _)| MIDI_MEMBERS.contains(&name.as_ref()))
-        || data.get("state").is_some();
+    let is_midi =
+        has_instruments || data.names().all(|name| MIDI_MEMBERS.contains(&name)) || data.get("state").is_some();
     Ok(if is_midi {
         Callback::Song(Vec::new())
     } else {
         Callback::Unsupported
     })
+}
+
+/// The text of a body. A byte that is not UTF-8 must spoil only a name, not the song.
+pub(super) fn text(body: &[u8]) -> Cow<'_, str> {
+    let body = without_bom(body);
+    // Much faster than `from_utf8_lossy` alone.
+    std::str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed)
 }
 
 /// The `successFlag` of a record-info answer: a number for MIDI, a text for the provider's other products (the provider's
@@ -150,30 +152,21 @@ pub(super) enum Flag {
 
 impl Flag {
     /// `None` if the value is neither a number nor a text.
-    pub(super) fn read(raw: &RawValue) -> Option<Self> {
-        if let Some(flag) = number(raw) {
+    pub(super) fn read(value: &str) -> Option<Self> {
+        if let Some(flag) = number_of(value) {
             return Some(match flag {
                 1.0 => Self::Done,
                 flag if flag > 1.0 => Self::Failed(Some(flag)),
                 _ => Self::Pending,
             });
         }
-        Some(match text_of(raw)?.as_ref() {
+        Some(match text_of(value)?.as_ref() {
             // The latter: it was made, but its callback was not taken.
             "SUCCESS" | "CALLBACK_EXCEPTION" => Self::Done,
             text if text.ends_with("_FAILED") => Self::Failed(None),
             _ => Self::Pending,
         })
     }
-}
-
-/// Checks that a text is one JSON value.
-pub(super) fn parse(text: &str) -> Result<&RawValue, Unreadable> {
-    serde_json::from_str(text).map_err(|e| Unreadable::NotJson {
-        line: e.line(),
-        column: e.column(),
-        reason: e.to_string().split(" at line").next().unwrap_or_default().to_owned(),
-    })
 }
 
 /// The members of `data` in MIDI callbacks and record-info answers. The callbacks of other products (lyrics, audio,
@@ -198,185 +191,240 @@ const MIDI_MEMBERS: [&str; 14] = [
 /// How deep we search for `instruments`. `data.midiData.instruments` needs three levels.
 const MAX_DEPTH: usize = 5;
 
-/// The `instruments` of a body, at any place; null if they are null everywhere.
-pub(super) fn instruments_in(raw: &RawValue) -> Option<&RawValue> {
-    find_instruments(raw, MAX_DEPTH)
+/// A body, read in one pass.
+pub(super) struct Body<'a> {
+    /// The body itself.
+    pub(super) top: Object<'a>,
+    /// Its `instruments`, at any place up to [`MAX_DEPTH`].
+    pub(super) instruments: Option<Instruments>,
 }
 
-/// Searches depth first, an object's own member before its other members. Returns the first `instruments` that is not
-/// null; if all are null, one of them.
-fn find_instruments(raw: &RawValue, depth: usize) -> Option<&RawValue> {
-    if depth == 0 {
-        return None;
-    }
-    let members = Object::read(raw).map(|object| object.0);
-    let own = members.iter().flatten().rev().find(|(name, _)| name == "instruments");
-    let own = own.map(|&(_, value)| value);
-    if own.is_some_and(|found| !is_null(found)) {
-        return own;
-    }
-    let values: Vec<&RawValue> = match members {
-        Some(members) => members.into_iter().map(|(_, value)| value).collect(),
-        None => list(raw)?,
-    };
-    let mut deeper = None;
-    for value in values {
-        match find_instruments(value, depth - 1) {
-            Some(found) if !is_null(found) => return Some(found),
-            found => deeper = deeper.or(found),
+/// The value of a member `instruments`.
+pub(super) enum Instruments {
+    Null,
+    Parts(Vec<Part>),
+    /// Neither a list nor a map.
+    Neither,
+}
+
+impl<'a> Body<'a> {
+    pub(super) fn read(text: &'a str) -> Result<Self, Unreadable> {
+        let mut reader = Reader::new(text);
+        let read = match reader.peek() {
+            Some(b'{') => object(&mut reader, MAX_DEPTH).map(Some),
+            _ => reader.value().map(|_| None),
+        };
+        match read.and_then(|read| reader.end().map(|()| read)) {
+            Ok(Some((top, instruments))) => Ok(Self { top, instruments }),
+            Ok(None) => Err(Unreadable::NotAnObject),
+            Err(Broken) => Err(not_json(text)),
         }
     }
-    own.or(deeper)
 }
 
-fn read_parts(instruments: &RawValue) -> Result<Vec<Part>, Unreadable> {
-    if let Some(list) = list(instruments) {
-        return Ok(list
-            .into_iter()
-            .map(|raw| {
-                let object = Object::read(raw).unwrap_or_default();
-                let name = object.get("name").and_then(text_of).unwrap_or_default().into_owned();
-                Part {
-                    name,
-                    notes: object.get("notes").map(read_notes).unwrap_or_default(),
-                }
-            })
-            .collect());
+/// What is wrong with a text that is not JSON.
+fn not_json(text: &str) -> Unreadable {
+    let parsed = serde_json::from_str::<IgnoredAny>(text).err();
+    let error = parsed.unwrap_or_else(|| de::Error::custom("unexpected character"));
+    Unreadable::NotJson {
+        line: error.line(),
+        column: error.column(),
+        reason: error
+            .to_string()
+            .split(" at line")
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
     }
-    // Some resellers of the same data send a map from name to notes.
-    let map = Object::read(instruments).ok_or(Unreadable::InstrumentsNotAList)?;
-    Ok(map
-        .0
-        .into_iter()
-        .map(|(name, notes)| Part {
-            name: name.into_owned(),
-            notes: read_notes(notes),
-        })
-        .collect())
 }
 
-fn read_notes(raw: &RawValue) -> Vec<SentNote> {
-    let list = list(raw)
-        .or_else(|| list(Object::read(raw)?.get("notes")?))
-        .unwrap_or_default();
-    list.into_iter().map(read_note).collect()
-}
-
-fn read_note(raw: &RawValue) -> SentNote {
-    let mut note = SentNote::default();
-    for (name, value) in Object::read(raw).unwrap_or_default().0 {
-        let member = match name.as_ref() {
-            "pitch" => &mut note.pitch,
-            "start" => &mut note.start,
-            "end" => &mut note.end,
-            "velocity" => &mut note.velocity,
-            _ => continue,
-        };
-        *member = if is_null(value) {
-            None
-        } else {
-            Some(number(value).unwrap_or(f64::NAN))
-        };
-    }
-    note
-}
-
-/// A JSON object with unread members. If a name occurs twice, the last member counts, as in JavaScript and Python.
+/// A JSON object. If a name occurs twice, the last member counts, as in JavaScript and Python.
 #[derive(Default)]
-pub(super) struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+pub(super) struct Object<'a>(Vec<Member<'a>>);
+
+struct Member<'a> {
+    name: Cow<'a, str>,
+    /// The value as it was sent.
+    text: &'a str,
+    /// The value, if it is an object in which we looked for `instruments`.
+    object: Option<Object<'a>>,
+}
 
 impl<'a> Object<'a> {
-    pub(super) fn read(raw: &'a RawValue) -> Option<Self> {
-        raw.get()
-            .starts_with('{')
-            .then(|| serde_json::from_str(raw.get()).ok())?
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The member of this name, unless it is null.
-    pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
-        self.0
-            .iter()
-            .rev()
-            .find(|(own, _)| own == name)
-            .map(|&(_, value)| value)
-            .filter(|value| !is_null(value))
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|member| member.name.as_ref())
+    }
+
+    fn member(&self, name: &str) -> Option<&Member<'a>> {
+        self.0.iter().rev().find(|member| member.name == name)
+    }
+
+    /// The text of the member of this name, unless it is null.
+    pub(super) fn get(&self, name: &str) -> Option<&'a str> {
+        self.member(name).map(|member| member.text).filter(|&text| text != NULL)
+    }
+
+    /// The member of this name, if it is an object.
+    pub(super) fn object(&self, name: &str) -> Option<&Self> {
+        self.member(name)?.object.as_ref()
     }
 }
 
-impl<'de> Deserialize<'de> for Object<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Object<'de>;
+const NULL: &str = "null";
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
+/// Reads an object, and searches it for `instruments`: depth first, its own member before its other members. Finds the
+/// first `instruments` that is not null; if all are null, one of them.
+fn object<'a>(reader: &mut Reader<'a>, depth: usize) -> Result<(Object<'a>, Option<Instruments>), Broken> {
+    let mut members = Vec::new();
+    let (mut own, mut deeper) = (None, None);
+    reader.object(|reader, name| {
+        let (text, object) = reader.with_text(|reader| {
+            if name == "instruments" {
+                own = Some(instruments(reader)?);
+                return Ok(None);
             }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
-                let mut members = Vec::new();
-                while let Some((Text(name), value)) = map.next_entry()? {
-                    members.push((name, value));
-                }
-                Ok(Object(members))
-            }
+            let (object, found) = search(reader, depth - 1)?;
+            deeper = first(deeper.take(), found);
+            Ok(object)
+        })?;
+        members.push(Member { name, text, object });
+        Ok(())
+    })?;
+    let hidden = |member: &Member<'_>| member.name == "instruments" && member.text != NULL;
+    if matches!(own, Some(Instruments::Null)) && members.iter().any(hidden) {
+        // Only the last `instruments` counts, but those before it may have others inside.
+        deeper = None;
+        for member in &members {
+            let (_, found) = search(&mut Reader::new(member.text), depth - 1)?;
+            deeper = first(deeper, found);
         }
-        deserializer.deserialize_map(Members)
     }
+    Ok((Object(members), first(own, deeper)))
 }
 
-/// A text that borrows from the body unless it has escapes (serde's `Cow` always copies). Replaces a lone surrogate,
-/// which JSON can escape but UTF-8 cannot encode.
-struct Text<'a>(Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Text<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bytes;
-        impl<'de> Visitor<'de> for Bytes {
-            type Value = Text<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Text<'de>, E> {
-                Ok(Text(String::from_utf8_lossy(bytes)))
-            }
-
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Text<'de>, E> {
-                Ok(Text(String::from_utf8_lossy(bytes).into_owned().into()))
-            }
+/// Reads any value, and searches it for `instruments`.
+fn search<'a>(reader: &mut Reader<'a>, depth: usize) -> Result<(Option<Object<'a>>, Option<Instruments>), Broken> {
+    match reader.peek() {
+        Some(b'{') if depth > 0 => {
+            let (object, found) = object(reader, depth)?;
+            Ok((Some(object), found))
         }
-        deserializer.deserialize_bytes(Bytes)
+        Some(b'[') if depth > 0 => {
+            let mut found = None;
+            reader.list(|reader| {
+                found = first(found.take(), search(reader, depth - 1)?.1);
+                Ok(())
+            })?;
+            Ok((None, found))
+        }
+        _ => {
+            reader.value()?;
+            Ok((None, None))
+        }
     }
 }
 
-fn list(raw: &RawValue) -> Option<Vec<&RawValue>> {
-    raw.get()
-        .starts_with('[')
-        .then(|| serde_json::from_str(raw.get()).ok())?
-}
-
-pub(super) fn is_null(raw: &RawValue) -> bool {
-    raw.get() == "null"
-}
-
-pub(super) fn text_of(raw: &RawValue) -> Option<Cow<'_, str>> {
-    let text: Option<Text<'_>> = serde_json::from_str(raw.get()).ok();
-    text.map(|Text(text)| text)
-}
-
-/// A number, or a string that holds one; infinite if it is too large for an `f64`.
-pub(super) fn number(raw: &RawValue) -> Option<f64> {
-    let text = raw.get();
-    if text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
-        return text.parse().ok();
+/// The first that is not null; if both are null, one of them.
+fn first(a: Option<Instruments>, b: Option<Instruments>) -> Option<Instruments> {
+    match a {
+        None | Some(Instruments::Null) => b.or(a),
+        found => found,
     }
-    text_of(raw)?.trim().parse().ok()
+}
+
+fn instruments(reader: &mut Reader<'_>) -> Result<Instruments, Broken> {
+    let mut parts = Vec::new();
+    match reader.peek() {
+        Some(b'[') => reader.list(|reader| {
+            parts.push(part(reader)?);
+            Ok(())
+        })?,
+        // Some resellers of the same data send a map from name to notes.
+        Some(b'{') => reader.object(|reader, name| {
+            let (name, notes) = (name.into_owned(), notes(reader)?);
+            parts.push(Part { name, notes });
+            Ok(())
+        })?,
+        _ if reader.value()? == NULL => return Ok(Instruments::Null),
+        _ => return Ok(Instruments::Neither),
+    }
+    Ok(Instruments::Parts(parts))
+}
+
+fn part(reader: &mut Reader<'_>) -> Result<Part, Broken> {
+    let mut part = Part::default();
+    members(reader, |reader, name| {
+        match name {
+            "name" => part.name = text_of(reader.value()?).unwrap_or_default().into_owned(),
+            "notes" => part.notes = notes(reader)?,
+            _ => drop(reader.value()?),
+        }
+        Ok(())
+    })?;
+    Ok(part)
+}
+
+/// Reads a list of notes, or an object that has one.
+fn notes(reader: &mut Reader<'_>) -> Result<Vec<SentNote>, Broken> {
+    if reader.peek() == Some(b'[') {
+        return list_of_notes(reader);
+    }
+    let mut notes = Vec::new();
+    members(reader, |reader, name| {
+        if name == "notes" {
+            notes = list_of_notes(reader)?;
+        } else {
+            reader.value()?;
+        }
+        Ok(())
+    })?;
+    Ok(notes)
+}
+
+fn list_of_notes(reader: &mut Reader<'_>) -> Result<Vec<SentNote>, Broken> {
+    let mut notes = Vec::new();
+    if reader.peek() == Some(b'[') {
+        reader.list(|reader| {
+            notes.push(note(reader)?);
+            Ok(())
+        })?;
+    } else {
+        reader.value()?;
+    }
+    Ok(notes)
+}
+
+fn note(reader: &mut Reader<'_>) -> Result<SentNote, Broken> {
+    let mut note = SentNote::default();
+    members(reader, |reader, name| {
+        let value = reader.value()?;
+        let member = match name {
+            "pitch" => &mut note.pitch,
+            "start" => &mut note.start,
+            "end" => &mut note.end,
+            "velocity" => &mut note.velocity,
+            _ => return Ok(()),
+        };
+        *member = (value != NULL).then(|| number_of(value).unwrap_or(f64::NAN));
+        Ok(())
+    })?;
+    Ok(note)
+}
+
+/// Reads an object, or a value that has no members.
+fn members<'a>(
+    reader: &mut Reader<'a>,
+    mut each: impl FnMut(&mut Reader<'a>, &str) -> Result<(), Broken>,
+) -> Result<(), Broken> {
+    if reader.peek() == Some(b'{') {
+        reader.object(|reader, name| each(reader, &name))
+    } else {
+        reader.value().map(drop)
+    }
 }
 
 pub(super) fn whole(number: f64) -> Option<i64> {
@@ -444,6 +492,10 @@ mod tests {
         };
         assert_eq!(parts(&nested(4)).len(), 1);
         assert_eq!(parts(&nested(5)), []);
+        let inside = format!(
+            r#"{{"instruments":[{{"instruments":[{PIANO},{PIANO}]}}],"x":{{"instruments":[]}},"instruments":null}}"#
+        );
+        assert_eq!(parts(&inside).len(), 2);
         let past_null = format!(r#"{{"data":{{"a":{{"instruments":null}},"b":{{"instruments":[{PIANO}]}}}}}}"#);
         assert_eq!(parts(&past_null).len(), 1);
     }

@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod callback;
+mod json;
 pub mod signature;
 pub mod task_ids;
 
