@@ -12,7 +12,10 @@ use std::{
 
 use svg::{
     Document, Node,
-    node::element::{Description, Group, Line, Path, Rectangle, Style, Text, Title},
+    node::{
+        Blob,
+        element::{Description, Group, Line, Rectangle, Style, Text, Title},
+    },
 };
 
 use super::Label;
@@ -370,11 +373,9 @@ impl Canvas {
                 .set("stroke-width", if drums { DRUM_ROW - 2.0 } else { self.row - 0.5 });
             for (shade, notes) in (1u8..).zip(&shades).filter(|(_, notes)| !notes.is_empty()) {
                 let opacity = 0.25 + 0.7 * f64::from(shade) / SHADES as f64;
-                group.append(
-                    Path::new()
-                        .set("opacity", round(opacity * 10.0) / 10.0)
-                        .set("d", self.strokes(notes, drums)),
-                );
+                let (d, opacity) = (self.strokes(notes, drums), round(opacity * 10.0) / 10.0);
+                // Nothing in it needs to be escaped; as an attribute, each of its characters would be looked at.
+                group.append(Blob::new(format!(r#"<path d="{d}" opacity="{opacity}"/>"#)));
             }
             roll.append(group);
         }
@@ -382,26 +383,42 @@ impl Canvas {
 
     /// The strokes of notes. Notes too close to be told apart become one stroke.
     fn strokes(&self, notes: &[&Note], drums: bool) -> String {
-        let mut rows: BTreeMap<u8, Vec<(f64, f64)>> = BTreeMap::new();
+        let mut strokes: Vec<(u8, f64, f64)> = Vec::with_capacity(notes.len());
+        // The last stroke of each pitch.
+        let mut last = [usize::MAX; 128];
         for note in notes {
             let (from, to) = (self.x(note.start), self.x(note.end));
-            let strokes = rows.entry(note.pitch).or_default();
-            match strokes.last_mut() {
+            let last = &mut last[usize::from(note.pitch)];
+            match strokes.get_mut(*last) {
                 // Notes come in the order of their onsets. Longer notes that touch keep the gap between them.
-                Some(last) if from <= last.1 + INVISIBLE_GAP && (from < last.0 + SHORTEST) => last.1 = last.1.max(to),
-                _ => strokes.push((from, to.max(from + SHORTEST))),
+                Some((_, begin, end)) if from <= *end + INVISIBLE_GAP && from < *begin + SHORTEST => *end = end.max(to),
+                _ => {
+                    *last = strokes.len();
+                    strokes.push((note.pitch, from, to.max(from + SHORTEST)));
+                }
             }
         }
+        strokes.sort_by_key(|&(pitch, ..)| pitch);
         let mut path = String::new();
-        for (pitch, strokes) in rows {
-            let y = round(if drums { self.drum_y(pitch) } else { self.y(pitch) });
-            for (from, to) in strokes {
-                let length = (to - from - INVISIBLE_GAP).max(SHORTEST);
-                // Writing to a string cannot fail.
-                let _ = write!(path, "M{} {y}h{}", round(from), round(length));
+        for (pitch, from, to) in strokes {
+            let y = if drums { self.drum_y(pitch) } else { self.y(pitch) };
+            let length = (to - from - INVISIBLE_GAP).max(SHORTEST);
+            for (command, pixels) in [('M', from), (' ', y), ('h', length)] {
+                path.push(command);
+                push_rounded(&mut path, pixels);
             }
         }
         path
+    }
+}
+
+/// Writes a length as [`round`] gives it, without the cost of a floating point number.
+fn push_rounded(path: &mut String, pixels: f64) {
+    let tenths = (pixels * 10.0).round() as u32;
+    path.push_str(itoa::Buffer::new().format(tenths / 10));
+    if tenths % 10 > 0 {
+        path.push('.');
+        path.push_str(itoa::Buffer::new().format(tenths % 10));
     }
 }
 

@@ -50,7 +50,10 @@ impl<'a> Reader<'a> {
             if reader.peek() != Some(b'"') {
                 return Err(Broken);
             }
-            let name = text_of(reader.string()?).ok_or(Broken)?;
+            let name = match reader.plain_string() {
+                Some(text) => Cow::Borrowed(&text[1..text.len() - 1]),
+                None => text_of(reader.other()?).ok_or(Broken)?,
+            };
             reader.expect(b':')?;
             each(reader, name)
         })
@@ -88,7 +91,7 @@ impl<'a> Reader<'a> {
     /// Reads any value: its text.
     pub(super) fn value(&mut self) -> Result<&'a str, Broken> {
         match self.peek() {
-            Some(b'"') => self.string(),
+            Some(b'"') => self.plain_string().map_or_else(|| self.other(), Ok),
             Some(b'0'..=b'9') => self.number(),
             _ => self.other(),
         }
@@ -110,13 +113,13 @@ impl<'a> Reader<'a> {
         self.peek().map_or(Ok(()), |_| Err(Broken))
     }
 
-    fn string(&mut self) -> Result<&'a str, Broken> {
+    /// A string without escapes, with its quotes.
+    fn plain_string(&mut self) -> Option<&'a str> {
         let content = &self.text.as_bytes()[self.at + 1..];
-        let end = content.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
-        match end {
-            Some(end) if content[end] == b'"' => Ok(self.take(end + 2)),
-            _ => self.other(),
-        }
+        let end = content
+            .iter()
+            .position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f))?;
+        (content[end] == b'"').then(|| self.take(end + 2))
     }
 
     fn number(&mut self) -> Result<&'a str, Broken> {
@@ -187,9 +190,9 @@ pub(super) fn number_of(value: &str) -> Option<f64> {
     if value.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
         return value.parse().ok();
     }
-    let text = text_of(value)?;
-    // White space around it is rare.
-    text.parse().or_else(|_| text.trim().parse()).ok()
+    let content = value.strip_prefix('"')?.strip_suffix('"')?;
+    // Escapes and white space are rare.
+    content.parse().ok().or_else(|| text_of(value)?.trim().parse().ok())
 }
 
 #[cfg(test)]

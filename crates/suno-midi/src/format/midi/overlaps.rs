@@ -29,8 +29,8 @@ pub struct Resolved {
     pub merged: usize,
 }
 
-/// The tick of a note on, its track, and the index of the note in the track.
-type Strike = (u32, usize, usize);
+/// The tick and the pitch of a note on, its track, and the index of the note in the track.
+type Strike = (u32, u8, usize, usize);
 
 /// Resolves the overlaps of one file and reports them for each track. Afterwards the notes of a track are ordered by
 /// `on`, then `pitch`.
@@ -40,32 +40,32 @@ type Strike = (u32, usize, usize);
 /// - Notes of different tracks on one channel with the same onset and pitch all stay. All end when the longest does.
 pub fn resolve(channels: &[Channel], tracks: &mut [Vec<Span>]) -> Vec<Resolved> {
     let mut resolved = vec![Resolved::default(); tracks.len()];
-    // For each pitch of each channel: when it is struck, and by which note of which track.
-    let mut pitches: BTreeMap<(Channel, u8), Vec<Strike>> = BTreeMap::new();
+    let mut strikes_by_channel: BTreeMap<Channel, Vec<Strike>> = BTreeMap::new();
     for (track, (&channel, notes)) in channels.iter().zip(tracks.iter_mut()).enumerate() {
         resolved[track].merged = merge(notes);
-        for (index, note) in notes.iter().enumerate() {
-            pitches
-                .entry((channel, note.pitch))
-                .or_default()
-                .push((note.on, track, index));
-        }
+        let strikes = (0..)
+            .zip(&*notes)
+            .map(|(index, note)| (note.on, note.pitch, track, index));
+        strikes_by_channel.entry(channel).or_default().extend(strikes);
     }
-    for mut strikes in pitches.into_values() {
-        strikes.sort_unstable();
-        let mut next_on = u32::MAX;
-        for together in strikes.chunk_by(|a, b| a.0 == b.0).rev() {
+    for mut strikes in strikes_by_channel.into_values() {
+        // Nearly always the channel has one track, whose notes are in order already: then this takes no time.
+        strikes.sort();
+        // When the next note of each pitch begins.
+        let mut next_on = [u32::MAX; 1 << u8::BITS];
+        for together in strikes.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)).rev() {
             let off = together
                 .iter()
-                .map(|&(_, track, index)| tracks[track][index].off)
+                .map(|&(.., track, index)| tracks[track][index].off)
                 .max()
-                .unwrap_or(0)
-                .min(next_on);
-            for &(on, track, index) in together {
+                .unwrap_or(0);
+            let (on, pitch, ..) = together[0];
+            let off = off.min(next_on[usize::from(pitch)]);
+            next_on[usize::from(pitch)] = on;
+            for &(.., track, index) in together {
                 let note = &mut tracks[track][index];
                 resolved[track].shortened += usize::from(off < note.off);
                 note.off = off;
-                next_on = on;
             }
         }
     }
