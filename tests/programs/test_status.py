@@ -19,6 +19,9 @@ def status(midihook):
     bucket.callback("received")
     bucket.callback("failed")
     bucket.result("failed", "failed", failure=FAILURE)
+    for task, asked_for in (("asked", True), ("told", False)):
+        source = {"key": f"raw/{task}/a.json", "webhookTimestamp": 7, "authenticated": asked_for, "reason": "…"}
+        bucket.song(task, source=source)
     bucket.result("odd", "lost-in-transit", warnings=["the parcel is lost"])
 
     def run(*arguments):
@@ -62,6 +65,13 @@ def test_it_tells_programs(status):
     assert "calledBack" not in waiting and "rendered" not in received
     assert (failed["state"], failed["failure"]) == ("failed", FAILURE)
     assert (odd["state"], odd["callbacks"]) == ("lost-in-transit", 0) and "the parcel is lost" in odd["why"]
+
+
+def test_it_says_whether_the_provider_was_asked_for_the_notes(status):
+    text = "\n".join(status("asked", "told", "song"))
+    assert text.count(", from the provider's answer to a question") == text.count(", from a callback") == 1, text
+    documents = [json.loads(line) for line in status("asked", "told", "song", "--json")]
+    assert [document.get("authenticated") for document in documents] == [True, False, None]
 
 
 @pytest.fixture

@@ -62,6 +62,9 @@ struct Status<'a> {
     seconds: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     notes: Option<u64>,
+    /// Whether midihook asked the provider for the notes. If not, a callback brought them, whose body is not signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authenticated: Option<bool>,
     /// What the provider said.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<&'a Failure>,
@@ -142,6 +145,7 @@ impl<'a> Status<'a> {
             rendered: rendered.map(utc),
             seconds: song.map(|song| song.seconds),
             notes: song.map(|song| song.notes),
+            authenticated: document.and_then(|document| document.authenticated()),
             failure: document.and_then(|document| document.failure.as_ref()),
             warnings: document.map_or(&[], |document| &document.warnings),
             watch,
@@ -177,7 +181,12 @@ impl<'a> Status<'a> {
             _ => {}
         }
         if let Some(rendered) = &self.rendered {
-            add("result", rendered);
+            let from = match self.authenticated {
+                Some(true) => ", from the provider's answer to a question",
+                Some(false) => ", from a callback",
+                None => "",
+            };
+            add("result", &format!("{rendered}{from}"));
         }
         if let Some(watch) = &self.watch {
             add("watched", &watch.text());

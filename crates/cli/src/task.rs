@@ -52,6 +52,8 @@ pub struct ResultDocument {
 struct Source {
     #[serde(rename = "key", default)]
     object: String,
+    /// Absent in documents of older releases.
+    authenticated: Option<bool>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -90,6 +92,11 @@ impl ResultDocument {
     pub fn raw(&self) -> Option<&str> {
         let source = self.source.as_ref()?;
         Some(source.object.as_str()).filter(|object| !object.is_empty())
+    }
+
+    /// Whether midihook asked the provider for the body, which is then certainly the provider's; `None` if that is unknown.
+    pub fn authenticated(&self) -> Option<bool> {
+        self.source.as_ref()?.authenticated
     }
 
     /// Why there is no song.
