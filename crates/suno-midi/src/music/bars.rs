@@ -288,14 +288,11 @@ fn dot<const N: usize>(a: &[f64; N], b: &[f64; N]) -> f64 {
 fn pitch_classes(onsets: &Onsets, beats: &[f64]) -> Vec<[f64; 12]> {
     let count = beats.len();
     let mut sounding = vec![[0.0f64; 12]; count];
-    // A note that begins an eighth of a beat early belongs to the beat.
-    let begins = |beat: usize| {
-        let before = beat.max(1);
-        beats[beat] - (beats[before] - beats[before - 1]) / 8.0
-    };
+    // When each beat but the first begins: a note that is an eighth of a beat early belongs to the beat.
+    let begins: Vec<f64> = beats.windows(2).map(|w| w[1] - (w[1] - w[0]) / 8.0).collect();
     let mut first = 0;
     for &(start, end, class) in &onsets.melodic {
-        while first + 1 < count && begins(first + 1) <= start {
+        while begins.get(first).is_some_and(|&next| next <= start) {
             first += 1;
         }
         // A long note says no more after two bars.

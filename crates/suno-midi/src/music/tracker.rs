@@ -69,6 +69,44 @@ pub fn usual_beats(spectrum: &Spectrum, most: f64) -> Vec<f64> {
     found
 }
 
+/// A length that a beat may have.
+struct Length {
+    samples: usize,
+    /// What it costs to be far from the usual length.
+    unusual: f64,
+    /// The shortest length that the beat before may have, as an index, and what the change from it and from each longer
+    /// one costs. To fill the last group of [`LANES`], some changes cost infinitely much.
+    first: usize,
+    costs: Vec<f32>,
+}
+
+/// How many changes of the length are compared at once. Processors do that in one instruction.
+const LANES: usize = 4;
+
+impl Length {
+    /// What each of the beats before earns if its length changes to this one; `row` is what they earn.
+    fn after<'a>(&'a self, row: &'a [f32]) -> impl Iterator<Item = f32> + 'a {
+        self.row(row).iter().zip(&self.costs).map(|(value, cost)| value - cost)
+    }
+
+    /// The most of [`Length::after`].
+    fn most_after(&self, row: &[f32]) -> f32 {
+        let mut most = [f32::MIN; LANES];
+        let groups = self.row(row).chunks_exact(LANES).zip(self.costs.chunks_exact(LANES));
+        for (values, costs) in groups {
+            for ((most, value), cost) in most.iter_mut().zip(values).zip(costs) {
+                let value = value - cost;
+                *most = if value > *most { value } else { *most };
+            }
+        }
+        most.into_iter().fold(f32::MIN, f32::max)
+    }
+
+    fn row<'a>(&self, row: &'a [f32]) -> &'a [f32] {
+        &row[self.first..][..self.costs.len()]
+    }
+}
+
 /// The beats that follow the onsets best at about this length, in seconds.
 pub fn follow(onsets: &[Onset], usual: f64) -> Vec<f64> {
     let origin = onsets[0].seconds - 0.5;
@@ -77,61 +115,54 @@ pub fn follow(onsets: &[Onset], usual: f64) -> Vec<f64> {
 
     let shortest = ((usual * RANGE.0 * SAMPLES).round() as usize).max(6);
     let longest = ((usual * RANGE.1 * SAMPLES).round() as usize).max(shortest + 2);
-    let lengths = longest - shortest + 1;
     let middle = usual * SAMPLES;
-    // What each change of length costs.
-    let costs: Vec<Vec<(usize, f32)>> = (shortest..=longest)
+    let lengths: Vec<Length> = (shortest..=longest)
         .map(|now| {
-            (shortest..=longest)
-                .filter(|&before| (before as f64 - now as f64).abs() <= STEP * now as f64)
-                .map(|before| {
-                    let change = (now as f64 / before as f64).ln();
-                    // A change of one sample is none: lengths between two samples alternate.
-                    let change = (change.abs() - 0.6 / now as f64).max(0.0);
-                    (before - shortest, (RIGID * change * change * middle) as f32)
-                })
-                .collect()
+            let near = |&before: &usize| (before as f64 - now as f64).abs() <= STEP * now as f64;
+            let cost = |before: usize| {
+                let change = (now as f64 / before as f64).ln();
+                // A change of one sample is none: lengths between two samples alternate.
+                let change = (change.abs() - 0.6 / now as f64).max(0.0);
+                (RIGID * change * change * middle) as f32
+            };
+            let mut costs: Vec<f32> = (shortest..=longest).filter(near).map(cost).collect();
+            costs.resize(costs.len().next_multiple_of(LANES), f32::INFINITY);
+            let away = (now as f64 / middle).ln();
+            Length {
+                samples: now,
+                unusual: 0.3 * away * away,
+                first: (shortest..=longest).find(near).unwrap_or(now) - shortest,
+                costs,
+            }
         })
         .collect();
-    let mut best = vec![f32::MIN; samples * lengths];
-    let mut from = vec![u8::MAX; samples * lengths];
+    let width = lengths.len();
+    // What the beats earn up to each state. A group of lanes may go beyond the last row.
+    let mut best = vec![f32::MIN; samples * width + LANES];
     for now in 0..samples {
-        for (index, costs) in costs.iter().enumerate() {
-            let length = shortest + index;
-            let half = now.checked_sub(length / 2).map_or(0.0, |half| strength[half]);
-            let away = (length as f64 / middle).ln();
-            let earned = (length as f64 * (strength[now] + HALF_WAY * half - 0.3 * away * away)) as f32;
-            let at = now * lengths + index;
-            let Some(before) = now.checked_sub(length) else {
-                best[at] = earned;
-                continue;
+        for (index, length) in lengths.iter().enumerate() {
+            let half = now.checked_sub(length.samples / 2).map_or(0.0, |half| strength[half]);
+            let earned = (length.samples as f64 * (strength[now] + HALF_WAY * half - length.unusual)) as f32;
+            best[now * width + index] = match now.checked_sub(length.samples) {
+                Some(before) => length.most_after(&best[before * width..]) + earned,
+                None => earned,
             };
-            let row = &best[before * lengths..(before + 1) * lengths];
-            let (mut most, mut came) = (f32::MIN, u8::MAX);
-            for &(other, cost) in costs {
-                let value = row[other] - cost;
-                if value > most {
-                    (most, came) = (value, other as u8);
-                }
-            }
-            (best[at], from[at]) = (most + earned, came);
         }
     }
     // Back from the best of the last beats.
     let last = (samples.saturating_sub(longest)..samples)
-        .flat_map(|now| (0..lengths).map(move |index| (now, index)))
-        .max_by(|a, b| best[a.0 * lengths + a.1].total_cmp(&best[b.0 * lengths + b.1]));
+        .flat_map(|now| (0..width).map(move |index| (now, index)))
+        .max_by(|a, b| best[a.0 * width + a.1].total_cmp(&best[b.0 * width + b.1]));
     let Some((mut now, mut index)) = last else {
         return Vec::new();
     };
-    let mut beats = Vec::new();
-    loop {
+    let mut beats = vec![origin + now as f64 / SAMPLES];
+    while let Some(before) = now.checked_sub(lengths[index].samples) {
+        let (length, row) = (&lengths[index], &best[before * width..]);
+        let most = length.most_after(row);
+        let came = length.after(row).position(|value| value == most).unwrap_or(0);
+        (now, index) = (before, length.first + came);
         beats.push(origin + now as f64 / SAMPLES);
-        let came = from[now * lengths + index];
-        let Some(before) = now.checked_sub(shortest + index).filter(|_| came != u8::MAX) else {
-            break;
-        };
-        (now, index) = (before, usize::from(came));
     }
     beats.reverse();
     settle(onsets, &mut beats);
