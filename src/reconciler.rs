@@ -151,8 +151,8 @@ enum Evidence {
     Unrendered(Vec<StoredBody>),
     /// There is a result of this body, and the provider has to be asked whether it is right.
     Unconfirmed(String),
-    /// There are bodies whose jobs may be on their way.
-    Underway,
+    /// There are bodies whose jobs may be on their way. Nobody needs to look again before this time has passed.
+    Underway(Duration),
     /// Nothing that could become a result.
     Nothing,
 }
@@ -271,7 +271,7 @@ impl Reconciler {
         }
         match evidence {
             Evidence::Unrendered(bodies) => self.queue_again(seen, &bodies, clock).await,
-            Evidence::Underway => self.look_again(seen, clock, Duration::ZERO).await,
+            Evidence::Underway(wait) => self.look_again(seen, clock, wait).await,
             Evidence::Unconfirmed(callback) => self.ask(seen, Some(&callback), clock, may_ask_at).await,
             Evidence::Nothing | Evidence::Result => self.ask(seen, None, clock, may_ask_at).await,
         }
@@ -295,46 +295,49 @@ impl Reconciler {
     /// Finds out what the bucket has.
     async fn evidence(&self, task_id: &TaskId, seen: Option<&Seen>, now: SystemTime) -> Result<Evidence, ArchiveError> {
         let standing = self.archive.standing(task_id).await?;
+        let watch = seen.map(|seen| &seen.watch);
         let is_final = |standing: &Standing| {
             use ResultState::{Empty, Failed, Rendered};
             let state = standing.state.as_deref().and_then(ResultState::named);
-            matches!(state, Some(Rendered | Empty | Failed))
+            // A body that says nothing may outrank the provider's answer. Asking again gives the same answer.
+            let is_answered = standing.source.is_some() && watch.is_some_and(|watch| watch.answered);
+            is_answered || matches!(state, Some(Rendered | Empty | Failed))
         };
+        let has_result = standing.as_ref().is_some_and(is_final);
+        let source = standing.and_then(|standing| standing.source);
         let mut bodies = self.archive.bodies(Some(task_id), .., |_| {}).await?;
-        let without_others = match standing.as_ref().filter(|standing| is_final(standing)) {
-            None => Evidence::Nothing,
-            Some(standing) => self
-                .unconfirmed(standing, &bodies, now)
-                .map_or(Evidence::Result, Evidence::Unconfirmed),
-        };
+        if let Some(source) = source.as_ref().filter(|_| has_result && self.verifies)
+            && is_unconfirmed(source, &bodies, now)
+        {
+            return Ok(Evidence::Unconfirmed(source.clone()));
+        }
         // A result says nothing about other bodies than its own, not even about older ones: their jobs may be lost. But no
         // callback can replace an answer that decides.
-        let source = standing.and_then(|standing| standing.source);
         let is_decided = source.as_deref().is_some_and(objects::is_deciding);
         bodies.retain(|body| {
             let is_weaker = is_decided && !objects::is_deciding(&body.object);
             Some(&body.object) != source.as_ref() && !is_weaker
         });
         let Some(newest) = bodies.iter().map(|body| body.stored).max() else {
-            return Ok(without_others);
+            return Ok(match has_result {
+                true => Evidence::Result,
+                false => Evidence::Nothing,
+            });
         };
-        let watch = seen.map(|seen| &seen.watch);
+        // An answer that decides would stand if its job were done.
+        let is_overdue = !is_decided && bodies.iter().any(|body| objects::is_deciding(&body.object));
         Ok(match watch.and_then(|watch| watch.jobs_have(newest, now)) {
             None => Evidence::Unrendered(bodies),
-            Some(left) if left > Duration::ZERO => Evidence::Underway,
+            // With a result, only a better one can come.
+            Some(left) if left > Duration::ZERO && has_result => Evidence::Underway(left),
+            Some(left) if left > Duration::ZERO => Evidence::Underway(Duration::ZERO),
             // Their jobs are done, and what stands has precedence.
-            Some(_) if source.is_some() => without_others,
+            Some(_) if has_result && !is_overdue => Evidence::Result,
             Some(_) if watch.is_some_and(|watch| watch.is_next_job_due(now)) => Evidence::Unrendered(bodies),
-            Some(_) => Evidence::Underway,
+            // Perhaps the provider has what the body that was rendered does not have.
+            Some(_) if source.is_some() && !is_overdue => Evidence::Nothing,
+            Some(_) => Evidence::Underway(Duration::ZERO),
         })
-    }
-
-    /// The body of a result that the provider has to be asked about, while it still has the task.
-    fn unconfirmed(&self, standing: &Standing, bodies: &[StoredBody], now: SystemTime) -> Option<String> {
-        let source = standing.source.as_ref().filter(|_| self.verifies)?;
-        let body = bodies.iter().find(|body| body.object == *source)?;
-        let age = now.duration_since(body.stored).unwrap_or_default();
-        (!objects::is_deciding(source) && age < LONGEST).then(|| source.clone())
     }
 
     async fn queue_again(&self, mut seen: Seen, bodies: &[StoredBody], clock: Clock) -> Result<Looked, Failed> {
@@ -446,6 +449,7 @@ impl Reconciler {
         let taken = self.intake.take(&arrival).await?;
         tracing::info!(taskId = %arrival.task_id, key = taken.object, said, "asked the provider; its answer is archived");
         seen.watch.last_queued = Some(seconds(clock.now()));
+        seen.watch.answered = true;
         seen.watch.unknown_since = None;
         seen.watch.said = Some(said.to_owned());
         self.look_again(seen, clock, Duration::ZERO).await
@@ -551,4 +555,11 @@ impl Reconciler {
             ..seen
         }))
     }
+}
+
+/// Whether the provider has to be asked about the body of a result: it was not asked yet, and still has the task.
+fn is_unconfirmed(source: &str, bodies: &[StoredBody], now: SystemTime) -> bool {
+    let is_asked = bodies.iter().any(|body| objects::is_deciding(&body.object));
+    let body = bodies.iter().find(|body| body.object == source);
+    !is_asked && body.is_some_and(|body| now.duration_since(body.stored).unwrap_or_default() < LONGEST)
 }

@@ -106,6 +106,9 @@ pub struct Watch {
     /// When an unsigned callback last made us look.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_tip: Option<u64>,
+    /// Whether the provider's last word is archived. Nothing more can be learned there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub answered: bool,
 }
 
 /// Why an object is not a watch.
@@ -138,6 +141,7 @@ impl Watch {
             unknown_since: None,
             last_queued: None,
             last_tip: None,
+            answered: false,
         }
     }
 
@@ -166,13 +170,14 @@ impl Watch {
         Ok(json)
     }
 
-    /// The same task, watched again from now on. When the provider was last asked still counts.
+    /// The same task, watched again from now on. What the provider was asked and answered still counts.
     pub fn again(self, source: Source, now: SystemTime) -> Self {
         Self {
             look: self.look,
             last_asked: self.last_asked,
             ask_after: self.ask_after,
             last_queued: self.last_queued,
+            answered: self.answered,
             ..Self::new(self.task_id, source, now)
         }
     }

@@ -437,6 +437,46 @@ async fn a_body_that_came_while_its_task_expired_is_rendered() {
 }
 
 #[tokio::test]
+async fn a_useless_body_after_the_providers_answer_does_not_make_us_ask_for_14_days() {
+    let mut task = Task::asked([answer(FAILED)]);
+    task.done(WATCH).await;
+    task.render().await;
+    task.next().await;
+    assert_eq!(
+        (task.document()["state"].clone(), task.watch("state")),
+        ("failed".into(), "done".into())
+    );
+    // It is newer than the failure, so it has precedence.
+    task.now += 600;
+    let event = task.body("nonsense");
+    task.render_these(vec![event.clone()]).await;
+    assert_eq!(task.document()["state"], "invalid");
+    task.done(&event).await;
+    task.ended().await;
+    assert_eq!((task.watch("state"), task.asks()), ("done".into(), 1));
+}
+
+#[tokio::test]
+async fn a_song_whose_jobs_vanish_is_rendered_although_a_useless_body_was() {
+    let mut task = Task::without_key();
+    let useless = task.body("nonsense");
+    task.render_these(vec![useless]).await;
+    let song = task.body(SONG);
+    task.done(&song).await;
+    let jobs = task.sent_to(QUEUE_URL).len();
+    // They vanish.
+    while task.sent_to(QUEUE_URL).len() == jobs {
+        task.next().await;
+    }
+    task.render().await;
+    task.ended().await;
+    assert_eq!(
+        (task.document()["state"].clone(), task.watch("state")),
+        ("rendered".into(), "done".into())
+    );
+}
+
+#[tokio::test]
 async fn a_second_body_that_loses_ends_the_watch_all_the_same() {
     let mut task = Task::without_key();
     let event = task.body(SONG);
@@ -453,6 +493,8 @@ async fn a_second_body_that_loses_ends_the_watch_all_the_same() {
         ("rendered".into(), "done".into())
     );
     assert_eq!(task.sent_to(QUEUE_URL).len(), jobs);
+    // There is a result, so nobody is in a hurry.
+    assert!(task.sent_to(WATCH_URL).len() <= 5, "{:?}", task.sent_to(WATCH_URL));
 }
 
 #[tokio::test]
@@ -833,4 +875,37 @@ async fn without_a_key_a_callback_needs_no_confirmation() {
     let event = task.callback(CALLBACK).await;
     task.done(&event).await;
     assert!(!task.aws.object_names().contains(&"watch/t.json".to_owned()));
+}
+
+#[tokio::test]
+async fn a_second_callback_does_not_delay_the_question() {
+    let mut task = Task::verified([answer(SONG)]);
+    task.callback(CALLBACK).await;
+    let event = task.callback(&forged()).await;
+    task.done(&event).await;
+    assert_eq!(task.asks(), 1);
+    task.render().await;
+    task.next().await;
+    assert_eq!(
+        (task.document()["source"]["key"].clone(), task.watch("state")),
+        (answer_object(SONG).into(), "done".into())
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_decides_is_rendered_although_its_job_was_lost() {
+    let mut task = Task::verified([answer(SONG)]);
+    let event = task.callback(&forged()).await;
+    task.done(&event).await;
+    assert_eq!(task.sent_to(QUEUE_URL).len(), 1);
+    // It is lost.
+    while task.sent_to(QUEUE_URL).len() == 1 {
+        task.next().await;
+    }
+    task.render().await;
+    task.ended().await;
+    assert_eq!(
+        (task.document()["source"]["key"].clone(), task.asks()),
+        (answer_object(SONG).into(), 1)
+    );
 }

@@ -416,7 +416,7 @@ impl Canvas {
 fn push_rounded(path: &mut String, pixels: f64) {
     let tenths = (pixels * 10.0).round() as u32;
     path.push_str(itoa::Buffer::new().format(tenths / 10));
-    if tenths % 10 > 0 {
+    if !tenths.is_multiple_of(10) {
         path.push('.');
         path.push_str(itoa::Buffer::new().format(tenths % 10));
     }
