@@ -235,11 +235,12 @@ impl Reconciler {
         if let (Cause::Look(look), Some(Seen { watch, .. })) = (&request.cause, &seen)
             && (*look < watch.look || watch.state != State::Watching)
         {
-            // A duplicate: its look has taken place.
+            // A duplicate: its look has taken place. The number is only compared and never taken over, because whoever may
+            // send messages could send any number.
             return Ok(Looked::Complete);
         }
         let evidence = self.evidence(task_id, seen.as_ref(), now).await?;
-        let mut seen = match (seen, &evidence) {
+        let seen = match (seen, &evidence) {
             // A callback whose song is there, as nearly all are: nobody needs an object.
             (None, Evidence::Result) => return Ok(Looked::Complete),
             (Some(seen), Evidence::Result) if seen.watch.state == State::Done => return Ok(Looked::Complete),
@@ -253,10 +254,6 @@ impl Reconciler {
                 ..seen
             },
         };
-        if let Cause::Look(look) = request.cause {
-            // An earlier try may have sent this message and not written its number.
-            seen.watch.look = seen.watch.look.max(look);
-        }
         if let Evidence::Result = evidence {
             return self.end(seen, State::Done, "there is a result").await;
         }

@@ -633,6 +633,22 @@ async fn duplicates_end_with_the_next_look() {
 }
 
 #[tokio::test]
+async fn a_forged_number_is_one_more_look_and_ends_no_watch() {
+    let mut task = Task::without_key();
+    task.done(WATCH).await;
+    let (usual, _) = task.waiting();
+    for (look, forged) in (2..).zip([7, u64::MAX - 1, u64::MAX]) {
+        task.done(&json!({"version": 1, "taskId": "t", "look": forged}).to_string())
+            .await;
+        assert_eq!(task.watch("look"), look, "{forged}");
+    }
+    task.done(&usual).await;
+    assert_eq!(task.watch("look"), 4, "a duplicate by now");
+    task.next().await;
+    assert_eq!((task.watch("look"), task.watch("state")), (5.into(), "watching".into()));
+}
+
+#[tokio::test]
 async fn a_crash_anywhere_loses_no_look() {
     // Whatever call fails, the message comes back, and then the task has one message that counts.
     for what in ["GET watch/", "HEAD midi/", "LIST raw/", "PUT watch/", "SendMessage"] {
