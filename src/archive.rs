@@ -355,7 +355,8 @@ impl Archive {
         }))
     }
 
-    /// Publishes one object of a result in `state`, unless the object that is there outranks it.
+    /// Publishes one object of a result in `state`, unless the object that is there outranks it. If the caller has just
+    /// seen that the task has no result (`is_first`), S3 is not asked what is there unless it refuses to write.
     ///
     /// # Errors
     /// If S3 did not answer or denied access, or if another renderer was faster in every attempt.
@@ -366,12 +367,16 @@ impl Archive {
         content_type: &str,
         state: State,
         rank: &Rank,
+        is_first: bool,
     ) -> Result<Published, ArchiveError> {
         let failed = failure("publish", object);
         let sha256 = Digest::of(bytes).to_string();
         let mut attempt = 1;
         loop {
-            let there = self.published(object).await?;
+            let there = match is_first && attempt == 1 {
+                true => None,
+                false => self.published(object).await?,
+            };
             let put = self
                 .put(object, bytes.to_vec(), content_type)
                 .metadata(STATE, state.name())

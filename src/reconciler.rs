@@ -510,7 +510,7 @@ impl Reconciler {
     /// Ends a watch with a result that no body gave.
     async fn end_with(&self, seen: Seen, state: State, outcome: &Outcome) -> Result<Looked, Failed> {
         let rank = Rank::without_body(outcome.document.state);
-        self.results.deliver::<Failed>(outcome, &rank).await?;
+        self.results.deliver::<Failed>(outcome, &rank, false).await?;
         tracing::warn!(taskId = %seen.watch.task_id, state = outcome.document.state.name(), "the task is watched no longer");
         let said = seen.watch.said.clone().unwrap_or_default();
         self.end(seen, state, &said).await

@@ -121,9 +121,13 @@ impl Renderer {
             return Err(Failed::OtherBucket(job.bucket.clone()));
         }
         let began = Instant::now();
-        let asked = match job.asked {
-            Some(asked) => Some(asked),
-            None => self.standing_request(job).await?,
+        let standing = match job.asked {
+            asked @ Some(_) => Standing::Request(asked),
+            None => self.standing(job).await?,
+        };
+        let (asked, is_first) = match standing {
+            Standing::Nothing => (None, true),
+            Standing::Request(asked) => (asked, false),
         };
         let options = asked.map_or(self.options, |asked| asked.over(self.options));
         // A body that cannot be read has no timestamp. With 0, its result ranks lowest and replaces no other.
@@ -148,29 +152,41 @@ impl Renderer {
         let asked_at = asked.map_or(0, |asked| asked.at);
         let rank = Rank::new(outcome.document.state, source.webhook_timestamp, &job.object).asked_at(asked_at);
         outcome.document.source = Some(source);
-        let published = self.results.deliver::<Failed>(&outcome, &rank).await?;
+        let published = self.results.deliver::<Failed>(&outcome, &rank, is_first).await?;
         if published != Published::Outranked {
             report(job, &outcome, began.elapsed());
         }
         Ok(())
     }
 
-    /// The request that the published result of the same body answers. A job without a request renders that result again
-    /// as it was asked for, perhaps better, if this release is newer.
-    async fn standing_request(&self, job: &Job) -> Result<Option<Asked>, ArchiveError> {
+    /// What was published for the task. A job without a request renders the result of its body again as it was asked for,
+    /// perhaps better, if this release is newer.
+    async fn standing(&self, job: &Job) -> Result<Standing, ArchiveError> {
         #[derive(Deserialize)]
         struct Published {
             source: Source,
         }
         let object = document::object_name(&job.task_id, format::DOCUMENT);
-        let Loaded::Body(published) = self.archive.load(&object).await? else {
-            return Ok(None);
+        let published = match self.archive.load(&object).await? {
+            Loaded::Body(published) => published,
+            Loaded::TooLarge(_) => return Ok(Standing::Request(None)),
+            Loaded::Gone => return Ok(Standing::Nothing),
         };
         // If we do not understand the document, its time of asking still outranks this job.
         let published = serde_json::from_slice::<Published>(&published.body).ok();
         let same_body = published.filter(|published| published.source.object == job.object);
-        Ok(same_body.and_then(|published| published.source.asked))
+        Ok(Standing::Request(
+            same_body.and_then(|published| published.source.asked),
+        ))
     }
+}
+
+/// What a job finds published for its task.
+enum Standing {
+    /// No result.
+    Nothing,
+    /// A result. If it is of the same body, the request that it answers.
+    Request(Option<Asked>),
 }
 
 /// Writes the metrics and the log line of a result.

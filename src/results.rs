@@ -20,11 +20,12 @@ pub struct Results {
 
 impl Results {
     /// Publishes the files of a result, and the document last: whoever sees the document can read the files. Then announces
-    /// the document, unless the result of another body or of a newer request has precedence.
+    /// the document, unless the result of another body or of a newer request has precedence. `is_first` says that the task
+    /// had no result a moment ago.
     ///
     /// # Errors
     /// If S3 or SQS did not confirm. It is safe to deliver the same result again.
-    pub async fn deliver<E>(&self, outcome: &Outcome, rank: &Rank) -> Result<Published, E>
+    pub async fn deliver<E>(&self, outcome: &Outcome, rank: &Rank, is_first: bool) -> Result<Published, E>
     where
         E: From<ArchiveError> + From<QueueError>,
     {
@@ -33,8 +34,8 @@ impl Results {
         let mut published = Published::Unchanged;
         for (object, file) in outcome.objects() {
             let content_type = file.format.content_type;
-            let put = self.archive.publish(object, &file.bytes, content_type, state, rank);
-            published = put.await?;
+            let publish = (self.archive).publish(object, &file.bytes, content_type, state, rank, is_first);
+            published = publish.await?;
             if published == Published::Outranked {
                 tracing::info!(taskId = %task_id, state = state.name(), key = rank.object(), "not published: the result of another callback or of a newer request has precedence");
                 return Ok(published);
