@@ -78,11 +78,22 @@ pub struct Chaos {
     pub rng: fastrand::Rng,
     /// The probability that a call goes wrong, 0 to 1.
     pub chance: f64,
+    /// How long a call takes to arrive at most, in milliseconds.
+    pub slowest: u64,
     /// How often each fault was drawn.
     pub drawn: BTreeMap<String, u64>,
 }
 
 impl Chaos {
+    pub fn new(rng: fastrand::Rng, chance: f64) -> Self {
+        Self {
+            rng,
+            chance,
+            slowest: 300,
+            drawn: BTreeMap::new(),
+        }
+    }
+
     fn draw(&mut self, call: &Call) -> Option<Fault> {
         if self.rng.f64() >= self.chance {
             return None;
@@ -440,7 +451,7 @@ impl State {
         let Some(chaos) = &mut self.chaos else {
             return (None, Duration::ZERO);
         };
-        let latency = Duration::from_millis(chaos.rng.u64(1..300));
+        let latency = Duration::from_millis(chaos.rng.u64(1..chaos.slowest));
         (chaos.draw(call), latency)
     }
 
@@ -517,7 +528,8 @@ impl State {
     }
 
     fn list(&self, prefix: &str) -> HttpResponse {
-        let found = self.objects.iter().filter(|(key, _)| key.starts_with(prefix));
+        let found = self.objects.range(prefix.to_owned()..);
+        let found = found.take_while(|(key, _)| key.starts_with(prefix));
         let contents: String = found
             .map(|(key, object)| {
                 let stored = object.stored.fmt(Format::DateTime).expect("a date");

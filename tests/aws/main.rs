@@ -4,6 +4,8 @@
 mod chaos;
 mod fake;
 mod intake;
+mod provider;
+mod queue;
 mod receiver;
 mod reconciler;
 mod renderer;
