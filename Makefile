@@ -42,7 +42,7 @@ build: $(VENV)/.ready ## Build the functions in release mode, for SAM
 	@sam build --parameter-overrides Architecture=$(ARCH) >.aws-sam/build.log 2>&1 || { cat .aws-sam/build.log; exit 1; }
 
 ##@ Check
-.PHONY: check test test-oracles chaos fuzz mutants bench bench-music lint audit fmt
+.PHONY: check test test-oracles chaos simulate fuzz mutants bench bench-music lint audit fmt
 
 check: ## The inner loop: formatting, clippy, unit and property tests; needs only Rust
 	cargo fmt --all --check
@@ -60,6 +60,9 @@ test-oracles: $(VENV)/.ready ## Play the files with fluidsynth, read them with m
 
 chaos: ## 10,000 schedules of faults in memory; CHAOS_SCHEDULES=…, CHAOS_SEED=…
 	CHAOS_SCHEDULES=$${CHAOS_SCHEDULES:-10000} cargo test --locked --profile chaos --package midihook --test aws chaos::nothing -- --nocapture
+
+simulate: ## 10,000 watched tasks in memory: questions, time and cost of each; SIMULATED_TASKS=…
+	SIMULATED_TASKS=$${SIMULATED_TASKS:-10000} cargo test --locked --profile chaos --package midihook --test aws ten_thousand:: -- --nocapture
 
 fuzz: $(VENV)/.ready ## Fuzz everything that reads a stranger's bytes, FUZZ_SECONDS (60) each; needs a C++ compiler
 	@for target in task_ids signature callback convert; do mkdir -p crates/suno-midi/fuzz/corpus/$$target; \

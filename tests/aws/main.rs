@@ -9,6 +9,7 @@ mod queue;
 mod receiver;
 mod reconciler;
 mod renderer;
+mod ten_thousand;
 mod tips;
 // The provider that answers from a list is also that of the client's own tests.
 #[path = "../provider/server.rs"]

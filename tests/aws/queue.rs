@@ -23,6 +23,9 @@ pub struct Message {
     purges: u32,
 }
 
+/// Whether a purge deletes a message with this body.
+type IsPurged = fn(&str) -> bool;
+
 #[derive(Debug, Default)]
 pub struct Queue {
     /// By the time from which they can be received, then in the order in which they came.
@@ -33,7 +36,7 @@ pub struct Queue {
     sent: Cell<u64>,
     purges: Cell<u32>,
     /// Which messages the last purge deleted.
-    purged: Cell<Option<fn(&str) -> bool>>,
+    purged: Cell<Option<IsPurged>>,
     closed: Cell<bool>,
     changed: Notify,
 }
@@ -110,7 +113,7 @@ impl Queue {
     }
 
     /// Deletes the messages for which this holds, those that were received included. Returns those that were not received.
-    pub fn purge(&self, purged: fn(&str) -> bool) -> Vec<String> {
+    pub fn purge(&self, purged: IsPurged) -> Vec<String> {
         self.purges.set(self.purges.get() + 1);
         self.purged.set(Some(purged));
         let mut waiting = self.waiting.borrow_mut();
