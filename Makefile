@@ -24,7 +24,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 run: build ## Deploy to a local stack, send a signed callback, fetch the song into out/
 	@python -m tests.local_stack run
 
-serve: build ## Keep the local stack up, for a tunnel to point at, until Ctrl-C
+serve: build ## Keep the local stack up until Ctrl-C: with PROVIDER_API_KEY=…, or behind a tunnel
 	@python -m tests.local_stack serve
 
 deploy: build ## Deploy to AWS; asks for what it needs the first time, and keeps the answers

@@ -27,12 +27,11 @@ def provider_of(stack, **more):
     """A provider that the stack has an API key of, within a `with` block, and more parameters."""
     with Provider(API_KEY) as provider:
         parameters = {"ProviderApiKey": API_KEY, "ProviderApiUrl": provider.url} | more
-        stack.deploy(*(f"{name}={value}" for name, value in parameters.items()))
+        stack.deploy(**parameters)
         try:
             yield provider
         finally:
-            # A parameter that is not given keeps its value.
-            stack.deploy(*(f'{name}="{PARAMETERS[name]["Default"]}"' for name in parameters))
+            stack.deploy(**{name: PARAMETERS[name]["Default"] for name in parameters})
 
 
 def watch(stack, task_id):

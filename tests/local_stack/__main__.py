@@ -12,7 +12,19 @@ from tests.local_stack.stack import ROOT, LocalStack, StackError
 
 SAMPLE = ROOT / "events" / "callback-success.json"
 OUT = pathlib.Path("out")
-ENVIRONMENT = ROOT / ".aws-sam" / "local.env"
+# What a shell and the functions need to use the stack, for as long as it is there.
+SHELL, FUNCTIONS = (ROOT / ".aws-sam" / name for name in ("shell.env", "local.env"))
+
+POLLING = """The stack asks the provider for songs. In a second terminal that has PROVIDER_API_KEY too:
+
+    . {shell} && midihook submit --task-id <separation>
+
+submit names a callback URL that only this computer can reach. The provider's calls to it fail, and the stack asks for the
+song instead. With a tunnel to the callback URL above, add --callback-url https://<tunnel>/callback.
+"""
+TUNNEL = """Point a tunnel at the callback URL. Or set PROVIDER_API_KEY first: then the stack asks for songs, and needs no tunnel.
+For midihook in a second terminal: . {shell}
+"""
 
 
 def say(line):
@@ -57,14 +69,18 @@ def run():
 
 
 def serve():
-    signing_key = os.environ.get("MIDIHOOK_KEY") or secrets.token_urlsafe(24)
-    with LocalStack(signing_key, say) as stack, SongFollower(stack, OUT) as songs:
+    signing_key, api_key, api_url = (os.environ.get(name) for name in ("MIDIHOOK_KEY", "PROVIDER_API_KEY", "PROVIDER_API_URL"))
+    provider = {name: value for name, value in {"ProviderApiKey": api_key, "ProviderApiUrl": api_url}.items() if value}
+    with LocalStack(signing_key or secrets.token_urlsafe(24), say, **provider) as stack, SongFollower(stack, OUT) as songs:
         port = stack.front(int(os.environ.get("PORT", 0))).server_address[1]
+        FUNCTIONS.write_text(stack.function_environment())
+        # Without the API key: whoever submits a task has it already.
+        SHELL.write_text(stack.shell({"PROVIDER_API_URL": api_url} if api_url else {}))
         print(f"\n    callback URL  http://127.0.0.1:{port}/callback")
-        print(f"    signing key   {'(from MIDIHOOK_KEY)' if os.environ.get('MIDIHOOK_KEY') else signing_key}")
-        ENVIRONMENT.write_text(stack.function_environment())
-        print(f"    environment   {ENVIRONMENT.relative_to(ROOT)}, for cargo lambda watch --env-file")
-        print("\nPoint a tunnel at the callback URL. New songs are copied to out/. Ctrl-C stops and deletes the stack.\n", flush=True)
+        print(f"    signing key   {'(from MIDIHOOK_KEY)' if signing_key else stack.signing_key}")
+        print(f"    functions     {FUNCTIONS.relative_to(ROOT)}, for cargo lambda watch --env-file")
+        print(f"\n{(POLLING if api_key else TUNNEL).format(shell=SHELL.relative_to(ROOT))}")
+        print(f"New songs are copied to {OUT}/. Ctrl-C stops and deletes the stack.\n", flush=True)
         try:
             while True:
                 for path in songs.copy_next():
@@ -72,7 +88,8 @@ def serve():
         except KeyboardInterrupt:
             say("Stopping the stack")
         finally:
-            ENVIRONMENT.unlink()
+            SHELL.unlink()
+            FUNCTIONS.unlink()
 
 
 if __name__ == "__main__":

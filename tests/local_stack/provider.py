@@ -42,6 +42,22 @@ def record(task_id, flag, midi_data=None, code=None, message=None):
     }
 
 
+def slowly(seconds, answer):
+    """An answer that is late."""
+
+    def late():
+        time.sleep(seconds)
+        return answer
+
+    return late
+
+
+def cut_off(answer):
+    """The first half of an answer; then the connection ends."""
+    body = json.dumps(answer).encode()
+    return 200, {"content-length": len(body), "connection": "close"}, body[: len(body) // 2]
+
+
 @dataclasses.dataclass
 class Request:
     """A request as it arrived."""
@@ -55,13 +71,15 @@ class Request:
 
 
 class Provider:
-    """`with Provider(api_key) as provider:` serves at `provider.url` until the end of the block.
+    """`with Provider(api_key) as provider:` serves at `provider.url` until the end of the block. With `tls`, an SSL
+    context, the URL is https.
 
     An answer is a JSON value (HTTP 200), a tuple (status, headers, bytes), None to close the connection, or a function
     without arguments that returns one of these."""
 
-    def __init__(self, api_key):
+    def __init__(self, api_key, tls=None):
         self.api_key = api_key
+        self.tls = tls
         self.requests = []
         self.answers = {}
         self.separations = set()
@@ -69,8 +87,8 @@ class Provider:
         self.lock = threading.Lock()
 
     def __enter__(self):
-        self.server = Server(self.answer)
-        self.url = f"http://{self.server.address}"
+        self.server = Server(self.answer, self.tls)
+        self.url = f"{'https' if self.tls else 'http'}://{self.server.address}"
         return self
 
     def __exit__(self, *_):

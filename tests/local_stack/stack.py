@@ -9,9 +9,11 @@ import http.server
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -24,6 +26,7 @@ import trustme
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
 STACK_NAME = "midihook"
+FUNCTIONS = ("Receiver", "Renderer", "Reconciler")
 
 
 class StackError(Exception):
@@ -47,12 +50,19 @@ def sign(signing_key, task_id, timestamp):
     return base64.b64encode(mac.digest()).decode()
 
 
-class LocalStack:
-    """`with LocalStack(signing_key) as stack:` starts MiniStack and deploys. At the end it stops and deletes the stack."""
+def usual_certificates():
+    """The certificates that this computer trusts, in PEM."""
+    return pathlib.Path(ssl.get_default_verify_paths().cafile or requests.certs.where()).read_bytes()
 
-    def __init__(self, signing_key, say=lambda line: None):
+
+class LocalStack:
+    """`with LocalStack(signing_key) as stack:` starts MiniStack and deploys the template, with more parameters if any are
+    given. At the end it stops and deletes the stack."""
+
+    def __init__(self, signing_key, say=lambda line: None, **parameters):
         self.signing_key = signing_key
         self.say = say
+        self.parameters = parameters
         self.outputs = {}
         self.clients = {}
 
@@ -80,7 +90,8 @@ class LocalStack:
         ca = trustme.CA()
         server = ca.issue_cert("localhost", "127.0.0.1")
         files = {name: self.directory / f"{name}.pem" for name in ("ca", "cert", "key")}
-        ca.cert_pem.write_to_path(files["ca"])
+        # SSL_CERT_FILE replaces what a program trusts. The functions and the command line also call the real provider.
+        files["ca"].write_bytes(ca.cert_pem.bytes() + usual_certificates())
         server.cert_chain_pems[0].write_to_path(files["cert"])
         server.private_key_pem.write_to_path(files["key"])
         self.ca = str(files["ca"])
@@ -89,8 +100,9 @@ class LocalStack:
             self.port = free.getsockname()[1]
         self.endpoint = f"https://127.0.0.1:{self.port}"
 
-        # The caller's own AWS settings must not reach the stack, and no request may reach the caller's account.
-        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
+        # The caller's own settings and keys must not reach the stack, and no request may reach the caller's account.
+        private = ("AWS_", "MIDIHOOK_", "PROVIDER_")
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith(private)} | {
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_DEFAULT_REGION": REGION,
@@ -132,7 +144,7 @@ class LocalStack:
 
     def _deploy(self):
         self.say("Deploying template.yaml with sam deploy")
-        self.deploy()
+        self.deploy(**self.parameters)
         described = self.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"][0]
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
         api_id = self.outputs["CallbackUrl"].split("//")[1].split(".")[0]
@@ -140,10 +152,16 @@ class LocalStack:
         self.callback_url = f"{self.endpoint}/_aws/execute-api/{api_id}/$default/callback"
         self.bucket = self.outputs["BucketName"]
 
-    def deploy(self, *parameters):
-        """Deploys the template, with more parameters if any are given."""
-        command = ["sam", "deploy", "--config-env", "local", "--parameter-overrides", f"WebhookHmacKey={self.signing_key}", *parameters]
-        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True)
+    def deploy(self, **parameters):
+        """Deploys the template, with more parameters if any are given. A parameter that is not given keeps its value."""
+        # In a file of ours, because everybody on this computer may read a command line. JSON is YAML.
+        file = self.directory / "parameters.yaml"
+        file.write_text(json.dumps({"WebhookHmacKey": self.signing_key} | parameters))
+        command = ["sam", "deploy", "--config-env", "local", "--parameter-overrides", f"file://{file}"]
+        try:
+            done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True)
+        finally:
+            file.unlink()
         if done.returncode:
             raise StackError(f"sam deploy failed:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
 
@@ -183,8 +201,19 @@ class LocalStack:
 
     def command_line(self):
         """An environment in which the command line uses this stack."""
+        return self.environment | self._variables()
+
+    def shell(self, more):
+        """Lines that do the same in a person's shell, with more variables."""
+        # The person may have set these for another account.
+        lines = ["unset AWS_PROFILE AWS_SESSION_TOKEN"]
+        lines += [f"export {name}={shlex.quote(value)}" for name, value in (self._variables() | more).items()]
+        return "".join(f"{line}\n" for line in lines)
+
+    def _variables(self):
         pairs = (word.split("=", 1) for word in self.outputs["CommandLine"].removeprefix("export ").split())
-        return self.environment | dict(pairs) | {"SSL_CERT_FILE": self.ca}
+        ours = {name: value for name, value in self.environment.items() if name.startswith("AWS_")}
+        return ours | dict(pairs) | {"SSL_CERT_FILE": self.ca}
 
     def client(self, service):
         """A boto3 client with the rights of the account's root user."""
@@ -221,31 +250,16 @@ class LocalStack:
     def function_environment(self):
         """The functions' environment variables as NAME=value lines, for `cargo lambda watch --env-file`."""
         names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"]
-        ours = {name: self.environment[name] for name in names} | {
-            "AWS_REGION": REGION,
-            "SSL_CERT_FILE": self.ca,
-            "KEY_SECRET_ID": self.outputs["WebhookKeyArn"],
-            "BUCKET": self.bucket,
-            "RENDER_QUEUE_URL": self.outputs["RenderQueueUrl"],
-            "TOLERANCE_SECONDS": "300",
-            "RESULTS_QUEUE_URL": self.outputs["ResultsQueueUrl"],
-            "TEMPO": "auto",
-            "STEADY": "false",
-            "SPLIT": "false",
-            "QUANTIZE": "off",
-            "QUANTIZE_STRENGTH": "1",
-            "WATCH_QUEUE_URL": self.outputs["WatchQueueUrl"],
-            "PROVIDER_API_URL": "https://api.kie.ai",
-            "PROVIDER_KEY_SECRET_ID": "",
-            "VERIFY_BODIES": "false",
-            "UNSIGNED_CALLBACKS": "refuse",
-        }
+        ours = {name: self.environment[name] for name in names} | {"AWS_REGION": REGION, "SSL_CERT_FILE": self.ca}
+        for function in FUNCTIONS:
+            name = self.outputs[f"{function}FunctionName"]
+            ours |= self.client("lambda").get_function_configuration(FunctionName=name)["Environment"]["Variables"]
         return "".join(f"{name}={value}\n" for name, value in ours.items())
 
     def logs(self):
         """All lines that the functions have logged."""
         logs = self.client("logs")
-        groups = [self.outputs[f"{function}LogGroup"] for function in ("Receiver", "Renderer", "Reconciler")]
+        groups = [self.outputs[f"{function}LogGroup"] for function in FUNCTIONS]
         pages = [page for group in groups for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group)]
         return [event["message"] for page in pages for event in page["events"]]
 

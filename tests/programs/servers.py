@@ -9,11 +9,11 @@ class Server(http.server.ThreadingHTTPServer):
     """An HTTP server on the loopback interface.
 
     `answer` takes the request's handler, with the request's body in `handler.body`. It returns a status, headers and a
-    body, or None to close the connection without an answer."""
+    body, or None to close the connection without an answer. With `tls`, an SSL context, the server speaks HTTPS."""
 
     daemon_threads = True
 
-    def __init__(self, answer):
+    def __init__(self, answer, tls=None):
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
@@ -26,7 +26,7 @@ class Server(http.server.ThreadingHTTPServer):
                     return
                 status, headers, body = answered
                 self.send_response(status)
-                for name, value in {**headers, "content-length": len(body)}.items():
+                for name, value in {"content-length": len(body), **headers}.items():
                     self.send_header(name, str(value))
                 self.end_headers()
                 if self.command != "HEAD":
@@ -47,6 +47,8 @@ class Server(http.server.ThreadingHTTPServer):
 
         self.errors = []
         super().__init__(("127.0.0.1", 0), Handler)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
     def handle_error(self, *_):

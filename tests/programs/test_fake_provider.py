@@ -1,9 +1,12 @@
 """The provider of the tests answers as the provider's pages say."""
 
+import ssl
+
 import pytest
 import requests
+import trustme
 
-from tests.local_stack.provider import NEW_TASKS, UNKNOWN, Provider, record, refusal
+from tests.local_stack.provider import NEW_TASKS, UNKNOWN, Provider, cut_off, record, refusal, slowly
 
 KEY = "0123456789abcdef"
 SONG = {"state": "complete", "instruments": [{"name": "Drums", "notes": []}]}
@@ -44,6 +47,23 @@ def test_a_task_finishes_by_itself(provider):
     assert ask(provider, "a").json() == record("a", 0)
     provider.finish("a", SONG, 0)
     assert ask(provider, "a").json() == record("a", 1, SONG)
+
+
+def test_an_answer_may_be_late_or_cut_off(provider):
+    provider.script("a", slowly(0.5, record("a", 0)), cut_off(record("a", 1, SONG)), record("a", 1, SONG))
+    late = ask(provider, "a")
+    assert late.elapsed.total_seconds() >= 0.5 and late.json() == record("a", 0)
+    with pytest.raises(requests.RequestException, match="IncompleteRead"):
+        ask(provider, "a")
+    assert ask(provider, "a").json() == record("a", 1, SONG)
+
+
+def test_a_provider_may_speak_https(tmp_path):
+    ca, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(tls)
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    with Provider(KEY, tls) as provider:
+        assert ask(provider, "a", verify=str(tmp_path / "ca.pem")).json() == UNKNOWN
 
 
 def test_strangers_and_unknown_tasks_are_refused_under_http_200(provider):
