@@ -1,0 +1,111 @@
+"""Each function may do what it needs, and no more: IAM is asked about each call that a function's role could be used for."""
+
+import json
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.local_stack.stack import REGION, STACK_NAME
+
+QUEUES = ("RenderQueue", "RenderDeadLetterQueue", "WatchQueue", "WatchDeadLetterQueue", "ResultsQueue")
+OBJECTS = ("raw/none/a", "midi/none.json", "midi/none.mid", "watch/none.json", "none.json")
+
+MAY = {
+    "Receiver": {
+        "put raw/none/a",
+        "send to RenderQueue",
+        "read WebhookKey",
+    },
+    "Renderer": {
+        *("list the bucket", "get raw/none/a"),
+        *("get midi/none.json", "put midi/none.json", "get midi/none.mid", "put midi/none.mid"),
+        *("receive from RenderQueue", "send to ResultsQueue"),
+    },
+    "Reconciler": {
+        *("list the bucket", "put raw/none/a"),
+        *("get midi/none.json", "put midi/none.json", "get watch/none.json", "put watch/none.json"),
+        *("receive from WatchQueue", "send to WatchQueue", "send to RenderQueue", "send to ResultsQueue"),
+    },
+}
+
+
+@pytest.fixture
+def acts_as(stack):
+    """A function that gives the clients of somebody who has a role's policies."""
+    iam, cloudformation = stack.client("iam"), stack.client("cloudformation")
+    iam.create_user(UserName="impostor")
+    key = iam.create_access_key(UserName="impostor")["AccessKey"]
+    session = boto3.Session(key["AccessKeyId"], key["SecretAccessKey"], region_name=REGION)
+    policies = []
+
+    def of(role):
+        resource = cloudformation.describe_stack_resource(StackName=STACK_NAME, LogicalResourceId=role)["StackResourceDetail"]
+        name = resource["PhysicalResourceId"]
+        assert iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"] == []
+        policies.extend(iam.list_role_policies(RoleName=name)["PolicyNames"])
+        for policy in policies:
+            document = iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+            iam.put_user_policy(UserName="impostor", PolicyName=policy, PolicyDocument=json.dumps(document))
+        return lambda service: session.client(service, endpoint_url=stack.endpoint, verify=stack.ca)
+
+    yield of
+    for policy in policies:
+        iam.delete_user_policy(UserName="impostor", PolicyName=policy)
+    iam.delete_access_key(UserName="impostor", AccessKeyId=key["AccessKeyId"])
+    iam.delete_user(UserName="impostor")
+
+
+def calls(stack, client, elsewhere):
+    """Everything that is tried: a name for it, and the call. No message means anything to its reader."""
+    s3, sqs, secrets, logs = map(client, ("s3", "sqs", "secretsmanager", "logs"))
+    yield "list the bucket", lambda: s3.list_objects_v2(Bucket=stack.bucket)
+    yield "list another bucket", lambda: s3.list_objects_v2(Bucket=elsewhere)
+    yield "change the bucket's policy", lambda: s3.delete_bucket_policy(Bucket=stack.bucket)
+    for name in OBJECTS:
+        yield f"get {name}", lambda: s3.get_object(Bucket=stack.bucket, Key=name)
+        yield f"put {name}", lambda: s3.put_object(Bucket=stack.bucket, Key=name, Body=b"{}")
+        yield f"delete {name}", lambda: s3.delete_object(Bucket=stack.bucket, Key=name)
+        yield f"get {name} elsewhere", lambda: s3.get_object(Bucket=elsewhere, Key=name)
+        yield f"put {name} elsewhere", lambda: s3.put_object(Bucket=elsewhere, Key=name, Body=b"{}")
+    for queue in QUEUES:
+        url = stack.outputs[f"{queue}Url"]
+        yield f"send to {queue}", lambda: sqs.send_message(QueueUrl=url, MessageBody='{"Event": "s3:TestEvent"}')
+        yield f"receive from {queue}", lambda: sqs.receive_message(QueueUrl=url)
+        yield f"purge {queue}", lambda: sqs.purge_queue(QueueUrl=url)
+    yield "read WebhookKey", lambda: secrets.get_secret_value(SecretId=stack.outputs["WebhookKeyArn"])
+    yield "change WebhookKey", lambda: secrets.put_secret_value(SecretId=stack.outputs["WebhookKeyArn"], SecretString="none")
+    yield "read another secret", lambda: secrets.get_secret_value(SecretId=elsewhere)
+    for function in MAY:
+        group, name = stack.outputs[f"{function}LogGroup"], stack.outputs[f"{function}FunctionName"]
+        yield f"read the log of {function}", lambda: logs.filter_log_events(logGroupName=group)
+        yield f"invoke {function}", lambda: client("lambda").invoke(FunctionName=name, Payload=b"{}")
+    yield "describe the stack", lambda: client("cloudformation").describe_stacks(StackName=STACK_NAME)
+
+
+def is_allowed(call):
+    try:
+        call()
+    except ClientError as error:
+        return error.response["Error"]["Code"] not in ("AccessDenied", "AccessDeniedException")
+    return True
+
+
+@pytest.fixture
+def elsewhere(stack):
+    """The name of a bucket and of a secret that are not the stack's. At the end, what was tried is undone."""
+    s3, secrets, name = stack.client("s3"), stack.client("secretsmanager"), "elsewhere"
+    s3.create_bucket(Bucket=name)
+    secrets.create_secret(Name=name, SecretString="none")
+    yield name
+    for tried in OBJECTS:
+        s3.delete_object(Bucket=stack.bucket, Key=tried)
+    stack.client("sqs").purge_queue(QueueUrl=stack.outputs["ResultsQueueUrl"])
+    secrets.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
+    s3.delete_bucket(Bucket=name)
+
+
+@pytest.mark.parametrize("function", MAY)
+def test_a_function_may_do_what_it_needs_and_no_more(stack, acts_as, elsewhere, function):
+    client = acts_as(f"{function}Role")
+    assert {name for name, call in calls(stack, client, elsewhere) if is_allowed(call)} == MAY[function]
