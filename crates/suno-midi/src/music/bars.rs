@@ -290,20 +290,24 @@ fn pitch_classes(onsets: &Onsets, beats: &[f64]) -> Vec<[f64; 12]> {
     let mut sounding = vec![[0.0f64; 12]; count];
     // When each beat but the first begins: a note that is an eighth of a beat early belongs to the beat.
     let begins: Vec<f64> = beats.windows(2).map(|w| w[1] - (w[1] - w[0]) / 8.0).collect();
+    let ends: Vec<f64> = beats.iter().skip(1).copied().chain([f64::INFINITY]).collect();
     let mut first = 0;
     for &(start, end, class) in &onsets.melodic {
         while begins.get(first).is_some_and(|&next| next <= start) {
             first += 1;
         }
+        let class = usize::from(class);
+        // A beat that begins after the note gets nothing.
+        let sounds = |beat: usize, from: f64| (ends[beat].min(end) - from).max(0.0);
+        // The tenth of a second is for staccato.
+        sounding[first][class] += sounds(first, start) + 0.1;
         // A long note says no more after two bars.
-        for beat in first..(first + 8).min(count) {
-            let from = if beat == first { start } else { beats[beat] };
-            let to = beats.get(beat + 1).map_or(end, |next| next.min(end));
-            if beat > first && to <= from {
+        for beat in first + 1..(first + 8).min(count) {
+            // Most notes are short. Whether they reach the next beat is not asked: nobody can guess the answer.
+            if beat > first + 1 && beats[beat] >= end {
                 break;
             }
-            // The tenth of a second is for staccato.
-            sounding[beat][usize::from(class)] += (to - from).max(0.0) + if beat == first { 0.1 } else { 0.0 };
+            sounding[beat][class] += sounds(beat, beats[beat]);
         }
     }
     for beat in &mut sounding {

@@ -174,10 +174,10 @@ fn transform(values: &mut [Complex]) {
         .collect();
     let mut half = 1;
     while half < count {
-        let stride = count / (2 * half);
+        let turns: Vec<Complex> = turns.iter().step_by(count / (2 * half)).copied().collect();
         for block in values.chunks_exact_mut(2 * half) {
             let (low, high) = block.split_at_mut(half);
-            for ((a, b), turn) in low.iter_mut().zip(high).zip(turns.iter().step_by(stride)) {
+            for ((a, b), turn) in low.iter_mut().zip(high).zip(&turns) {
                 let turned = b.turned(*turn);
                 (*a, *b) = (a.plus(turned), a.minus(turned));
             }

@@ -91,15 +91,16 @@ impl Length {
 
     /// The most of [`Length::after`].
     fn most_after(&self, row: &[f32]) -> f32 {
+        // Unlike `f32::max`, this does not look for NaN, which there is none of.
+        let larger = |a: f32, b: f32| if b > a { b } else { a };
         let mut most = [f32::MIN; LANES];
         let groups = self.row(row).chunks_exact(LANES).zip(self.costs.chunks_exact(LANES));
         for (values, costs) in groups {
             for ((most, value), cost) in most.iter_mut().zip(values).zip(costs) {
-                let value = value - cost;
-                *most = if value > *most { value } else { *most };
+                *most = larger(*most, value - cost);
             }
         }
-        most.into_iter().fold(f32::MIN, f32::max)
+        most.into_iter().fold(f32::MIN, larger)
     }
 
     fn row<'a>(&self, row: &'a [f32]) -> &'a [f32] {
