@@ -78,8 +78,10 @@ mutants: $(VENV)/.ready ## Change the core in a thousand small ways: its tests m
 	PROPTEST_CASES=50 cargo mutants --package suno-midi --profile mutants --jobs $${MUTANTS_JOBS:-2} --output target \
 	    --cargo-arg=--lib --cargo-arg=--test=golden --cargo-arg=--test=properties $(MUTANTS_ARGS)
 
-bench: ## What a stranger's 5.9 MB cost before the signature is verified; what the inference costs
+bench: $(VENV)/.ready ## What a stranger's 5.9 MB cost before the signature is verified; what the inference and a conversion cost
 	cargo bench --locked --package suno-midi
+	cargo build --locked --release --package midihook-cli --no-default-features
+	@python -m tests.bench target/release/midihook
 
 bench-music: $(VENV)/.ready ## How often beats, bars and keys of real songs are right; SONGS=… (tests/music/README.md)
 	cargo build --locked --release --package midihook-cli --no-default-features

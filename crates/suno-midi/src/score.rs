@@ -141,6 +141,7 @@ impl Instrument {
     fn new(part: &Part) -> Self {
         let mut instrument = Self {
             name: text::plain(&part.name, MAX_NAME),
+            notes: Vec::with_capacity(part.notes.len()),
             ..Self::default()
         };
         for sent in &part.notes {

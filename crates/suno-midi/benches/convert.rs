@@ -1,0 +1,125 @@
+//! `make bench`: what the conversion of callbacks costs in a program, for tests/bench, which compares it with others.
+//!
+//! For each file that is named it prints the median times as a line of JSON, in milliseconds.
+#![allow(clippy::expect_used, clippy::panic)] // a benchmark that fails should say where
+
+mod timing;
+
+use std::{fs, hint::black_box};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, Unexpected, Visitor},
+};
+use suno_midi::{
+    Digest, Options, convert,
+    format::{Label, midi},
+    music::{
+        Song,
+        choices::{Choices, TempoChoice},
+    },
+    provider::callback::{self, Callback},
+    score::Score,
+};
+use timing::median;
+
+/// The callback as plain structs: the least that reading it costs with serde_json.
+#[derive(Deserialize)]
+struct Plain {
+    data: PlainData,
+}
+
+#[derive(Deserialize)]
+struct PlainData {
+    instruments: Vec<PlainInstrument>,
+}
+
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "only read")]
+struct PlainInstrument {
+    name: String,
+    notes: Vec<PlainNote>,
+}
+
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "only read")]
+struct PlainNote {
+    pitch: Number,
+    start: Number,
+    end: Number,
+    velocity: Number,
+}
+
+/// A number, or a string that holds one.
+#[expect(dead_code, reason = "only read")]
+struct Number(f64);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl Visitor<'_> for Either {
+            type Value = Number;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a number or a string")
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<Number, E> {
+                Ok(Number(number))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Number, E> {
+                Ok(Number(number as f64))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Number, E> {
+                let number = text.parse().map(Number);
+                number.map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+/// A callback → a MIDI file, without a picture and a document.
+fn midi_alone(body: &[u8], choices: &Choices) -> Vec<u8> {
+    let Ok(Callback::Song(parts)) = callback::read(body) else {
+        panic!("not a song")
+    };
+    let song = Song::new(Score::new(&parts).expect("few instruments"), choices);
+    let label = Label {
+        title: "5c79",
+        body: Digest::of(body),
+        asked_at: None,
+    };
+    midi::write(label, &song, &midi::tracks(&song))
+}
+
+fn main() {
+    let task = "5c79".parse().expect("a task id");
+    let off = Choices {
+        tempo: TempoChoice::Off,
+        ..Choices::default()
+    };
+    for path in std::env::args().skip(1).filter(|argument| argument != "--bench") {
+        let body = fs::read(&path).expect("a file");
+        let runs = (20_000_000 / body.len()).clamp(3, 51);
+        let converted = |choices| {
+            let options = Options {
+                choices,
+                ..Options::default()
+            };
+            median(runs, || drop(black_box(convert(&task, &body, &options))))
+        };
+        let plain = median(runs, || {
+            let plain: Plain = serde_json::from_slice(&body).expect("a callback");
+            black_box(plain.data.instruments);
+        });
+        let midi = median(runs, || drop(black_box(midi_alone(&body, &off))));
+        println!(
+            r#"{{"plain": {plain}, "midi": {midi}, "off": {}, "auto": {}}}"#,
+            converted(off),
+            converted(Choices::default()),
+        );
+    }
+}
