@@ -164,12 +164,23 @@ def test_the_schema_and_the_help_give_the_bounds_of_the_tempo(midihook):
     assert f"from {slowest} to {fastest}" in " ".join(midihook("render", "--help").stdout.decode().split())
 
 
-def test_the_chaos_in_memory_has_the_queue_and_the_timeout_of_the_template():
-    source = (ROOT / "tests" / "aws" / "chaos.rs").read_text()
-    queue = properties("RenderQueue")
-    for constant, expected in {
-        "VISIBILITY_TIMEOUT: Duration = Duration::from_secs": queue["VisibilityTimeout"],
-        "RENDERER_TIMEOUT: Duration = Duration::from_secs": properties("RendererFunction")["Timeout"],
-        "MAX_RECEIVES: u32 = ": queue["RedrivePolicy"]["maxReceiveCount"],
-    }.items():
-        assert int(re.search(rf"const {re.escape(constant)}\(?(\d+)\)?;", source).group(1)) == expected, constant
+def constant(file, name):
+    """A number in the sources of the tests in memory."""
+    source = (ROOT / "tests" / "aws" / file).read_text()
+    return float(re.search(rf"const {name}: \w+ = (?:Duration::from_secs\()?([\d.]+)\)?;", source).group(1))
+
+
+@pytest.mark.parametrize(("queue", "function"), [("RenderQueue", "RendererFunction"), ("WatchQueue", "ReconcilerFunction")])
+def test_the_chaos_in_memory_has_the_queues_and_the_timeouts_of_the_template(queue, function):
+    assert constant("queue.rs", "VISIBILITY_TIMEOUT") == properties(queue)["VisibilityTimeout"]
+    assert constant("queue.rs", "MAX_RECEIVES") == properties(queue)["RedrivePolicy"]["maxReceiveCount"]
+    assert constant("chaos/world.rs", "TIMEOUT") == properties(function)["Timeout"]
+
+
+def test_the_simulation_has_the_reconciler_of_the_template():
+    reconciler = properties("ReconcilerFunction")
+    trigger = reconciler["Events"]["Looks"]["Properties"]
+    assert constant("ten_thousand.rs", "RECONCILERS") == trigger["ScalingConfig"]["MaximumConcurrency"]
+    assert constant("ten_thousand.rs", "RECONCILER_GB") * 1024 == reconciler["MemorySize"]
+    for file in ("ten_thousand.rs", "chaos/world.rs"):
+        assert constant(file, "WATCH_DELAY") == properties("WatchQueue")["DelaySeconds"]
