@@ -168,9 +168,9 @@ fn even_candidates(onsets: &Onsets, grid: EvenGrid, meter: Option<Meter>) -> Vec
 
 /// Beats that follow the onsets at each of the usual lengths, and their octaves.
 fn tracked_candidates(onsets: &Onsets, spectrum: &Spectrum, meter: Option<Meter>) -> Vec<Candidate> {
-    tracker::usual_beats(spectrum, 60.0 / usual_bpm(onsets))
+    let usual = tracker::usual_beats(spectrum, 60.0 / usual_bpm(onsets));
+    tracker::follow(&onsets.list, &usual)
         .into_iter()
-        .map(|usual| tracker::follow(&onsets.list, usual))
         .filter(|pulses| pulses.len() >= MIN_BEATS)
         .flat_map(|pulses| octaves(&pulses))
         .filter(|beats| is_tempo(60.0 / mean_gap(beats)))

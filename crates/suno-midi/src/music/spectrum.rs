@@ -77,6 +77,8 @@ impl Complex {
 /// The Fourier transform of the onsets of a song.
 pub struct Spectrum {
     values: Vec<Complex>,
+    /// See [`turns`].
+    turns: Vec<Complex>,
     /// The time at which all vectors have the angle 0: the first onset.
     origin: f64,
     /// The sum of all weights.
@@ -100,8 +102,14 @@ impl Spectrum {
             values[index].re += onset.weight * (1.0 - after);
             values[index + 1].re += onset.weight * after;
         }
-        transform(&mut values);
-        Self { values, origin, total }
+        let turns = turns(values.len());
+        transform(&mut values, &turns);
+        Self {
+            values,
+            turns,
+            origin,
+            total,
+        }
     }
 
     /// The distance between two rates, in Hz.
@@ -147,7 +155,7 @@ impl Spectrum {
                 }
             })
             .collect();
-        transform(&mut power);
+        transform(&mut power, &self.turns);
         power
             .iter()
             .take(most + 1)
@@ -156,8 +164,14 @@ impl Spectrum {
     }
 }
 
+/// By how much a transform of this many values turns them: the first half of a full turn, clockwise.
+fn turns(count: usize) -> Vec<Complex> {
+    let turn = |index| Complex::turn(-(index as f64) / count as f64);
+    (0..count / 2).map(turn).collect()
+}
+
 /// The discrete Fourier transform of a power of two of values, in place (Cooley and Tukey).
-fn transform(values: &mut [Complex]) {
+fn transform(values: &mut [Complex], turns: &[Complex]) {
     let count = values.len();
     let bits = count.trailing_zeros();
     if bits == 0 {
@@ -169,9 +183,6 @@ fn transform(values: &mut [Complex]) {
             values.swap(index, mirrored);
         }
     }
-    let turns: Vec<Complex> = (0..count / 2)
-        .map(|index| Complex::turn(-(index as f64) / count as f64))
-        .collect();
     let mut half = 1;
     while half < count {
         let turns: Vec<Complex> = turns.iter().step_by(count / (2 * half)).copied().collect();

@@ -108,12 +108,22 @@ impl Length {
     }
 }
 
-/// The beats that follow the onsets best at about this length, in seconds.
-pub fn follow(onsets: &[Onset], usual: f64) -> Vec<f64> {
+/// The beats that follow the onsets best at about each of these lengths, in seconds.
+pub fn follow(onsets: &[Onset], usual: &[f64]) -> Vec<Vec<f64>> {
     let origin = onsets[0].seconds - 0.5;
     let samples = ((onsets[onsets.len() - 1].seconds - origin) * SAMPLES) as usize + 32;
     let strength = strengths(onsets, origin, samples);
+    let follow = |&usual: &f64| {
+        let mut beats = best_way(&strength, usual, origin);
+        settle(onsets, &mut beats);
+        beats
+    };
+    usual.iter().map(follow).collect()
+}
 
+/// The beats of about this length that earn most.
+fn best_way(strength: &[f64], usual: f64, origin: f64) -> Vec<f64> {
+    let samples = strength.len();
     let shortest = ((usual * RANGE.0 * SAMPLES).round() as usize).max(6);
     let longest = ((usual * RANGE.1 * SAMPLES).round() as usize).max(shortest + 2);
     let middle = usual * SAMPLES;
@@ -166,7 +176,6 @@ pub fn follow(onsets: &[Onset], usual: f64) -> Vec<f64> {
         beats.push(origin + now as f64 / SAMPLES);
     }
     beats.reverse();
-    settle(onsets, &mut beats);
     beats
 }
 
