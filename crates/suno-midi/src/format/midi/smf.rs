@@ -132,23 +132,25 @@ fn events<'a>(
         kind: midi(MidiMessage::ProgramChange { program }),
     });
 
-    // At one tick, note offs come before note ons. Otherwise a note off would end the next note of the same pitch.
-    let offs = track
-        .notes
-        .iter()
-        .map(|note| (note.off, false, note.pitch, RELEASE_VELOCITY));
-    let ons = track
-        .notes
-        .iter()
-        .map(|note| (note.on, true, note.pitch, note.velocity));
-    let mut strikes: Vec<_> = offs.chain(ons).collect();
+    // At one tick, note offs come before note ons. Otherwise a note off would end the next note of the same pitch. The
+    // numbers are in that order, from the tick to the velocity.
+    let strike = |tick: u32, on: bool, pitch: u8, velocity: u8| {
+        u64::from(tick) << 24 | u64::from(on) << 16 | u64::from(pitch) << 8 | u64::from(velocity)
+    };
+    let offs = track.notes.iter();
+    let offs = offs.map(|note| strike(note.off, false, note.pitch, RELEASE_VELOCITY));
+    let ons = track.notes.iter();
+    let ons = ons.map(|note| strike(note.on, true, note.pitch, note.velocity));
+    let mut strikes: Vec<u64> = offs.chain(ons).collect();
     // A stable sort is fast where there is order: the note ons have it, the note offs nearly.
-    strikes.sort_by_key(|&(tick, on, pitch, _)| u64::from(tick) << 9 | u64::from(on) << 8 | u64::from(pitch));
+    strikes.sort();
 
     let mut now = 0;
-    for (tick, on, pitch, velocity) in strikes {
+    for strike in strikes {
+        let [velocity, pitch, on, ..] = strike.to_le_bytes();
+        let tick = (strike >> 24) as u32;
         let (key, vel) = (u7::from_int_lossy(pitch), u7::from_int_lossy(velocity));
-        let message = if on {
+        let message = if on > 0 {
             MidiMessage::NoteOn { key, vel }
         } else {
             MidiMessage::NoteOff { key, vel }
