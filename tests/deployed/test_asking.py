@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from tests.deployed.test_deployed import song
+from tests.deployed.test_deployed import emitted, song
 from tests.deployed.test_watch import provider_of, watch, watched
 from tests.local_stack.stack import wait_for
 
@@ -52,6 +52,8 @@ def test_the_providers_answer_decides_over_every_callback(stack, provider):
     contradicted = [line for line in stack.logs() if "NOT WHAT THE PROVIDER SAYS" in line]
     assert len(contradicted) == 1 and forged in contradicted[0]
 
+    assert ("ContradictedCallbacks", stack.outputs["ReconcilerFunctionName"]) in emitted(stack)
+
     # No later callback changes the song, nor is anybody asked about it.
     before, asked = stack.read(f"midi/{genuine}.mid"), len(provider.asked(genuine))
     assert stack.post(song(genuine, 62), genuine).status_code == 200
@@ -75,6 +77,7 @@ def test_an_unsigned_callback_about_a_watched_task_brings_its_song(stack, provid
     finish(provider, task_id)
     answer = stack.post(body, task_id, headers=unsigned)
     assert (answer.status_code, answer.json()) == (200, {"status": "watched", "taskId": task_id})
+    assert ("UnsignedCallbacks", stack.outputs["ReceiverFunctionName"]) in emitted(stack)
     document = authenticated(stack, task_id)
     assert document["song"]["instruments"][0]["range"]["lowest"] == "C4", "the callback was not believed"
     first, second = provider.asked(task_id)

@@ -12,7 +12,7 @@ import uuid
 import mido
 import pytest
 
-from tests.deployed.test_deployed import song
+from tests.deployed.test_deployed import emitted, song
 from tests.deployed.test_watch import API_KEY, provider_of, watch, watched
 from tests.local_stack.provider import UNKNOWN, cut_off, record, refusal, slowly
 from tests.local_stack.stack import STACK_NAME, wait_for
@@ -206,7 +206,12 @@ def test_a_song_that_is_delivered_both_ways_is_one_song(stack, provider, task_id
         call_back()
     wait_for("both bodies", lambda: len(stack.object_names(f"raw/{task_id}/")) == 2)
     wait_for("the queue to drain", lambda: stack.queued() == 0)
-    ends(stack, task_id)
+
+    def ended():
+        # The jobs of both bodies have a quarter of an hour.
+        return watched(stack, task_id)["state"] == "done" or later(stack, task_id, 900)
+
+    wait_for("the end of the watch", ended, every=3)
     head = stack.client("s3").head_object(Bucket=stack.bucket, Key=stack.result(task_id)["source"]["key"])
     assert head["Metadata"]["source"] == decides
     assert pitches(stack, task_id) == {60 if decides == "poll" else pitch}
@@ -260,6 +265,8 @@ def waits(stack, task_id, seconds, said):
 def test_a_task_waits_while_only_a_person_can_help(stack, provider, tasks, case):
     task_id, (_, seconds, said) = tasks[case], WAITS[case]
     waits(stack, task_id, seconds, said)
+    if case in ("401", "402"):
+        assert ("AccountRefusals", stack.outputs["ReconcilerFunctionName"]) in emitted(stack)
     provider.script(task_id, done(task_id))
     later(stack, task_id, seconds)
     assert stack.result(task_id)["state"] == "rendered"

@@ -7,7 +7,7 @@ import pytest
 
 from tests.local_stack.stack import ROOT
 from tests.programs.functions import settings_error
-from tests.programs.template import OUTPUTS, PARAMETERS, properties
+from tests.programs.template import OUTPUTS, PARAMETERS, TEMPLATE, properties
 from tests.programs.test_binaries import NEWEST_GLIBC
 from tests.programs.test_patience import LATE, PROVIDER_WAITS, answer
 
@@ -184,3 +184,11 @@ def test_the_simulation_has_the_reconciler_of_the_template():
     assert constant("ten_thousand.rs", "RECONCILER_GB") * 1024 == reconciler["MemorySize"]
     for file in ("ten_thousand.rs", "chaos/world.rs"):
         assert constant(file, "WATCH_DELAY") == properties("WatchQueue")["DelaySeconds"]
+
+
+def test_the_runbook_has_a_section_for_each_alarm():
+    # Some alarms exist only with a parameter.
+    alarms = {name for name, resource in TEMPLATE["Resources"].items() if resource["Type"] == "AWS::CloudWatch::Alarm"}
+    runbook, operate = ((ROOT / path).read_text() for path in ("docs/runbook.md", "docs/operate.md"))
+    assert alarms and alarms == {line.removeprefix("## ") for line in runbook.splitlines() if line.startswith("## ") and line.endswith("Alarm")}
+    assert all(f"| [{alarm}](runbook.md#{alarm.lower()})" in operate for alarm in alarms)
