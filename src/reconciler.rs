@@ -158,8 +158,9 @@ enum Evidence {
 }
 
 impl Reconciler {
-    /// The reconciler with these settings, which asks the provider over `http`. This does not call anybody yet.
-    pub fn new(config: &SdkConfig, http: SharedHttpConnector, settings: ReconcilerSettings) -> Self {
+    /// The reconciler with these settings, which asks the provider over the connections of `http`, if it has an account
+    /// there. This does not call anybody yet.
+    pub fn new(config: &SdkConfig, http: impl FnOnce() -> SharedHttpConnector, settings: ReconcilerSettings) -> Self {
         let archive = Archive::new(clients::s3(config), settings.bucket);
         let sqs = aws_sdk_sqs::Client::new(config);
         let queue = |url| Queue::new(sqs.clone(), url);
@@ -175,7 +176,7 @@ impl Reconciler {
             },
             watch_queue: queue(settings.watch_queue_url),
             verifies: settings.verify_bodies && settings.account.is_some(),
-            account: settings.account.map(|account| Account::new(secrets(), http, account)),
+            account: settings.account.map(|account| Account::new(secrets(), http(), account)),
             archive,
         }
     }
@@ -371,7 +372,7 @@ impl Reconciler {
             Err(error) => {
                 let (said, transient) = (in_one_line(&error), error.is_transient());
                 tracing::error!(taskId = %seen.watch.task_id, error = said, transient, "the provider cannot be asked");
-                telemetry::emit(&[("AccountRefusals", Unit::Count, 1.0)], &[]);
+                count_account_refusal();
                 seen.watch.said = Some("the API key cannot be read, so nobody can be asked".to_owned());
                 return self.look_again(seen, clock, Duration::ZERO).await;
             }
@@ -481,8 +482,7 @@ impl Reconciler {
         if let ProviderError::Refused(Refusal::KeyRefused { .. } | Refusal::KeyLimit { .. } | Refusal::NoCredits) =
             error
         {
-            // A person must do something.
-            telemetry::emit(&[("AccountRefusals", Unit::Count, 1.0)], &[]);
+            count_account_refusal();
         }
         match error {
             // These are about the account, not about the task.
@@ -552,6 +552,11 @@ impl Reconciler {
             ..seen
         }))
     }
+}
+
+/// Counts a question that the account did not allow. A person must do something.
+fn count_account_refusal() {
+    telemetry::emit(&[("AccountRefusals", Unit::Count, 1.0)], &[]);
 }
 
 /// Whether the provider has to be asked about the body of a result: it was not asked yet, and still has the task.

@@ -20,7 +20,7 @@ async fn main() -> Result<(), Error> {
     let config = clients::loader(reconciler::PATIENCE, Trust::of_function(environment))
         .load()
         .await;
-    let reconciler = &Reconciler::new(&config, provider::https(), settings);
+    let reconciler = &Reconciler::new(&config, provider::https, settings);
     lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         Ok::<_, Error>(reconciler.handle(event.payload, SystemTime::now()).await)
     }))

@@ -315,7 +315,7 @@ impl Aws {
             }),
             verify_bodies,
         };
-        let http = http.unwrap_or_else(provider::https);
+        let http = || http.unwrap_or_else(provider::https);
         Reconciler::new(&self.config(reconciler::PATIENCE), http, settings)
     }
 

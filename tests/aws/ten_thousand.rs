@@ -28,7 +28,7 @@ use crate::{
     reconciler::arrived,
 };
 
-/// Prices in us-east-1, in dollars (2026-11).
+/// AWS's list prices for us-east-1 as we know them, in dollars.
 mod price {
     pub const S3_PUT_OR_LIST: f64 = 0.005 / 1e3;
     pub const S3_GET_OR_HEAD: f64 = 0.0004 / 1e3;
