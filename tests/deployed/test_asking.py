@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from tests.deployed.test_deployed import emitted, song
-from tests.deployed.test_watch import provider_of, watch, watched
+from tests.deployed.test_watch import finish, provider_of, watch, watched
 from tests.local_stack.stack import wait_for
 
 
@@ -31,11 +31,6 @@ def authenticated(stack, task_id):
 
     wait_for("the provider's answer to decide", lambda: document()["source"]["authenticated"], seconds=120)
     return document()
-
-
-def finish(provider, task_id):
-    """The provider has the song with the note 60."""
-    provider.finish(task_id, json.loads(song(task_id))["data"], seconds=0)
 
 
 def test_the_providers_answer_decides_over_every_callback(stack, provider):

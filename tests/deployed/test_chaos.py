@@ -17,7 +17,7 @@ import time
 import mido
 import pytest
 
-from tests.local_stack.stack import sign, wait_for
+from tests.local_stack.stack import wait_for
 
 COUNT = int(os.environ.get("CHAOS_DEPLOYED", 200))
 FIRST = int(os.environ.get("CHAOS_SEED", 1))

@@ -3,11 +3,10 @@
 import contextlib
 import json
 import secrets
-import threading
 import time
 import uuid
 
-from tests.local_stack.stack import wait_for
+from tests.local_stack.stack import repeated, wait_for
 
 # Wrong signatures make a process read the secret at most once in this many seconds.
 FORCED_REREAD_AFTER = 10
@@ -27,19 +26,9 @@ def rotate(stack, signing_key):
 @contextlib.contextmanager
 def steady_callbacks(stack, signing_key):
     """Sends callbacks signed with this key, one after the other, during a `with` block. Gives a list of their statuses."""
-    answers, over = [], threading.Event()
-
-    def send():
-        while not over.is_set():
-            answers.append(status(stack, signing_key))
-
-    sender = threading.Thread(target=send)
-    sender.start()
-    try:
+    answers = []
+    with repeated(lambda: answers.append(status(stack, signing_key))):
         yield answers
-    finally:
-        over.set()
-        sender.join()
 
 
 def test_a_rotation_refuses_no_callback(stack):

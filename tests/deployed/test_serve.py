@@ -1,7 +1,6 @@
 """`make serve` without an AWS account and without a tunnel: what it prints is done in a second terminal."""
 
 import contextlib
-import json
 import os
 import pathlib
 import re
@@ -9,15 +8,14 @@ import signal
 import ssl
 import subprocess
 import sys
-import threading
 import uuid
 
 import trustme
 
-from tests.deployed.test_deployed import song
+from tests.deployed.test_watch import finish
 from tests.local_stack.__main__ import SHELL
 from tests.local_stack.provider import Provider
-from tests.local_stack.stack import ROOT, wait_for
+from tests.local_stack.stack import ROOT, repeated, wait_for
 
 API_KEY, SIGNING_KEY = uuid.uuid4().hex, uuid.uuid4().hex
 
@@ -35,21 +33,15 @@ def https_provider(directory):
 @contextlib.contextmanager
 def command_lines():
     """All command lines that anybody on this computer can see within a `with` block."""
-    seen, over = set(), threading.Event()
+    seen = set()
 
     def look():
-        while not over.wait(0.02):
-            for file in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
-                with contextlib.suppress(OSError):
-                    seen.add(file.read_bytes())
+        for file in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                seen.add(file.read_bytes())
 
-    looker = threading.Thread(target=look)
-    looker.start()
-    try:
+    with repeated(look, pause=0.02):
         yield seen
-    finally:
-        over.set()
-        looker.join()
 
 
 @contextlib.contextmanager
@@ -87,7 +79,7 @@ def test_a_task_is_submitted_in_a_second_terminal_and_its_song_arrives_in_out(mi
             submitted = terminal(f"{begin} && {submit.replace('<separation>', 'separation')}")
             assert submitted.returncode == 0, submitted.stderr
             task_id = submitted.stdout.strip()
-            provider.finish(task_id, json.loads(song(task_id))["data"], seconds=0)
+            finish(provider, task_id)
             files = [tmp_path / "out" / f"{task_id}.{kind}" for kind in ("json", "mid", "svg")]
             wait_for("the song", lambda: all(file.exists() for file in files), seconds=120)
             assert "rendered" in terminal(f"{begin} && midihook status {task_id}").stdout

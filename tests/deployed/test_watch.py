@@ -31,6 +31,11 @@ def provider_of(stack, **more):
             stack.deploy(**{name: PARAMETERS[name]["Default"] for name in parameters})
 
 
+def finish(provider, task_id):
+    """The provider has the song with the note 60."""
+    provider.finish(task_id, json.loads(song(task_id))["data"], seconds=0)
+
+
 def watch(stack, task_id):
     """The command in docs/consume.md."""
     message = json.dumps({"version": 1, "taskId": task_id})

@@ -44,6 +44,24 @@ def wait_for(what, condition, seconds=60, every=0.1):
         time.sleep(every)
 
 
+@contextlib.contextmanager
+def repeated(action, pause=0):
+    """Calls action() again and again in a thread of its own, within a `with` block."""
+    over = threading.Event()
+
+    def repeat():
+        while not over.wait(pause):
+            action()
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 def sign(signing_key, task_id, timestamp):
     """The provider's signature. A second implementation, so that it checks the product's."""
     mac = hmac.new(signing_key.encode(), f"{task_id}.{timestamp}".encode(), hashlib.sha256)
