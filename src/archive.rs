@@ -20,6 +20,7 @@ use aws_sdk_s3::{
     primitives::{ByteStream, DateTime, DateTimeFormat},
     types::Object,
 };
+use bytes::Bytes;
 use suno_midi::{
     Digest, TaskId,
     document::{self, RESULTS, State},
@@ -98,7 +99,7 @@ pub struct Arrival {
     /// The task that the body is about.
     pub task_id: TaskId,
     /// The body, byte for byte.
-    pub body: Vec<u8>,
+    pub body: Bytes,
     /// Where it came from.
     pub origin: Origin,
     /// When the provider sent the body, in Unix seconds.
@@ -212,31 +213,41 @@ impl Archive {
         &self.bucket
     }
 
-    /// Stores a body as [`Arrival::object`], unless it is stored already.
+    /// Opens a connection to the bucket, by a call that changes nothing and says nothing of the objects.
+    ///
+    /// # Errors
+    /// If S3 did not answer, or denied access.
+    pub async fn connect(&self) -> Result<(), CallError> {
+        let asked = self.s3.get_bucket_location().bucket(&self.bucket).send().await;
+        asked.map(drop).map_err(Into::into)
+    }
+
+    /// Stores a body as [`Arrival::object`], unless it is stored already. Returns this name too: it takes a hash of the body.
     ///
     /// # Errors
     /// If S3 did not confirm that the body is there.
-    pub async fn store(&self, arrival: &Arrival) -> Result<Stored, ArchiveError> {
-        let object = &arrival.object();
-        let failed = failure("store", object);
+    pub async fn store(&self, arrival: &Arrival) -> Result<(String, Stored), ArchiveError> {
+        let object = arrival.object();
         let received_at = DateTime::from(arrival.received_at)
             .fmt(DateTimeFormat::DateTime)
             .unwrap_or_default();
         let mut attempt = 1;
         loop {
             let put = self
-                .put(object, arrival.body.clone(), "application/json")
+                .put(&object, arrival.body.clone(), "application/json")
                 .if_none_match("*")
                 .metadata(RECEIVED_AT, &received_at)
                 .metadata(WEBHOOK_TIMESTAMP, arrival.webhook_timestamp.to_string())
                 .metadata(SOURCE, arrival.origin.name());
             match conditional(put).await {
-                Ok(_) => return Ok(Stored::New),
-                Err(Conflict::Changed(_)) => return Ok(Stored::AlreadyThere),
+                Ok(_) => return Ok((object, Stored::New)),
+                Err(Conflict::Changed(_)) => return Ok((object, Stored::AlreadyThere)),
                 // Two writers raced. S3 may hold the other writer's object, or none.
                 Err(Conflict::Raced(_)) if attempt < CONFLICT_ATTEMPTS => attempt += 1,
-                Err(Conflict::Raced(error)) => return Err(failed(CallError::Raced(error.into()))),
-                Err(Conflict::Failed(error)) => return Err(failed(error)),
+                Err(Conflict::Raced(error)) => {
+                    return Err(failure("store", &object)(CallError::Raced(error.into())));
+                }
+                Err(Conflict::Failed(error)) => return Err(failure("store", &object)(error)),
             }
         }
     }
@@ -484,13 +495,13 @@ impl Archive {
         }
     }
 
-    fn put(&self, object: &str, bytes: Vec<u8>, content_type: &str) -> PutObjectFluentBuilder {
+    fn put(&self, object: &str, bytes: impl Into<ByteStream>, content_type: &str) -> PutObjectFluentBuilder {
         self.s3
             .put_object()
             .bucket(&self.bucket)
             .key(object)
             .content_type(content_type)
-            .body(ByteStream::from(bytes))
+            .body(bytes.into())
     }
 }
 

@@ -56,8 +56,7 @@ impl Intake {
     /// # Errors
     /// If S3 or SQS did not confirm. It is safe to take the same body again.
     pub async fn take(&self, arrival: &Arrival) -> Result<Taken, IntakeError> {
-        let object = arrival.object();
-        let stored = self.archive.store(arrival).await?;
+        let (object, stored) = self.archive.store(arrival).await?;
         // Even if the body was there: an earlier try may have ended before it sent the job.
         let job = Job::new(arrival.task_id.clone(), self.archive.bucket(), object.clone());
         self.render_queue.send(&arrival.task_id, &job).await?;

@@ -110,6 +110,17 @@ impl KeyRing {
         Ok(memory.keys.clone())
     }
 
+    /// Reads the keys before they are needed. A failure is forgotten: the first callback asks for itself.
+    ///
+    /// # Errors
+    /// If they cannot be read now.
+    pub async fn prepare(&self, now: SystemTime) -> Result<(), KeysUnavailable> {
+        let mut memory = self.memory.lock().await;
+        let learned = self.learn(&mut memory, now).await;
+        memory.failed = None;
+        learned
+    }
+
     /// Reads the keys again, because a signature failed with those of [`KeyRing::keys`]; `None` if the last such
     /// reading was less than [`FORCED_REREAD_AFTER`] ago.
     ///

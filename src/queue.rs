@@ -59,6 +59,16 @@ impl Queue {
         Self { sqs, url }
     }
 
+    /// Opens a connection to SQS, by a call that changes nothing.
+    ///
+    /// # Errors
+    /// If SQS did not answer, or denied access.
+    pub async fn connect(&self) -> Result<(), CallError> {
+        let asked = self.sqs.get_queue_attributes().queue_url(&self.url);
+        let asked = asked.attribute_names(QueueAttributeName::QueueArn).send().await;
+        asked.map(drop).map_err(Into::into)
+    }
+
     /// Queues a message, as JSON.
     ///
     /// # Errors

@@ -5,19 +5,21 @@
 
 use std::{
     borrow::Cow,
+    error::Error,
     sync::OnceLock,
     time::{Duration, SystemTime},
 };
 
 use aws_config::SdkConfig;
+use bytes::Bytes;
 use lambda_http::{
-    Request, Response,
+    Body, Request, Response,
     http::{HeaderMap, StatusCode, header},
     request::LambdaRequest,
 };
 use serde_json::json;
 use thiserror::Error;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, error::Elapsed, timeout};
 
 use suno_midi::{
     TaskId, UnfitTaskId,
@@ -50,6 +52,9 @@ pub const PATIENCE: Patience = Patience {
     operation: Duration::from_secs(4),
     attempt: Duration::from_millis(1500),
 };
+
+/// How long [`Receiver::prepare`] may take. Within AWS it takes a twentieth of that.
+pub const PREPARATION: Duration = Duration::from_secs(1);
 
 /// The largest body, in bytes: Lambda's limit for an event, which contains the body. On AWS the gateway answers 413 to
 /// a larger event, so it never gets here. The local stack has no such limit, so we check it here too.
@@ -171,8 +176,22 @@ impl Receiver {
         }
     }
 
+    /// Reads the keys and opens the connections that every callback needs, all at the same time, within [`PREPARATION`].
+    /// Before the first event, Lambda lends a whole processor for this; then a seventh of one, at 256 MB. A failure is
+    /// only logged: the callback that needs what failed asks for itself.
+    pub async fn prepare(&self, now: SystemTime) {
+        let (keys, archive, queue) = tokio::join!(
+            timeout(PREPARATION, self.keys.prepare(now)),
+            timeout(PREPARATION, self.intake.archive.connect()),
+            timeout(PREPARATION, self.intake.render_queue.connect()),
+        );
+        unprepared("Secrets Manager", keys);
+        unprepared("S3", archive);
+        unprepared("SQS", queue);
+    }
+
     /// Answers a request, within [`DEADLINE`]; `now` is the receiver's clock.
-    pub async fn handle(&self, request: &Request, now: SystemTime) -> Response<String> {
+    pub async fn handle(&self, request: Request, now: SystemTime) -> Response<String> {
         let began = Instant::now();
         // Set once the signature is verified, so that the log can name the task even if the callback is refused
         // afterwards.
@@ -202,8 +221,9 @@ impl Receiver {
         }
     }
 
-    async fn accept(&self, request: &Request, now: SystemTime, signed: &OnceLock<TaskId>) -> Result<Accepted, Refusal> {
-        let (headers, body): (_, &[u8]) = (request.headers(), request.body().as_ref());
+    async fn accept(&self, request: Request, now: SystemTime, signed: &OnceLock<TaskId>) -> Result<Accepted, Refusal> {
+        let (head, body) = request.into_parts();
+        let (headers, body) = (&head.headers, &bytes(body));
         if body.len() > MAX_BODY_BYTES {
             return Err(Refusal::TooLarge(body.len()));
         }
@@ -235,7 +255,7 @@ impl Receiver {
 
         let arrival = Arrival {
             task_id,
-            body: body.to_vec(),
+            body: body.clone(),
             origin: Origin::Callback,
             webhook_timestamp: claim.seconds(),
             received_at: now,
@@ -281,6 +301,15 @@ impl Receiver {
     }
 }
 
+fn unprepared<E: Error + 'static>(service: &str, prepared: Result<Result<(), E>, Elapsed>) {
+    let error = match &prepared {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => in_one_line(error),
+        Err(_) => format!("no answer within {} s", PREPARATION.as_secs()),
+    };
+    tracing::warn!(service, error, "not prepared; the first callback tries again");
+}
+
 /// Removes the fields from which lambda_http builds a URL. It panics on invalid ones, which a stranger can send. The
 /// gateway has already routed the request by its URL, and we do not need it.
 pub fn without_url(mut event: LambdaRequest) -> LambdaRequest {
@@ -290,6 +319,15 @@ pub fn without_url(mut event: LambdaRequest) -> LambdaRequest {
         request.headers.remove("x-forwarded-proto");
     }
     event
+}
+
+/// The body, without a copy.
+fn bytes(body: Body) -> Bytes {
+    match body {
+        Body::Text(text) => text.into(),
+        Body::Binary(bytes) => bytes.into(),
+        _ => Bytes::new(),
+    }
 }
 
 /// The text of a header that occurs once; `None` if it occurs twice, because we cannot know which one was signed.

@@ -435,7 +435,7 @@ impl Reconciler {
         }
         let arrival = Arrival {
             task_id: seen.watch.task_id.clone(),
-            body,
+            body: body.into(),
             origin: if self.verifies {
                 Origin::Verification
             } else {

@@ -20,8 +20,8 @@ async fn main() -> Result<(), Error> {
             .await,
         settings,
     );
-    let answer =
-        service_fn(async |request: Request| Ok::<_, Error>(receiver.handle(&request, SystemTime::now()).await));
+    receiver.prepare(SystemTime::now()).await;
+    let answer = service_fn(async |request: Request| Ok::<_, Error>(receiver.handle(request, SystemTime::now()).await));
     // This is what `lambda_http::run` does, plus `without_url`.
     let service = Adapter::from(answer).map_request(|event: LambdaEvent<_>| LambdaEvent {
         payload: without_url(event.payload),

@@ -239,6 +239,11 @@ impl Aws {
             .push((what.to_owned(), faults.into_iter().collect()));
     }
 
+    /// No planned fault happens any more.
+    pub fn heal(&self) {
+        self.state().faults.clear();
+    }
+
     /// The calls, in order.
     pub fn calls(&self) -> Vec<String> {
         self.state().calls.iter().map(|call| call.what.clone()).collect()
@@ -407,6 +412,7 @@ impl Call {
                 let (path, query) = request.uri().split_once('?').unwrap_or((request.uri(), ""));
                 let key = path.split_once(&format!("{BUCKET}/")).map_or(path, |(_, key)| key);
                 match query.split('&').find_map(|pair| pair.strip_prefix("prefix=")) {
+                    _ if query.starts_with("location") => "GetBucketLocation".to_owned(),
                     Some(prefix) => format!("LIST {}", percent_decode_str(prefix).decode_utf8_lossy()),
                     None => format!("{} {key}", request.method()),
                 }
@@ -471,6 +477,8 @@ impl State {
                     json!({"MessageId": "1", "MD5OfMessageBody": ""}).to_string().into(),
                 )
             }
+            ("GetBucketLocation", _) => response(200, b"<LocationConstraint/>".into()),
+            ("GetQueueAttributes", _) => response(200, b"{}".into()),
             ("PUT", key) => self.conditional_put(key, call),
             ("LIST", prefix) => self.list(prefix),
             (method @ ("GET" | "HEAD"), key) => match self.objects.get(key) {

@@ -25,7 +25,7 @@ fn intake(aws: &Aws) -> Intake {
 fn arrival(origin: Origin) -> Arrival {
     Arrival {
         task_id: "t".parse().unwrap(),
-        body: br#"{"taskId":"t"}"#.to_vec(),
+        body: br#"{"taskId":"t"}"#.as_slice().into(),
         origin,
         webhook_timestamp: 7,
         received_at: SystemTime::UNIX_EPOCH + Duration::from_secs(8),

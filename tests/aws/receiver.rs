@@ -6,7 +6,7 @@ use lambda_http::{Body, Request};
 use midihook::{
     key_ring::{ASK_AGAIN_AFTER, REREAD_AFTER},
     objects::raw,
-    receiver::{MAX_BODY_BYTES, Receiver, without_url},
+    receiver::{MAX_BODY_BYTES, PREPARATION, Receiver, without_url},
 };
 use serde_json::{Value, json};
 use suno_midi::provider::signature::SigningKey;
@@ -20,7 +20,7 @@ const TASK: &str = "5c79c0ffeebe8e";
 
 /// The status of the answer.
 pub async fn verdict(receiver: &Receiver, request: &Request, now: SystemTime) -> u16 {
-    receiver.handle(request, now).await.status().as_u16()
+    receiver.handle(request.clone(), now).await.status().as_u16()
 }
 
 async fn answer(receiver: &Receiver, request: &Request) -> (u16, Value) {
@@ -30,7 +30,7 @@ async fn answer(receiver: &Receiver, request: &Request) -> (u16, Value) {
 /// The answer if the receiver's clock is `later` than the sample events were signed.
 async fn answer_after(later: Duration, receiver: &Receiver, request: &Request) -> (u16, Value) {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW) + later;
-    let response = receiver.handle(request, now).await;
+    let response = receiver.handle(request.clone(), now).await;
     (
         response.status().as_u16(),
         serde_json::from_str(response.body()).unwrap(),
@@ -480,4 +480,54 @@ async fn after_a_reading_that_hung_the_next_callback_does_not_wait() {
         unavailable()
     );
     assert_eq!((began.elapsed(), aws.calls().len()), (hung, calls));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_every_callback_needs_is_prepared_before_the_first() {
+    let aws = Aws::with_key(KEY);
+    let receiver = aws.receiver();
+    receiver
+        .prepare(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW))
+        .await;
+    let mut prepared = aws.calls();
+    prepared.sort();
+    assert_eq!(
+        prepared,
+        [
+            "GetBucketLocation",
+            "GetQueueAttributes",
+            "GetSecretValue AWSCURRENT",
+            "GetSecretValue AWSPREVIOUS"
+        ]
+    );
+    assert_nothing_kept(&aws);
+
+    assert_eq!(answer(&receiver, &event("request-success")).await, accepted(TASK));
+    assert_eq!(aws.calls().len(), 4 + 2, "only what stores and queues the callback");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_callback_does_not_suffer_from_what_could_not_be_prepared() {
+    for what in ["GetBucketLocation", "GetQueueAttributes", "GetSecretValue", ""] {
+        for fault in [Fault::Status(500), Fault::Status(403), Fault::Refused, Fault::Hang] {
+            let aws = Aws::with_key(KEY);
+            aws.fail(what, vec![fault; 12]);
+            let receiver = aws.receiver();
+            let began = tokio::time::Instant::now();
+            receiver
+                .prepare(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW))
+                .await;
+            assert!(
+                began.elapsed() <= PREPARATION,
+                "{what} {fault:?}: {:?}",
+                began.elapsed()
+            );
+            aws.heal();
+            assert_eq!(
+                answer(&receiver, &event("request-success")).await,
+                accepted(TASK),
+                "{what} {fault:?}"
+            );
+        }
+    }
 }

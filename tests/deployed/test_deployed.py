@@ -319,6 +319,7 @@ def test_logs_and_metrics_report_each_step_of_a_task(stack, task_id):
     declared = {metric["Name"] for line in metrics for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
     assert declared == {"AcceptedCallbacks", "DuplicateCallbacks", "AckTime", "Results", "RenderTime", "Notes", "SkippedNotes"}
     assert any("QueueAge" in line for line in stack.logs())
+    assert not [line for line in stack.logs() if "not prepared" in line], "the receiver may open its connections"
     for line in (line for line in logged if "_aws" not in line):
         assert line["level"] == "INFO" and line["taskId"] == task_id
         assert line["spans"][0]["requestId"]

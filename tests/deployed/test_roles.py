@@ -13,19 +13,21 @@ OBJECTS = ("raw/none/a", "midi/none.json", "midi/none.mid", "watch/none.json", "
 
 MAY = {
     "Receiver": {
+        "find the bucket",
         "put raw/none/a",
-        "send to RenderQueue",
+        *("look at RenderQueue", "send to RenderQueue"),
         "read WebhookKey",
     },
     "Renderer": {
         *("list the bucket", "get raw/none/a"),
         *("get midi/none.json", "put midi/none.json", "get midi/none.mid", "put midi/none.mid"),
-        *("receive from RenderQueue", "send to ResultsQueue"),
+        *("look at RenderQueue", "receive from RenderQueue", "send to ResultsQueue"),
     },
     "Reconciler": {
         *("list the bucket", "put raw/none/a"),
         *("get midi/none.json", "put midi/none.json", "get watch/none.json", "put watch/none.json"),
-        *("receive from WatchQueue", "send to WatchQueue", "send to RenderQueue", "send to ResultsQueue"),
+        *("look at WatchQueue", "receive from WatchQueue", "send to WatchQueue"),
+        *("send to RenderQueue", "send to ResultsQueue"),
     },
 }
 
@@ -60,6 +62,7 @@ def calls(stack, client, elsewhere):
     """Everything that is tried: a name for it, and the call. No message means anything to its reader."""
     s3, sqs, secrets, logs = map(client, ("s3", "sqs", "secretsmanager", "logs"))
     yield "list the bucket", lambda: s3.list_objects_v2(Bucket=stack.bucket)
+    yield "find the bucket", lambda: s3.get_bucket_location(Bucket=stack.bucket)
     yield "list another bucket", lambda: s3.list_objects_v2(Bucket=elsewhere)
     yield "change the bucket's policy", lambda: s3.delete_bucket_policy(Bucket=stack.bucket)
     for name in OBJECTS:
@@ -70,6 +73,7 @@ def calls(stack, client, elsewhere):
         yield f"put {name} elsewhere", lambda: s3.put_object(Bucket=elsewhere, Key=name, Body=b"{}")
     for queue in QUEUES:
         url = stack.outputs[f"{queue}Url"]
+        yield f"look at {queue}", lambda: sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
         yield f"send to {queue}", lambda: sqs.send_message(QueueUrl=url, MessageBody='{"Event": "s3:TestEvent"}')
         yield f"receive from {queue}", lambda: sqs.receive_message(QueueUrl=url)
         yield f"purge {queue}", lambda: sqs.purge_queue(QueueUrl=url)

@@ -20,11 +20,14 @@ LATE, SILENT = 2.5, FOREVER
 PROVIDER_WAITS = 15
 
 
-def service(silence, body=b""):
-    """An AWS service that answers no request within `silence` seconds of the first one."""
+def service(silence, served, body=b""):
+    """An AWS service that answers no request within `silence` seconds of the first one for a callback, and none before
+    that: what the receiver prepares is silent too."""
     first = []
 
     def answer(_):
+        if not served and silence:
+            time.sleep(FOREVER)
         first.append(time.monotonic())
         if time.monotonic() - first[0] < silence:
             time.sleep(FOREVER)
@@ -63,9 +66,9 @@ def answer(secrets, s3, sqs):
 
     servers = [
         Server(runtime),
-        service(secrets, json.dumps({"SecretString": SIGNING_KEY}).encode()),
-        service(s3),
-        service(sqs, json.dumps({"MessageId": "1"}).encode()),
+        service(secrets, served, json.dumps({"SecretString": SIGNING_KEY}).encode()),
+        service(s3, served),
+        service(sqs, served, json.dumps({"MessageId": "1"}).encode()),
     ]
     api, *aws = [server.address for server in servers]
     settings = {

@@ -182,11 +182,10 @@ impl World {
     async fn deliver(&self, callback: &Callback) -> Option<u16> {
         self.requests.set(self.requests.get() + 1);
         let idle = self.idle.borrow_mut().pop();
-        let (process, receiver) = idle.unwrap_or_else(|| {
-            let process = self.aws.process();
-            let receiver = process.receiver();
-            (process, receiver)
-        });
+        let (process, receiver) = match idle {
+            Some(warm) => warm,
+            None => self.cold_receiver().await?,
+        };
         let clock = self.aws.state().clock.now();
         let now = since_epoch(clock).as_secs();
         // The provider signs with its newest key.
@@ -211,6 +210,18 @@ impl World {
         );
         self.idle.borrow_mut().push((process, receiver));
         Some(status)
+    }
+
+    /// A new process that has done what a receiver does before its first event; `None` if the process ended.
+    async fn cold_receiver(&self) -> Option<(Aws, Receiver)> {
+        let process = self.aws.process();
+        let receiver = process.receiver();
+        let clock = self.aws.state().clock.now();
+        tokio::select! {
+            biased;
+            () = process.killed() => None,
+            () = receiver.prepare(clock) => Some((process, receiver)),
+        }
     }
 
     /// A musician wants the song of a body otherwise. A request may reach the queue later than one that was made after it.
