@@ -90,7 +90,9 @@ class Bucket:
         seen = handler.headers.get("if-match")
         if (there and handler.headers.get("if-none-match")) or (seen and seen != (there and etag(there[0]))):
             return 412, {"content-type": "application/xml"}, b"<Error><Code>PreconditionFailed</Code><Message>no</Message></Error>"
-        self.put(name, handler.body)
+        prefix = "x-amz-meta-"
+        metadata = {key.removeprefix(prefix): value for key, value in handler.headers.items() if key.startswith(prefix)}
+        self.put(name, handler.body, **metadata)
         return 200, {"etag": etag(handler.body)}, b""
 
     def list(self, prefix="", delimiter=None, **query):

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -32,20 +33,20 @@ def running(function, runtime_api, settings):
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
     }
-    process = subprocess.Popen(
-        [bootstrap(function)], env=environment | settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.log = process.communicate()[0]
+    # A file, because a pipe that nobody reads stops a function that logs much.
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen([bootstrap(function)], env=environment | settings, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+            log.seek(0)
+            process.log = log.read()
 
 
-def settings_error(function, **changed):
-    """Starts a function with the variables that template.yaml sets, some of them changed.
-
-    Returns its error, or None if it starts."""
+def settings(function, known):
+    """The variables that template.yaml sets for a function: those that are known, and usual values for the others."""
     names = properties(function)["Environment"]["Variables"]
     usual = {name: "https://example.com/" for name in names} | {
         "TOLERANCE_SECONDS": "300",
@@ -57,7 +58,15 @@ def settings_error(function, **changed):
         "UNSIGNED_CALLBACKS": "refuse",
         "VERIFY_BODIES": "false",
     }
-    assert changed.keys() <= names.keys()
+    return {name: (usual | known)[name] for name in names}
+
+
+def settings_error(function, **changed):
+    """Starts a function with the variables that template.yaml sets, some of them changed.
+
+    Returns its error, or None if it starts."""
+    variables = settings(function, changed)
+    assert changed.items() <= variables.items()
     asked = threading.Event()
 
     def runtime(_):
@@ -65,7 +74,7 @@ def settings_error(function, **changed):
         time.sleep(FOREVER)
 
     server = Server(runtime)
-    with running(function, server.address, {name: (usual | changed)[name] for name in names}) as process:
+    with running(function, server.address, variables) as process:
         wait_for("the function to start or stop", lambda: asked.is_set() or process.poll() is not None, seconds=10, every=0.01)
     server.shutdown()
     if asked.is_set():
