@@ -42,7 +42,7 @@ build: $(VENV)/.ready ## Build the functions in release mode, for SAM
 	@sam build --parameter-overrides Architecture=$(ARCH) >.aws-sam/build.log 2>&1 || { cat .aws-sam/build.log; exit 1; }
 
 ##@ Check
-.PHONY: check test test-oracles chaos simulate load fuzz mutants bench bench-music lint audit fmt
+.PHONY: check test test-oracles chaos simulate load cost fuzz mutants bench bench-music lint audit fmt
 
 check: ## The inner loop: formatting, clippy, unit and property tests; needs only Rust
 	cargo fmt --all --check
@@ -66,6 +66,9 @@ simulate: ## 10,000 watched tasks in memory: questions, time and cost of each; S
 
 load: build ## 5,000 callbacks at rising rates to one process and to the local stack; LOAD_CALLBACKS=…
 	@python -m tests.load
+
+cost: $(VENV)/.ready ## What callbacks cost at AWS, and which limits they meet (docs/cost.md)
+	@python -m tests.cost
 
 fuzz: $(VENV)/.ready ## Fuzz everything that reads a stranger's bytes, FUZZ_SECONDS (60) each; needs a C++ compiler
 	@for target in task_ids signature callback convert; do mkdir -p crates/suno-midi/fuzz/corpus/$$target; \

@@ -32,6 +32,8 @@ use crate::{
 mod price {
     pub const S3_PUT_OR_LIST: f64 = 0.005 / 1e3;
     pub const S3_GET_OR_HEAD: f64 = 0.0004 / 1e3;
+    /// EventBridge takes an event for each object that is written.
+    pub const S3_EVENT: f64 = 1.00 / 1e6;
     pub const SQS_REQUEST: f64 = 0.40 / 1e6;
     pub const LAMBDA_INVOCATION: f64 = 0.20 / 1e6;
     pub const LAMBDA_GB_SECOND: f64 = 0.0000166667;
@@ -284,6 +286,7 @@ impl Figures {
                 "S3",
                 put_or_list * price::S3_PUT_OR_LIST + get_or_head * price::S3_GET_OR_HEAD,
             ),
+            ("EventBridge", calls("PUT") * price::S3_EVENT),
             ("SQS", sqs * price::SQS_REQUEST),
             (
                 "Lambda",

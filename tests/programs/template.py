@@ -25,3 +25,8 @@ PARAMETERS, OUTPUTS = TEMPLATE["Parameters"], TEMPLATE["Outputs"]
 def properties(resource):
     """The properties of a resource."""
     return TEMPLATE["Resources"][resource]["Properties"]
+
+
+def usual(value):
+    """The value of a property: if it is a parameter's name, the parameter's default."""
+    return PARAMETERS[value]["Default"] if value in PARAMETERS else value
