@@ -2,11 +2,17 @@
 
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::{
+    BehaviorVersion, ConfigLoader, Region, SdkConfig, environment::credentials::EnvironmentVariableCredentialsProvider,
+    retry::RetryConfig, timeout::TimeoutConfig,
+};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::{
     Builder,
     tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 /// The roots of Amazon Trust Services, which sign the certificates of AWS (https://www.amazontrust.com/repository/). AWS
 /// asks programs that have roots of their own to have these five. The first expires in December 2037.
@@ -52,7 +58,7 @@ pub fn retries() -> RetryConfig {
 
 /// Whose signature on the certificate of a server we trust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trust {
+enum Trust {
     /// All that this system trusts, or the file or folder that `SSL_CERT_FILE` or `SSL_CERT_DIR` names.
     System,
     /// Only the roots of AWS. Reading some hundred others would take most of the processor time of a cold start.
@@ -62,7 +68,7 @@ pub enum Trust {
 impl Trust {
     /// What a function needs; `variable` gives a variable of its environment. AWS has other roots in China and in the
     /// isolated regions, and other endpoints may have any.
-    pub fn of_function(variable: impl Fn(&str) -> Option<String>) -> Self {
+    fn of_function(variable: impl Fn(&str) -> Option<String>) -> Self {
         let is_set = |name: &&str| variable(name).is_some_and(|value| !value.is_empty());
         let region = variable("AWS_REGION").unwrap_or_default();
         let usual = ["us-", "eu-", "ap-", "ca-", "sa-", "me-", "af-", "il-", "mx-"];
@@ -74,30 +80,58 @@ impl Trust {
         }
     }
 
-    fn context(self) -> TlsContext {
+    fn https(self) -> SharedHttpClient {
         let roots = match self {
             Self::System => TrustStore::default(),
             Self::Amazon => TrustStore::empty().with_pem_certificate(AMAZON_ROOTS),
         };
-        TlsContext::builder()
+        let context = TlsContext::builder()
             .with_trust_store(roots)
             .build()
-            .unwrap_or_default()
+            .unwrap_or_default();
+        Builder::new()
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .tls_context(context)
+            .build_https()
     }
 }
 
-/// Reads the configuration from the environment: region, credentials, and for a local stack the endpoint in
-/// `AWS_ENDPOINT_URL`. The caller can add to it before it is loaded.
-pub fn loader(patience: Patience, trust: Trust) -> ConfigLoader {
+/// The configuration of a command: region and credentials from wherever the AWS CLI looks for them. The caller can add
+/// to it before it is loaded.
+pub fn loader(patience: Patience) -> ConfigLoader {
     aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .http_client(
-            Builder::new()
-                .tls_provider(Provider::Rustls(CryptoMode::Ring))
-                .tls_context(trust.context())
-                .build_https(),
-        )
+        .http_client(Trust::System.https())
         .timeout_config(patience.timeouts())
         .retry_config(retries())
+}
+
+/// The configuration of a function. Lambda puts its region and its credentials into its environment; the endpoint of a
+/// local stack is in `AWS_ENDPOINT_URL`, or in `AWS_ENDPOINT_URL_S3` and the like. The loader above would look in a dozen
+/// other places, and is a fifth of the program.
+pub fn of_function(patience: Patience, variable: fn(&str) -> Option<String>) -> SdkConfig {
+    let mut config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(variable("AWS_REGION").map(Region::new))
+        .credentials_provider(SharedCredentialsProvider::new(
+            EnvironmentVariableCredentialsProvider::new(),
+        ))
+        .service_config(Endpoints(variable))
+        .http_client(Trust::of_function(variable).https())
+        .timeout_config(patience.timeouts())
+        .retry_config(retries());
+    config.set_endpoint_url(variable("AWS_ENDPOINT_URL").filter(|url| !url.is_empty()));
+    config.build()
+}
+
+/// The variables with the endpoint of one service.
+#[derive(Debug)]
+struct Endpoints(fn(&str) -> Option<String>);
+
+impl LoadServiceConfig for Endpoints {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        let service = key.service_id().to_uppercase().replace(' ', "_");
+        (self.0)(&format!("{}_{service}", key.env()))
+    }
 }
 
 /// An S3 client. With a custom endpoint, the bucket is in the path, because a local stack has no host names for
@@ -145,9 +179,7 @@ mod tests {
     #[test]
     fn amazons_roots_can_be_read() {
         // The builder of a connector panics if one cannot.
-        let context = Trust::Amazon.context();
-        let tls = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
-        drop(tls.tls_context(context).build_https());
+        drop(Trust::Amazon.https());
         let text = String::from_utf8_lossy(AMAZON_ROOTS);
         assert_eq!(text.matches("BEGIN CERTIFICATE").count(), 5);
     }

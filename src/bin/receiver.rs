@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use lambda_http::{Adapter, Error, LambdaEvent, Request, lambda_runtime, service_fn, tower::ServiceExt as _};
 use midihook::{
-    clients::{self, Trust},
+    clients,
     receiver::{self, Receiver, without_url},
     settings::{ReceiverSettings, environment},
     telemetry,
@@ -14,12 +14,7 @@ use midihook::{
 async fn main() -> Result<(), Error> {
     telemetry::init();
     let settings = ReceiverSettings::read(environment).inspect_err(|error| tracing::error!(%error, "cannot start"))?;
-    let receiver = &Receiver::new(
-        &clients::loader(receiver::PATIENCE, Trust::of_function(environment))
-            .load()
-            .await,
-        settings,
-    );
+    let receiver = &Receiver::new(&clients::of_function(receiver::PATIENCE, environment), settings);
     receiver.prepare(SystemTime::now()).await;
     let answer = service_fn(async |request: Request| Ok::<_, Error>(receiver.handle(request, SystemTime::now()).await));
     // This is what `lambda_http::run` does, plus `without_url`.

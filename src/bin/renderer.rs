@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use aws_lambda_events::event::sqs::SqsEvent;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use midihook::{
-    clients::{self, Trust},
+    clients,
     renderer::{self, Renderer},
     settings::{RendererSettings, environment},
     telemetry,
@@ -15,12 +15,7 @@ use midihook::{
 async fn main() -> Result<(), Error> {
     telemetry::init();
     let settings = RendererSettings::read(environment).inspect_err(|error| tracing::error!(%error, "cannot start"))?;
-    let renderer = &Renderer::new(
-        &clients::loader(renderer::PATIENCE, Trust::of_function(environment))
-            .load()
-            .await,
-        settings,
-    );
+    let renderer = &Renderer::new(&clients::of_function(renderer::PATIENCE, environment), settings);
     lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         Ok::<_, Error>(renderer.handle(event.payload, SystemTime::now()).await)
     }))

@@ -5,14 +5,11 @@ use std::env::var;
 
 use aws_sdk_s3::primitives::ByteStream;
 use lambda_http::{Body, Error, Request, Response, run, service_fn};
-use midihook::{
-    clients::{self, Trust},
-    receiver::PATIENCE,
-};
+use midihook::{clients, receiver::PATIENCE, settings::environment};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let config = clients::loader(PATIENCE, Trust::System).load().await;
+    let config = clients::of_function(PATIENCE, environment);
     let (s3, sqs) = (&clients::s3(&config), &aws_sdk_sqs::Client::new(&config));
     let (bucket, queue_url) = (&var("BUCKET")?, &var("RENDER_QUEUE_URL")?);
     run(service_fn(async |request: Request| {

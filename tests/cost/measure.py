@@ -8,7 +8,7 @@ import platform
 import statistics
 
 from tests.bench.callbacks import callback
-from tests.load.account import Account, message, run
+from tests.programs.account import Account, message, run
 from tests.load.callbacks import TASK, Step
 from tests.load.senders import to_one_process
 from tests.local_stack.stack import ROOT

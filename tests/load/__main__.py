@@ -13,7 +13,7 @@ import secrets
 import sys
 import time
 
-from tests.load.account import Account, run
+from tests.programs.account import Account, run
 from tests.load.callbacks import NOTES, SONG, Step, without_a_song
 from tests.load.senders import to_a_stack, to_one_process
 from tests.local_stack.__main__ import say

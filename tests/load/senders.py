@@ -3,7 +3,7 @@
 import concurrent.futures
 import time
 
-from tests.load.account import request, run
+from tests.programs.account import request, run
 from tests.local_stack.stack import wait_for
 
 # How many callbacks are on their way to the stack at once.

@@ -21,11 +21,11 @@ class Bucket:
     path of each request. A listing has at most `page` entries. `jobs` has what was sent to queues, and `stacks` the outputs
     of each stack by its name. While it is `down`, every answer is 503."""
 
-    def __init__(self, page=1000):
+    def __init__(self, page=1000, tls=None):
         self.objects, self.requests, self.page = {}, [], page
         self.jobs, self.stacks, self.down = [], {}, False
-        self.server = Server(self.answer)
-        self.url = f"http://{self.server.address}"
+        self.server = Server(self.answer, tls)
+        self.url = f"{'https' if tls else 'http'}://{self.server.address}"
 
     @property
     def environment(self):
@@ -74,6 +74,8 @@ class Bucket:
             is_sqs = "x-amz-target" in handler.headers
             return self.queued(json.loads(handler.body)) if is_sqs else self.described(dict(urllib.parse.parse_qsl(handler.body.decode())))
         name = urllib.parse.unquote(url.path.removeprefix("/bucket").removeprefix("/"))
+        if url.query == "location":
+            return 200, {"content-type": "application/xml"}, b"<LocationConstraint/>"
         if not name:
             return self.list(**dict(urllib.parse.parse_qsl(url.query)))
         if handler.command == "PUT":

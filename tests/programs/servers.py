@@ -9,7 +9,8 @@ class Server(http.server.ThreadingHTTPServer):
     """An HTTP server on the loopback interface.
 
     `answer` takes the request's handler, with the request's body in `handler.body`. It returns a status, headers and a
-    body, or None to close the connection without an answer. With `tls`, an SSL context, the server speaks HTTPS."""
+    body, or None to close the connection without an answer. With `tls`, an SSL context, the server speaks HTTPS. `accepted`
+    is called for each connection."""
 
     daemon_threads = True
 
@@ -47,11 +48,16 @@ class Server(http.server.ThreadingHTTPServer):
             def log_message(self, *_):
                 pass
 
-        self.errors = []
+        self.errors, self.accepted = [], lambda: None
         super().__init__(("127.0.0.1", 0), Handler)
         if tls:
-            self.socket = tls.wrap_socket(self.socket, server_side=True)
+            # The thread of a connection does its handshake, so that connections can be opened at the same time.
+            self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+
+    def process_request(self, *connection):
+        self.accepted()
+        super().process_request(*connection)
 
     def handle_error(self, *_):
         # The client may close the connection early. That is not an error of the test.

@@ -1,6 +1,6 @@
 """What `make load` does with one receiver process, with few callbacks."""
 
-from tests.load.account import Account, run
+from tests.programs.account import Account, run
 from tests.load.callbacks import Step, without_a_song
 from tests.load.senders import to_one_process
 

@@ -9,7 +9,7 @@ use clap::builder::NonEmptyStringValueParser;
 use midihook::{
     archive::Archive,
     call_error::CallError,
-    clients::{self, Patience, Trust},
+    clients::{self, Patience},
     queue::Queue,
 };
 
@@ -119,7 +119,7 @@ impl StackArgs {
             operation: Duration::from_secs(60),
             attempt: Duration::from_secs(20),
         };
-        let mut loader = clients::loader(patience, Trust::System);
+        let mut loader = clients::loader(patience);
         if let Some(profile) = &self.profile {
             loader = loader.profile_name(profile);
         }

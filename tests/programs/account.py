@@ -20,8 +20,8 @@ REQUEST, MESSAGE = (json.loads((ROOT / "events" / name).read_text()) for name in
 class Account(Bucket):
     """A bucket, a secret with the signing key, and queues: `queues` has the messages of each by its name."""
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, tls=None):
+        super().__init__(tls=tls)
         self.queues = {name: queue.SimpleQueue() for name in ("render", "results", "watch")}
 
     def settings(self, function):
@@ -38,6 +38,8 @@ class Account(Bucket):
             return 400, {}, json.dumps({"__type": "ResourceNotFoundException"}).encode()
         if "SecretId" in request:
             return 200, {}, json.dumps({"SecretString": SIGNING_KEY}).encode()
+        if "MessageBody" not in request:
+            return 200, {}, b"{}"
         self.queues[request["QueueUrl"].rpartition("/")[2]].put(request["MessageBody"])
         return 200, {}, json.dumps({"MessageId": "m"}).encode()
 
