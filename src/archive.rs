@@ -58,12 +58,23 @@ pub struct Archive {
 
 /// S3 could not do what we asked.
 #[derive(Debug, Error)]
-#[error("S3 could not {action} {object}")]
+#[error("S3 could not {action} {object} in the bucket {bucket}{}", advice(source))]
 pub struct ArchiveError {
     action: &'static str,
     object: String,
+    bucket: String,
     #[source]
     source: CallError,
+}
+
+/// What to do if the bucket itself is wrong. S3 answers 301 if it is in another region; the answer to a HEAD has no code.
+fn advice(error: &CallError) -> &'static str {
+    match error {
+        CallError::Answered { code, status, .. } if *status == 301 || code.as_deref() == Some("NoSuchBucket") => {
+            ", which is not in this region (check the stack's parameter BucketName)"
+        }
+        _ => "",
+    }
 }
 
 impl ArchiveError {
@@ -245,9 +256,9 @@ impl Archive {
                 // Two writers raced. S3 may hold the other writer's object, or none.
                 Err(Conflict::Raced(_)) if attempt < CONFLICT_ATTEMPTS => attempt += 1,
                 Err(Conflict::Raced(error)) => {
-                    return Err(failure("store", &object)(CallError::Raced(error.into())));
+                    return Err(self.failure("store", &object)(CallError::Raced(error.into())));
                 }
-                Err(Conflict::Failed(error)) => return Err(failure("store", &object)(error)),
+                Err(Conflict::Failed(error)) => return Err(self.failure("store", &object)(error)),
             }
         }
     }
@@ -257,7 +268,7 @@ impl Archive {
     /// # Errors
     /// If S3 did not answer, or denied access.
     pub async fn load(&self, object: &str) -> Result<Loaded, ArchiveError> {
-        let failed = failure("read", object);
+        let failed = self.failure("read", object);
         let found = match self.s3.get_object().bucket(&self.bucket).key(object).send().await {
             Ok(found) => found,
             Err(SdkError::ServiceError(e)) if matches!(e.err(), GetObjectError::NoSuchKey(_)) => {
@@ -309,7 +320,7 @@ impl Archive {
         match conditional(put).await {
             Ok(etag) => Ok(Some(etag)),
             Err(Conflict::Changed(_) | Conflict::Raced(_)) => Ok(None),
-            Err(Conflict::Failed(error)) => Err(failure("write", object)(error)),
+            Err(Conflict::Failed(error)) => Err(self.failure("write", object)(error)),
         }
     }
 
@@ -330,7 +341,7 @@ impl Archive {
         let mut pages = list.into_paginator().send();
         let (mut bodies, mut count) = (Vec::new(), 0);
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|e| failure("list", &prefix)(e.into()))?;
+            let page = page.map_err(|e| self.failure("list", &prefix)(e.into()))?;
             count += page.contents().len() as u64;
             listed(count);
             for object in page.contents() {
@@ -380,7 +391,7 @@ impl Archive {
         rank: &Rank,
         is_first: bool,
     ) -> Result<Published, ArchiveError> {
-        let failed = failure("publish", object);
+        let failed = self.failure("publish", object);
         let sha256 = Digest::of(bytes).to_string();
         let mut attempt = 1;
         loop {
@@ -453,7 +464,7 @@ impl Archive {
         let list = self.s3.list_objects_v2().bucket(&self.bucket).prefix(prefix);
         let list = list.set_delimiter(delimiter.map(str::to_owned));
         let page = list.set_continuation_token(from).send().await;
-        let page = page.map_err(|e| failure("list", prefix)(e.into()))?;
+        let page = page.map_err(|e| self.failure("list", prefix)(e.into()))?;
         Ok(Page {
             entries: page.contents().iter().filter_map(entry).collect(),
             next: page.next_continuation_token,
@@ -465,7 +476,7 @@ impl Archive {
     /// # Errors
     /// If there are no credentials to sign it with, or if it would be valid for too long: AWS allows 7 days.
     pub async fn link(&self, object: &str, expires: Duration) -> Result<String, ArchiveError> {
-        let failed = failure("sign a link to", object);
+        let failed = self.failure("sign a link to", object);
         let expires = PresigningConfig::expires_in(expires).map_err(|e| failed(CallError::unsent(e)))?;
         let get = self.s3.get_object().bucket(&self.bucket).key(object);
         let link = get.presigned(expires).await.map_err(|e| failed(e.into()))?;
@@ -491,7 +502,7 @@ impl Archive {
         match self.s3.head_object().bucket(&self.bucket).key(object).send().await {
             Ok(head) => Ok(Some(head)),
             Err(SdkError::ServiceError(e)) if e.err().is_not_found() => Ok(None),
-            Err(e) => Err(failure("look at", object)(e.into())),
+            Err(e) => Err(self.failure("look at", object)(e.into())),
         }
     }
 
@@ -502,6 +513,15 @@ impl Archive {
             .key(object)
             .content_type(content_type)
             .body(bytes.into())
+    }
+
+    fn failure(&self, action: &'static str, object: &str) -> impl Fn(CallError) -> ArchiveError {
+        move |source| ArchiveError {
+            action,
+            object: object.to_owned(),
+            bucket: self.bucket.clone(),
+            source,
+        }
     }
 }
 
@@ -536,12 +556,4 @@ async fn conditional(put: PutObjectFluentBuilder) -> Result<String, Conflict> {
         Some(404) if error.code() != Some("NoSuchBucket") => Conflict::Raced(error.into()),
         _ => Conflict::Failed(error.into()),
     })
-}
-
-fn failure(action: &'static str, object: &str) -> impl Fn(CallError) -> ArchiveError {
-    move |source| ArchiveError {
-        action,
-        object: object.to_owned(),
-        source,
-    }
 }

@@ -95,3 +95,14 @@ async fn an_error_says_what_failed_and_whether_trying_again_helps() {
         assert_eq!(aws.messages(), [""; 0], "{what} {status}");
     }
 }
+
+#[tokio::test]
+async fn an_error_says_which_bucket_is_in_another_region_and_what_to_do() {
+    let aws = Aws::default();
+    aws.fail("PUT", [Fault::Status(301)]);
+    let error = intake(&aws).take(&arrival(Origin::Callback)).await.unwrap_err();
+    let advice =
+        format!("in the bucket {BUCKET}, which is not in this region (check the stack's parameter BucketName): ");
+    assert!(in_one_line(&error).contains(&advice), "{}", in_one_line(&error));
+    assert!(!error.is_transient());
+}

@@ -391,7 +391,7 @@ async fn an_error_without_a_body_names_its_status() {
         .await;
     assert_eq!(
         in_one_line(&published.unwrap_err()),
-        "S3 could not look at midi/t.mid: HTTP 403"
+        format!("S3 could not look at midi/t.mid in the bucket {BUCKET}: HTTP 403")
     );
 }
 

@@ -136,7 +136,8 @@ def test_a_missing_stack_or_bucket_is_reported(stack, midihook):
     assert missing.returncode == 1 and b"there is no stack nobody in us-east-1" in missing.stderr
     stranger = stack.command_line() | {"MIDIHOOK_BUCKET": "not-there"}
     refused = midihook("replay", "t", env=stranger)
-    assert refused.returncode == 1 and b"S3 could not list raw/t/: NoSuchBucket" in refused.stderr
+    assert refused.returncode == 1 and b"S3 could not list raw/t/ in the bucket not-there, which is not in this region (" in refused.stderr
+    assert b"): NoSuchBucket" in refused.stderr
 
 
 @pytest.fixture
