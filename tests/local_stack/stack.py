@@ -75,11 +75,14 @@ def usual_certificates():
 
 class LocalStack:
     """`with LocalStack(signing_key) as stack:` starts MiniStack and deploys the template, with more parameters if any are
-    given. At the end it stops and deletes the stack."""
+    given. `prepare` makes what the account must have before that, and returns the parameters that name it. At the end
+    the stack is stopped and deleted."""
 
-    def __init__(self, signing_key, say=lambda line: None, **parameters):
+    def __init__(self, signing_key, say=lambda line: None, prepare=lambda stack: {}, tags=(), **parameters):
         self.signing_key = signing_key
         self.say = say
+        self.prepare = prepare
+        self.tags = tags
         self.parameters = parameters
         self.outputs = {}
         self.clients = {}
@@ -162,12 +165,11 @@ class LocalStack:
 
     def _deploy(self):
         self.say("Deploying template.yaml with sam deploy")
-        self.deploy(**self.parameters)
+        self.deploy(**self.parameters, **self.prepare(self))
         described = self.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"][0]
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
-        api_id = self.outputs["CallbackUrl"].split("//")[1].split(".")[0]
-        # The host name in the output resolves only on systems that resolve *.localhost.
-        self.callback_url = f"{self.endpoint}/_aws/execute-api/{api_id}/$default/callback"
+        # The host name in the output resolves only on systems that resolve *.localhost, or is a domain of the user.
+        self.callback_url = f"{self.endpoint}/_aws/execute-api/{self.resource('Api')}/$default/callback"
         self.bucket = self.outputs["BucketName"]
 
     def deploy(self, **parameters):
@@ -176,12 +178,24 @@ class LocalStack:
         file = self.directory / "parameters.yaml"
         file.write_text(json.dumps({"WebhookHmacKey": self.signing_key} | parameters))
         command = ["sam", "deploy", "--config-env", "local", "--parameter-overrides", f"file://{file}"]
+        if self.tags:
+            command += ["--tags", *self.tags]
         try:
             done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True)
         finally:
             file.unlink()
         if done.returncode:
             raise StackError(f"sam deploy failed:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
+        # MiniStack takes a number that comes from a parameter for text, and its poller then stops.
+        client = self.client("lambda")
+        for mapping in client.list_event_source_mappings()["EventSourceMappings"]:
+            scaling = {"MaximumConcurrency": int(mapping["ScalingConfig"]["MaximumConcurrency"])}
+            client.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig=scaling)
+
+    def resource(self, name):
+        """The physical id of a resource of the template."""
+        described = self.client("cloudformation").describe_stack_resource(StackName=STACK_NAME, LogicalResourceId=name)
+        return described["StackResourceDetail"]["PhysicalResourceId"]
 
     def processes(self):
         """The ids of the running functions' processes."""
