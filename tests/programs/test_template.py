@@ -1,11 +1,16 @@
 """template.yaml agrees with the built programs, and its numbers agree with each other."""
 
+import functools
 import json
+import pathlib
 import re
 
+import cfnlint
 import pytest
+from cfnlint.api import ManualArgs, lint
 
-from tests.local_stack.stack import ROOT
+from tests.local_stack.stack import REGION, ROOT
+from tests.programs.expanded import Expanded
 from tests.programs.functions import settings_error
 from tests.programs.template import OUTPUTS, PARAMETERS, TEMPLATE, properties
 from tests.programs.test_binaries import NEWEST_GLIBC
@@ -54,6 +59,39 @@ URLS = {
     "https://user:password@api.kie.ai": False,
     "https://api.kie.ai?key=x": False,
     "https://-api.kie.ai": False,
+}
+ACCOUNT = "123456789012"
+# Everything that an account may ask for, at once.
+EVERYTHING = {
+    "ProviderApiKey": "a key",
+    "VerifyBodies": "true",
+    "UnsignedCallbacks": "ask",
+    "DomainName": "midi.example.com",
+    "CertificateArn": f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/1234abcd-12ab-34cd-56ef-1234567890ab",
+    "HostedZoneId": "Z0123456789ABCDEFGHIJ",
+    "CloseExecuteApi": "true",
+    "ThrottlingRate": 10,
+    "ThrottlingBurst": 20,
+    "ReceiverConcurrency": 5,
+    "RendererConcurrency": 2,
+    "ResultsTopic": "true",
+    "BucketName": "songs.example.com",
+    "KmsKeyArn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+    "PermissionsBoundaryArn": f"arn:aws:iam::{ACCOUNT}:policy/boundary",
+    "RolePath": "/midi/",
+    "RequestSpikeThreshold": 1000,
+    "AlarmEmail": "somebody@example.com",
+    "AlarmTopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:alarms",
+}
+DEPLOY = (ROOT / "docs" / "deploy.md").read_text()
+KEY = {"KmsKeyArn": EVERYTHING["KmsKeyArn"]}
+# Which call to which service needs what of the key that encrypts there (the services' guides, "Encryption").
+NEEDS = {
+    "s3:PutObject": {"kms:GenerateDataKey s3"},
+    "s3:GetObject": {"kms:Decrypt s3"},
+    "sqs:SendMessage": {"kms:GenerateDataKey sqs", "kms:Decrypt sqs"},
+    "sqs:ReceiveMessage": {"kms:Decrypt sqs"},
+    "secretsmanager:GetSecretValue": {"kms:Decrypt secretsmanager"},
 }
 WORDS = {"three": 3, "four": 4, "five": 5, "six": 6, "seven": 7}
 
@@ -192,3 +230,179 @@ def test_the_runbook_has_a_section_for_each_alarm():
     runbook, operate = ((ROOT / path).read_text() for path in ("docs/runbook.md", "docs/operate.md"))
     assert alarms and alarms == {line.removeprefix("## ") for line in runbook.splitlines() if line.startswith("## ") and line.endswith("Alarm")}
     assert all(f"| [{alarm}](runbook.md#{alarm.lower()})" in operate for alarm in alarms)
+
+
+@functools.cache
+def expanded(*parameters):
+    return Expanded(**dict(parameters))
+
+
+def stack_with(parameters):
+    return expanded(*parameters.items())
+
+
+@pytest.mark.parametrize("parameters", [{}, EVERYTHING], ids=["defaults", "everything"])
+def test_the_expanded_template_has_no_mistake(parameters):
+    mistakes = lint(json.dumps(stack_with(parameters).template), config=ManualArgs(regions=[REGION], ignore_checks=["W2001"]))
+    assert not mistakes, "\n".join(map(str, mistakes))
+
+
+def test_without_parameters_nothing_is_there_that_nobody_asked_for():
+    plain, everything = (set(stack_with(parameters).template["Resources"]) for parameters in ({}, EVERYTHING))
+    assert plain - everything == {"Bucket", "BucketPolicy"}
+    assert everything - plain == {
+        *("Domain", "DomainMapping", "DnsRecord", "ProviderKey"),
+        *("AnnouncementTopic", "AnnouncementRule", "AnnouncementTopicPolicy"),
+        *("AlarmTopic", "RequestSpikeAlarm", "AccountRefusedAlarm", "ContradictedCallbackAlarm"),
+    }
+    text = json.dumps(stack_with({}).template["Resources"])
+    assert "kms:" not in text and "KmsKeyArn" not in text and "PermissionsBoundary" not in text
+
+
+@pytest.mark.parametrize(
+    ("parameters", "refusal"),
+    [
+        (EVERYTHING, None),
+        ({"DomainName": "a.example"}, "DomainName needs CertificateArn"),
+        ({"CertificateArn": "arn:aws:acm:x"}, "need DomainName"),
+        ({"HostedZoneId": "Z1"}, "need DomainName"),
+        ({"CloseExecuteApi": "true"}, "need DomainName"),
+        ({"BucketName": "mine", "RawRetentionDays": 1}, "RawRetentionDays is for a new bucket"),
+        ({"RawRetentionDays": 1}, None),
+        ({"VerifyBodies": "true"}, "needs ProviderApiKey"),
+    ],
+)
+def test_parameters_that_do_not_fit_together_are_refused(parameters, refusal):
+    refusals = stack_with(parameters).refusals()
+    assert len(refusals) == (refusal is not None) and all(refusal in said for said in refusals)
+
+
+def test_without_a_hosted_zone_there_is_a_domain_but_no_record():
+    names = stack_with(EVERYTHING | {"HostedZoneId": ""}).template["Resources"]
+    assert "Domain" in names and "DnsRecord" not in names
+
+
+@pytest.mark.parametrize(("parameters", "url"), [({}, "${Api.ApiEndpoint}/callback"), (EVERYTHING, "https://${DomainName}/callback")])
+def test_the_callback_url_has_the_domain_if_there_is_one(parameters, url):
+    outputs = stack_with(parameters).template["Outputs"]
+    assert outputs["CallbackUrl"]["Value"] == {"Fn::Sub": url}
+    assert outputs["CommandLine"]["Value"]["Fn::Sub"][1]["url"] == {"Fn::Sub": url}
+
+
+def test_one_key_encrypts_all_that_is_kept():
+    stack, key = stack_with(KEY), {"Ref": "KmsKeyArn"}
+    of_kind = {
+        "AWS::SQS::Queue": "KmsMasterKeyId",
+        "AWS::Logs::LogGroup": "KmsKeyId",
+        "AWS::SecretsManager::Secret": "KmsKeyId",
+    }
+    for kind, member in of_kind.items():
+        assert stack.resources(kind) and all(resource[member] == key for resource in stack.resources(kind).values())
+    assert not any("SqsManagedSseEnabled" in queue for queue in stack.resources("AWS::SQS::Queue").values())
+    [rule] = stack.resources("AWS::S3::Bucket")["Bucket"]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+    assert stack_with(EVERYTHING).resources("AWS::SNS::Topic")["AnnouncementTopic"]["KmsMasterKeyId"] == key
+
+
+def statements(role):
+    return [statement for policy in role["Policies"] for statement in policy["PolicyDocument"]["Statement"]]
+
+
+def actions(statement):
+    return {statement["Action"]} if isinstance(statement["Action"], str) else set(statement["Action"])
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"ProviderApiKey": "a key", "UnsignedCallbacks": "ask"}, EVERYTHING], ids=["alone", "with an API key", "everything"]
+)
+@pytest.mark.parametrize("function", ["Receiver", "Renderer", "Reconciler"])
+def test_a_role_may_use_the_key_for_what_else_it_may_do_and_for_nothing_more(function, more):
+    needed, granted = set(), set()
+    for statement in statements(stack_with(KEY | more).resources("AWS::IAM::Role")[f"{function}Role"]):
+        for action in actions(statement):
+            needed |= NEEDS.get(action, set())
+            if action.startswith("kms:"):
+                assert statement["Resource"] == {"Ref": "KmsKeyArn"}
+                services = statement["Condition"]["StringEquals"]["kms:ViaService"]
+                granted |= {f"{action} {service['Fn::Sub'].split('.')[0]}" for service in services}
+    assert granted == needed
+
+
+def test_each_role_has_the_path_and_the_boundary():
+    roles = stack_with(EVERYTHING).resources("AWS::IAM::Role").values()
+    assert roles and all(role["Path"] == {"Ref": "RolePath"} for role in roles)
+    assert all(role["PermissionsBoundary"] == {"Ref": "PermissionsBoundaryArn"} for role in roles)
+
+
+def test_alarms_go_to_the_address_and_to_the_topic():
+    email, topic = {"Ref": "AlarmTopic"}, {"Ref": "AlarmTopicArn"}
+    for parameters, receivers in {
+        (): [],
+        ("AlarmEmail",): [email],
+        ("AlarmTopicArn",): [topic],
+        ("AlarmEmail", "AlarmTopicArn"): [email, topic],
+    }.items():
+        alarms = stack_with({name: EVERYTHING[name] for name in parameters}).resources("AWS::CloudWatch::Alarm").values()
+        assert alarms and all(alarm["AlarmActions"] == alarm["OKActions"] == receivers for alarm in alarms)
+
+
+def test_numbers_reach_the_gateway_and_the_functions():
+    stack = stack_with(EVERYTHING)
+    route = stack.resources("AWS::ApiGatewayV2::Stage")["Stage"]["DefaultRouteSettings"]
+    assert route == {"ThrottlingRateLimit": {"Ref": "ThrottlingRate"}, "ThrottlingBurstLimit": {"Ref": "ThrottlingBurst"}}
+    receiver = stack.resources("AWS::Lambda::Function")["ReceiverFunction"]
+    assert receiver["ReservedConcurrentExecutions"] == {"Ref": "ReceiverConcurrency"}
+    jobs = stack.resources("AWS::Lambda::EventSourceMapping")["RendererFunctionJobs"]
+    assert jobs["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "RendererConcurrency"}}
+    assert "ReservedConcurrentExecutions" not in stack_with({}).resources("AWS::Lambda::Function")["ReceiverFunction"]
+
+
+def test_the_access_log_has_what_the_alarm_reads():
+    line = json.loads(properties("Stage")["AccessLogSettings"]["Format"])
+    transformation = properties("UnseenCallbacks")["MetricTransformations"][0]
+    used = re.findall(r"\$\.(\w+)", properties("UnseenCallbacks")["FilterPattern"] + transformation["Dimensions"][0]["Value"])
+    assert set(used) == {"status", "lambdaRequestId", "apiId"} and set(used) <= set(line)
+    alarm = properties("UnseenCallbacksAlarm")
+    assert (alarm["Namespace"], alarm["MetricName"]) == (transformation["MetricNamespace"], transformation["MetricName"])
+    assert alarm["Dimensions"][0]["Name"] == transformation["Dimensions"][0]["Key"]
+
+
+@pytest.mark.parametrize(
+    ("status", "function", "counted"),
+    [("413", "-", True), ("429", "-", True), ("404", "-", False), ("413", "a-request", False), ("401", "a-request", False)],
+)
+def test_only_what_the_receiver_never_saw_is_counted(status, function, counted):
+    # The local CloudWatch does not read such patterns. As Python, this one means the same.
+    pattern = properties("UnseenCallbacks")["FilterPattern"].strip("{} ")
+    python = re.sub(r"\$\.(\w+)", r'line["\1"]', pattern).replace(" = ", " == ").replace("&&", "and").replace("||", "or")
+    assert eval(python, {"line": {"status": status, "lambdaRequestId": function}}) == counted
+
+
+def schema(kind):
+    """What CloudFormation says about a type of resource, as cfn-lint has it."""
+    schemas = pathlib.Path(cfnlint.__file__).parent / "data" / "schemas"
+    digest = json.loads((schemas / "providers" / f"{REGION}.json").read_text())[kind]
+    return json.loads((schemas / "resources" / f"{digest}.json").read_text())
+
+
+def test_tags_reach_each_resource_that_takes_them():
+    kinds = {resource["Type"] for parameters in ({}, EVERYTHING) for resource in stack_with(parameters).template["Resources"].values()}
+    untagged = {kind for kind in kinds if "Tags" not in schema(kind)["properties"]}
+    assert len(kinds - untagged) > 10
+    # docs/deploy.md names those that have no tags at all. All others take them from the stack.
+    named = re.search(r"CloudFormation has no tags for\s(.*?)\.\s", DEPLOY, re.DOTALL).group(1)
+    assert untagged == {f"AWS::{kind}" for kind in re.findall(r"`([\w:]+)`", named)}
+
+
+def test_the_boundary_in_the_docs_allows_what_the_roles_may_do():
+    boundary = json.loads(re.search(r"```json boundary\n(.*?)```", DEPLOY, re.DOTALL).group(1))
+    [statement] = boundary["Statement"]
+    roles = stack_with(EVERYTHING).resources("AWS::IAM::Role").values()
+    assert actions(statement) == {action for role in roles for it in statements(role) for action in actions(it)}
+
+
+def test_the_docs_have_each_parameter_with_its_default():
+    rows = dict(re.findall(r"^\| `(\w+)` \|(.*?)\|", DEPLOY, re.MULTILINE))
+    assert set(rows) == set(PARAMETERS)
+    for name, parameter in PARAMETERS.items():
+        assert rows[name].strip(" `").removesuffix(" MB") == str(parameter.get("Default", "")), name
