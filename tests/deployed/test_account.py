@@ -12,7 +12,7 @@ import pytest
 from botocore import xform_name
 
 from tests.deployed.test_deployed import song
-from tests.local_stack.stack import REGION, ROOT, LocalStack, wait_for
+from tests.local_stack.stack import REGION, ROOT, LocalStack, StackError, wait_for
 
 ACCOUNT, BUCKET, DOMAIN = "000000000000", "songs-of-mine", "midi.example.com"
 TAGS = {"team": "music", "cost-centre": "7"}
@@ -194,6 +194,11 @@ def test_tags_are_on_functions_queues_topics_roles_and_secrets(account):
     kept = [secret["Tags"] for secret in client("secretsmanager").list_secrets()["SecretList"]]
     assert all(TAGS.items() <= tags.items() for tags in (api, stage))
     assert all(TAGS.items() <= {tag["Key"]: tag["Value"] for tag in tags}.items() for tags in roles + kept)
+
+
+def test_what_does_not_fit_together_is_not_deployed(account):
+    with pytest.raises(StackError, match="RawRetentionDays is for a new bucket"):
+        account.deploy(RawRetentionDays=1)
 
 
 def test_a_missing_bucket_is_named_in_the_log(account):
