@@ -153,6 +153,7 @@ impl RendererSettings {
                     split: parsed(&lookup, SPLIT, true_or_false)?,
                     quantize: parsed(&lookup, QUANTIZE, str::parse)?,
                     strength: parsed(&lookup, QUANTIZE_STRENGTH, str::parse)?,
+                    ..Outputs::default()
                 },
                 ..Options::default()
             },

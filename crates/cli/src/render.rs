@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use suno_midi::{
     Options, convert,
     document::SongSummary,
-    format::{MIDI, PIANO_ROLL, QUANTIZED, midi::quantize::Quantize},
+    format::{MIDI, Outputs, PIANO_ROLL, QUANTIZED, midi::quantize::Quantize},
     music::choices::TempoChoice,
 };
 
@@ -54,7 +54,15 @@ Examples:
 );
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let options = args.overrides.overrides().over(Options::default());
+    let usual = Outputs {
+        // The document names every file of a song.
+        piano_roll: args.svg.is_some() || args.json,
+        ..Outputs::default()
+    };
+    let options = args.overrides.overrides().over(Options {
+        outputs: usual,
+        ..Options::default()
+    });
     let to_stdout = args.output.as_deref() == Some(Path::new("-"));
     if to_stdout && args.json {
         return Err(Refused("--json and -o - both write to standard output: use only one of them".to_owned()).into());

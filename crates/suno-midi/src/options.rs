@@ -22,7 +22,7 @@ use crate::{
 pub struct Options {
     /// What the musician decides.
     pub choices: Choices,
-    /// Which files there are beyond those of every song.
+    /// Which files there are beside the MIDI file.
     pub outputs: Outputs,
     /// When these options were asked for, in Unix milliseconds; `None` if songs usually have them. Each file embeds it, so
     /// that no two requests give the same bytes.
@@ -109,6 +109,7 @@ impl Overrides {
                 split: self.split.unwrap_or(outputs.split),
                 quantize: self.quantize.unwrap_or(outputs.quantize),
                 strength: self.quantize_strength.unwrap_or(outputs.strength),
+                ..outputs
             },
             ..options
         }
@@ -194,6 +195,7 @@ mod tests {
                     split: true,
                     quantize: Quantize::Sixteenths,
                     strength: "0.5".parse().unwrap(),
+                    ..Outputs::default()
                 },
                 asked_at: None,
             }

@@ -326,7 +326,8 @@ proptest! {
         let quantize = Quantize::ALL[choice];
         let choices = Choices { tempo, ..Choices::default() };
         let asked = |strength: &str| {
-            let outputs = Outputs { split: true, quantize, strength: strength.parse().unwrap() };
+            let strength = strength.parse().unwrap();
+            let outputs = Outputs { split: true, quantize, strength, ..Outputs::default() };
             convert(&task(), body.as_bytes(), &Options { choices, outputs, asked_at: None })
         };
         let plain = convert(&task(), body.as_bytes(), &Options { choices, ..Options::default() });

@@ -3,7 +3,7 @@
 //! To add a format, write its module, give it a [`Format`], and add it to [`files`]. The renderer then publishes it,
 //! and the result document names it.
 //!
-//! [`Outputs`] are the files that a song has only if someone asked for them.
+//! [`Outputs`] says which files a song has beside its MIDI file.
 
 pub mod midi;
 pub mod piano_roll;
@@ -59,15 +59,28 @@ pub struct File {
     pub bytes: Vec<u8>,
 }
 
-/// Which files a song has beyond those of every song. The default is none.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+/// Which files a song has beside its MIDI file. The default is a piano roll.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Outputs {
+    /// A piano roll.
+    pub piano_roll: bool,
     /// A MIDI file for each instrument.
     pub split: bool,
     /// A MIDI file with quantized notes. The other files are not quantized.
     pub quantize: Quantize,
     /// How far the notes of the quantized file move.
     pub strength: Strength,
+}
+
+impl Default for Outputs {
+    fn default() -> Self {
+        Self {
+            piano_roll: true,
+            split: false,
+            quantize: Quantize::default(),
+            strength: Strength::default(),
+        }
+    }
 }
 
 /// The most instruments of a song that is split. Each file costs two calls to S3, and the renderer has a minute.
@@ -89,15 +102,16 @@ pub struct Label<'a> {
 /// Writes every file of a song, in the order in which they are published; [`parts`] come after them. `tracks` are those
 /// of [`midi::tracks`].
 pub fn files(label: Label<'_>, song: &Song, tracks: &[midi::Track], outputs: &Outputs) -> Vec<File> {
+    let piano_roll = outputs.piano_roll.then(|| piano_roll::draw(label, song).into_bytes());
     let quantized = midi::quantized(song, outputs.quantize, outputs.strength);
-    let quantized = quantized.map(|tracks| (QUANTIZED, midi::write(label, song, &tracks)));
+    let quantized = quantized.map(|tracks| midi::write(label, song, &tracks));
     [
-        (MIDI, midi::write(label, song, tracks)),
-        (PIANO_ROLL, piano_roll::draw(label, song).into_bytes()),
+        (MIDI, Some(midi::write(label, song, tracks))),
+        (PIANO_ROLL, piano_roll),
+        (QUANTIZED, quantized),
     ]
     .into_iter()
-    .chain(quantized)
-    .map(|(format, bytes)| File { format, bytes })
+    .filter_map(|(format, bytes)| Some(File { format, bytes: bytes? }))
     .collect()
 }
 
