@@ -156,20 +156,26 @@ impl Instrument {
                 Err(skip) => *instrument.skipped.entry(skip).or_default() += 1,
             }
         }
-        // The order in which notes were sent means nothing: any order gives the same file.
-        instrument.notes.sort_by(|a, b| {
-            a.start
-                .total_cmp(&b.start)
-                .then(a.pitch.cmp(&b.pitch))
-                .then(a.end.total_cmp(&b.end))
-                .then(a.velocity.cmp(&b.velocity))
-        });
+        // The order in which notes were sent means nothing: any order gives the same file. Nearly always the onsets are in
+        // order already; then only the notes of each chord are sorted.
+        instrument.notes.sort_by(|a, b| a.start.total_cmp(&b.start));
+        for chord in instrument.notes.chunk_by_mut(|a, b| a.start == b.start) {
+            chord.sort_by(|a, b| {
+                a.pitch
+                    .cmp(&b.pitch)
+                    .then(a.end.total_cmp(&b.end))
+                    .then(a.velocity.cmp(&b.velocity))
+            });
+        }
         instrument
     }
 }
 
 fn playable(sent: &SentNote, repairs: &mut Vec<Repair>) -> Result<Note, Skip> {
-    let pitch = sent.pitch.filter(|pitch| !pitch.is_nan()).ok_or(Skip::NoPitch)?;
+    let pitch = sent.pitch;
+    if pitch.is_nan() {
+        return Err(Skip::NoPitch);
+    }
     let rounded = pitch.round();
     if !(0.0..=127.0).contains(&rounded) {
         return Err(Skip::PitchOutOfRange);
@@ -178,8 +184,10 @@ fn playable(sent: &SentNote, repairs: &mut Vec<Repair>) -> Result<Note, Skip> {
         repairs.push(Repair::PitchRounded);
     }
 
-    let seconds = |time: Option<f64>| time.filter(|time| time.is_finite()).ok_or(Skip::NoTime);
-    let (mut start, mut end) = (seconds(sent.start)?, seconds(sent.end)?);
+    let (mut start, mut end) = (sent.start, sent.end);
+    if !start.is_finite() || !end.is_finite() {
+        return Err(Skip::NoTime);
+    }
     if end < start {
         (start, end) = (end, start);
         repairs.push(Repair::TimesSwapped);
@@ -202,19 +210,16 @@ fn playable(sent: &SentNote, repairs: &mut Vec<Repair>) -> Result<Note, Skip> {
         repairs.push(Repair::EndCut);
     }
 
-    let velocity = match sent.velocity.filter(|velocity| !velocity.is_nan()) {
-        None => {
-            repairs.push(Repair::VelocityMissing);
-            DEFAULT_VELOCITY
+    let velocity = if sent.velocity.is_nan() {
+        repairs.push(Repair::VelocityMissing);
+        DEFAULT_VELOCITY
+    } else {
+        let clamped = sent.velocity.clamp(0.0, 1.0);
+        if clamped != sent.velocity {
+            repairs.push(Repair::VelocityClamped);
         }
-        Some(velocity) => {
-            let clamped = velocity.clamp(0.0, 1.0);
-            if clamped != velocity {
-                repairs.push(Repair::VelocityClamped);
-            }
-            // A note on of velocity 0 is a note off (MIDI 1.0), so the softest note has 1.
-            ((clamped * 127.0).round() as u8).max(1)
-        }
+        // A note on of velocity 0 is a note off (MIDI 1.0), so the softest note has 1.
+        ((clamped * 127.0).round() as u8).max(1)
     };
     // `+ 0.0` makes an onset of -0.0 an ordinary zero.
     Ok(Note {
@@ -235,10 +240,10 @@ impl Score {
     /// For tests: the name of each instrument, and the pitch, start and end of its notes.
     pub(crate) fn of(parts: &[PartOf<'_>]) -> Self {
         let note = |&(pitch, start, end): &(f64, f64, f64)| SentNote {
-            pitch: Some(pitch),
-            start: Some(start),
-            end: Some(end),
-            velocity: Some(1.0),
+            pitch,
+            start,
+            end,
+            velocity: 1.0,
         };
         let part = |(name, notes): &PartOf<'_>| Part {
             name: (*name).to_owned(),
@@ -255,10 +260,10 @@ mod tests {
 
     fn sent(pitch: f64, start: f64, end: f64, velocity: f64) -> SentNote {
         SentNote {
-            pitch: Some(pitch),
-            start: Some(start),
-            end: Some(end),
-            velocity: Some(velocity),
+            pitch,
+            start,
+            end,
+            velocity,
         }
     }
 
@@ -294,21 +299,14 @@ mod tests {
 
     #[test]
     fn notes_that_midi_cannot_hold_are_skipped_and_counted() {
-        let none = SentNote::default();
         let nan = f64::NAN;
         for (note, skip) in [
-            (none, Skip::NoPitch),
+            (SentNote::EMPTY, Skip::NoPitch),
             (sent(nan, 0.0, 1.0, 1.0), Skip::NoPitch),
             (sent(128.0, 0.0, 1.0, 1.0), Skip::PitchOutOfRange),
             (sent(-1.0, 0.0, 1.0, 1.0), Skip::PitchOutOfRange),
             (sent(f64::INFINITY, 0.0, 1.0, 1.0), Skip::PitchOutOfRange),
-            (
-                SentNote {
-                    start: None,
-                    ..sent(1.0, 0.0, 1.0, 1.0)
-                },
-                Skip::NoTime,
-            ),
+            (sent(1.0, nan, 1.0, 1.0), Skip::NoTime),
             (sent(1.0, 0.0, f64::INFINITY, 1.0), Skip::NoTime),
             (sent(1.0, -2.0, -1.0, 1.0), Skip::BeforeTheBeginning),
             (sent(1.0, 1e9, 2e9, 1.0), Skip::TooLate),
@@ -338,10 +336,7 @@ mod tests {
             (sent(60.0, 1.0, 1e6, 1.0), Repair::EndCut, note(60, 1.0, 601.0, 127)),
             (sent(60.0, 1.0, 1.0, 1.0), Repair::ZeroLength, note(60, 1.0, 1.0, 127)),
             (
-                SentNote {
-                    velocity: None,
-                    ..sent(60.0, 0.0, 1.0, 1.0)
-                },
+                sent(60.0, 0.0, 1.0, f64::NAN),
                 Repair::VelocityMissing,
                 note(60, 0.0, 1.0, 64),
             ),

@@ -39,19 +39,29 @@ pub struct Part {
     pub notes: Vec<SentNote>,
 }
 
-/// One note as it was sent. Each member is `None` if it is missing or null, and NaN if it is not a number.
+/// One note as it was sent. A member that is missing, null or not a number is NaN.
 ///
 /// The provider documents times as "number | string". We accept both forms for every member.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SentNote {
     /// The MIDI note number; middle C is 60.
-    pub pitch: Option<f64>,
+    pub pitch: f64,
     /// The onset, in seconds from the beginning of the audio.
-    pub start: Option<f64>,
+    pub start: f64,
     /// The end, in seconds from the beginning of the audio.
-    pub end: Option<f64>,
+    pub end: f64,
     /// The velocity, 0 to 1.
-    pub velocity: Option<f64>,
+    pub velocity: f64,
+}
+
+impl SentNote {
+    /// A note of which nothing was sent.
+    pub const EMPTY: Self = Self {
+        pitch: f64::NAN,
+        start: f64::NAN,
+        end: f64::NAN,
+        velocity: f64::NAN,
+    };
 }
 
 /// A body that is not a callback of any kind.
@@ -399,7 +409,7 @@ fn list_of_notes(reader: &mut Reader<'_>) -> Result<Vec<SentNote>, Broken> {
 }
 
 fn note(reader: &mut Reader<'_>) -> Result<SentNote, Broken> {
-    let mut note = SentNote::default();
+    let mut note = SentNote::EMPTY;
     members(reader, |reader, name| {
         let value = reader.value()?;
         let member = match name {
@@ -409,7 +419,7 @@ fn note(reader: &mut Reader<'_>) -> Result<SentNote, Broken> {
             "velocity" => &mut note.velocity,
             _ => return Ok(()),
         };
-        *member = (value != NULL).then(|| number_of(value).unwrap_or(f64::NAN));
+        *member = number_of(value).unwrap_or(f64::NAN);
         Ok(())
     })?;
     Ok(note)
@@ -456,10 +466,10 @@ mod tests {
     #[test]
     fn instruments_are_found_in_any_place() {
         let note = SentNote {
-            pitch: Some(60.0),
-            start: Some(1.0),
-            end: Some(1.5),
-            velocity: Some(0.5),
+            pitch: 60.0,
+            start: 1.0,
+            end: 1.5,
+            velocity: 0.5,
         };
         let expected = [Part {
             name: "Piano".into(),
@@ -614,11 +624,12 @@ mod tests {
         let body = r#"{"data":{"instruments":[7,{"name":3,"notes":[null,"x",{"pitch":1e999,"start":"NaN","end":[],"velocity":" 1 "},{"pitch":null,"pitch":5}]}]}}"#;
         let parts = parts(body);
         assert_eq!(parts[0], Part::default());
-        assert_eq!(parts[1].notes[..2], [SentNote::default(); 2]);
+        let numbers = |note: &SentNote| [note.pitch, note.start, note.end, note.velocity];
+        assert!(parts[1].notes[..2].iter().flat_map(numbers).all(f64::is_nan));
         let odd = parts[1].notes[2];
-        assert_eq!((odd.pitch, odd.velocity), (Some(f64::INFINITY), Some(1.0)));
-        assert!(odd.start.unwrap().is_nan() && odd.end.unwrap().is_nan());
-        assert_eq!(parts[1].notes[3].pitch, Some(5.0));
+        assert_eq!((odd.pitch, odd.velocity), (f64::INFINITY, 1.0));
+        assert!(odd.start.is_nan() && odd.end.is_nan());
+        assert_eq!(parts[1].notes[3].pitch, 5.0);
         assert_eq!(
             self::parts("{\"data\":{\"instruments\":[{\"name\":\"a\u{fffd}\"}]}}")[0].name,
             "a\u{fffd}"

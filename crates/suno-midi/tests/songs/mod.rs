@@ -242,10 +242,10 @@ pub fn song(kind: Kind, r: &mut Random) -> Song {
                 };
                 let start = (start * 192.0).round() / 192.0;
                 SentNote {
-                    pitch: Some(pitch),
-                    start: Some(start),
-                    end: Some(start + length * beat),
-                    velocity: Some(velocity),
+                    pitch,
+                    start,
+                    end: start + length * beat,
+                    velocity,
                 }
             };
             Part {
