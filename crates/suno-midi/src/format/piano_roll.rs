@@ -383,29 +383,25 @@ impl Canvas {
 
     /// The strokes of notes. Notes too close to be told apart become one stroke.
     fn strokes(&self, notes: &[&Note], drums: bool) -> String {
-        let mut strokes: Vec<(u8, f64, f64)> = Vec::with_capacity(notes.len());
-        // The last stroke of each pitch.
-        let mut last = [usize::MAX; 128];
+        let mut rows: [Vec<(f64, f64)>; 128] = [const { Vec::new() }; 128];
         for note in notes {
             let (from, to) = (self.x(note.start), self.x(note.end));
-            let last = &mut last[usize::from(note.pitch)];
-            match strokes.get_mut(*last) {
+            let row = &mut rows[usize::from(note.pitch)];
+            match row.last_mut() {
                 // Notes come in the order of their onsets. Longer notes that touch keep the gap between them.
-                Some((_, begin, end)) if from <= *end + INVISIBLE_GAP && from < *begin + SHORTEST => *end = end.max(to),
-                _ => {
-                    *last = strokes.len();
-                    strokes.push((note.pitch, from, to.max(from + SHORTEST)));
-                }
+                Some((begin, end)) if from <= *end + INVISIBLE_GAP && from < *begin + SHORTEST => *end = end.max(to),
+                _ => row.push((from, to.max(from + SHORTEST))),
             }
         }
-        strokes.sort_by_key(|&(pitch, ..)| pitch);
         let mut path = String::new();
-        for (pitch, from, to) in strokes {
+        for (pitch, row) in (0..).zip(rows).filter(|(_, row)| !row.is_empty()) {
             let y = if drums { self.drum_y(pitch) } else { self.y(pitch) };
-            let length = (to - from - INVISIBLE_GAP).max(SHORTEST);
-            for (command, pixels) in [('M', from), (' ', y), ('h', length)] {
-                path.push(command);
-                push_rounded(&mut path, pixels);
+            for (from, to) in row {
+                let length = (to - from - INVISIBLE_GAP).max(SHORTEST);
+                for (command, pixels) in [('M', from), (' ', y), ('h', length)] {
+                    path.push(command);
+                    push_rounded(&mut path, pixels);
+                }
             }
         }
         path
