@@ -1,6 +1,7 @@
 //! Reads the file that a command works on.
 
 use std::{
+    borrow::Cow,
     fs,
     io::{self, Read as _},
     path::Path,
@@ -25,8 +26,12 @@ pub fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
 
 /// The task id of a body, if it has one.
 pub fn task_id(body: &[u8]) -> anyhow::Result<Option<TaskId>> {
-    let ids = find_task_ids(body);
-    match ids.as_slice() {
+    only(&find_task_ids(body))
+}
+
+/// The only one of these task ids of a body, if there is one.
+pub fn only(ids: &[Cow<'_, str>]) -> anyhow::Result<Option<TaskId>> {
+    match ids {
         [] => Ok(None),
         [id] => Ok(Some(id.parse().map_err(|e| {
             Refused(format!("the task id in the input cannot be used: {e}"))

@@ -7,10 +7,11 @@ use std::{
 
 use anyhow::Context as _;
 use suno_midi::{
-    Options, convert,
+    Options, convert_read,
     document::SongSummary,
     format::{MIDI, Outputs, PIANO_ROLL, QUANTIZED, midi::quantize::Quantize},
     music::choices::TempoChoice,
+    provider::callback::read_with_task_ids,
 };
 
 use crate::{
@@ -72,10 +73,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         return Err(Refused(why.to_owned()).into());
     }
     let body = input::read(&args.file)?;
-    let task_id = input::task_id(&body)?;
+    let (ids, read) = read_with_task_ids(&body);
+    let task_id = input::only(&ids)?;
     // A file that was reduced to the notes has no task id.
     let task_id = task_id.map_or_else(|| "song".parse(), Ok)?;
-    let outcome = convert(&task_id, &body, &options);
+    let outcome = convert_read(&task_id, &body, read, &options);
     let document = &outcome.document;
 
     if args.json {

@@ -7,7 +7,7 @@ use crate::{
     document::{Document, Failure, SongSummary, State},
     format::{self, File, Format, Label, MAX_PARTS, midi},
     music::{Song, instruments::Sound},
-    provider::callback::{self, Callback},
+    provider::callback::{self, Callback, Unreadable},
     score::Score,
     text,
 };
@@ -100,8 +100,13 @@ impl Outcome {
 /// # Ok::<(), suno_midi::UnfitTaskId>(())
 /// ```
 pub fn convert(task_id: &TaskId, body: &[u8], options: &Options) -> Outcome {
+    convert_read(task_id, body, callback::read(body), options)
+}
+
+/// Converts a body that was read before: `read` is what [`callback::read`] makes of it.
+pub fn convert_read(task_id: &TaskId, body: &[u8], read: Result<Callback, Unreadable>, options: &Options) -> Outcome {
     let without_song = |state, why: &str| Outcome::without_song(task_id, state, why.to_owned());
-    match callback::read(body) {
+    match read {
         Ok(Callback::Song(parts)) => {
             let score = Score::new(&parts);
             drop(parts); // most of the memory of a conversion

@@ -47,7 +47,7 @@ pub mod score;
 mod task_id;
 mod text;
 
-pub use convert::{Outcome, agree, convert};
+pub use convert::{Outcome, agree, convert, convert_read};
 pub use digest::Digest;
 pub use options::{Asked, Options, Overrides};
 pub use task_id::{TaskId, UnfitTaskId};

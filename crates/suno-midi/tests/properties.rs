@@ -291,7 +291,7 @@ proptest! {
 
     #[test]
     fn any_bytes_have_a_result(body in vec(any::<u8>(), 0..200)) {
-        let _ = find_task_ids(&body);
+        prop_assert_eq!(callback::read_with_task_ids(&body).0, find_task_ids(&body));
         assert_sound(&convert(&task(), &body, &Options::default()));
     }
 
@@ -316,7 +316,9 @@ proptest! {
     fn the_scan_finds_the_ids_that_a_full_parse_finds(data in any_json(), top in any_json(), pretty in any::<bool>()) {
         let body = json!({"data": data, "taskId": top, "instruments": data});
         let text = if pretty { serde_json::to_string_pretty(&body) } else { serde_json::to_string(&body) }.unwrap();
-        prop_assert_eq!(find_task_ids(text.as_bytes()), ids_in(&body));
+        let ids = ids_in(&body);
+        prop_assert_eq!(find_task_ids(text.as_bytes()), &ids[..]);
+        prop_assert_eq!(callback::read_with_task_ids(text.as_bytes()).0, ids);
     }
 
     /// What is asked for besides the MIDI file changes nothing of it. The files of the instruments have its tracks.

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::{
     json::{Broken, Reader, number_of, text_of},
+    task_ids::{Ids, find_task_ids},
     without_bom,
 };
 
@@ -93,8 +94,21 @@ pub enum Unreadable {
 /// # Errors
 /// [`Unreadable`] if the body is neither.
 pub fn read(body: &[u8]) -> Result<Callback, Unreadable> {
-    let text = text(body);
-    let Body { top, instruments } = Body::read(&text)?;
+    callback(Body::read(&text(body))?)
+}
+
+/// Reads a body like [`read`], and the task ids that [`find_task_ids`] finds in it, in one pass.
+pub fn read_with_task_ids(body: &[u8]) -> (Vec<Cow<'_, str>>, Result<Callback, Unreadable>) {
+    if let Ok(text) = std::str::from_utf8(without_bom(body))
+        && let Ok(read) = Body::read(text)
+    {
+        return (read.top.task_ids(), callback(read));
+    }
+    (find_task_ids(body), read(body))
+}
+
+/// What a body says.
+fn callback(Body { top, instruments }: Body<'_>) -> Result<Callback, Unreadable> {
     let none = Object::default();
     let data = top.object("data").unwrap_or(&none);
 
@@ -276,6 +290,25 @@ impl<'a> Object<'a> {
     /// The text of the member of this name, unless it is null.
     pub(super) fn get(&self, name: &str) -> Option<&'a str> {
         self.member(name).map(|member| member.text).filter(|&text| text != NULL)
+    }
+
+    /// The task ids in the places in which [`find_task_ids`] looks, if this is the body.
+    fn task_ids(&self) -> Vec<Cow<'a, str>> {
+        let mut ids = Ids::default();
+        for member in &self.0 {
+            match (member.name.as_ref(), &member.object) {
+                ("taskId" | "task_id", _) => ids.found_value(member.text),
+                ("data", Some(data)) => {
+                    let named = |member: &&Member<'_>| matches!(member.name.as_ref(), "taskId" | "task_id");
+                    data.0
+                        .iter()
+                        .filter(named)
+                        .for_each(|member| ids.found_value(member.text));
+                }
+                _ => {}
+            }
+        }
+        ids.usable()
     }
 
     /// The member of this name, if it is an object.

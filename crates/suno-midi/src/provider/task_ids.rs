@@ -70,21 +70,35 @@ pub fn find_task_ids(body: &[u8]) -> Vec<Cow<'_, str>> {
             _ => {}
         }
         if ids.seen > MAX_IDS {
-            return Vec::new();
+            break;
         }
     }
-    ids.distinct
+    ids.usable()
 }
 
 /// The ids that were found.
 #[derive(Default)]
-struct Ids<'a> {
+pub(super) struct Ids<'a> {
     distinct: Vec<Cow<'a, str>>,
     /// How many were found, including equal and empty ones.
     seen: usize,
 }
 
 impl<'a> Ids<'a> {
+    /// The ids, unless there are more than [`MAX_IDS`].
+    pub(super) fn usable(self) -> Vec<Cow<'a, str>> {
+        if self.seen > MAX_IDS { Vec::new() } else { self.distinct }
+    }
+
+    /// Notes the value of a member that holds a task id: a string or a number.
+    pub(super) fn found_value(&mut self, value: &'a str) {
+        match value.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+            Some(text) => self.found(text.as_bytes()),
+            None if value.bytes().all(|byte| byte.is_ascii_digit()) => self.found(value.as_bytes()),
+            None => {}
+        }
+    }
+
     fn found(&mut self, text: &'a [u8]) {
         self.seen += 1;
         let id = decoded(text);
@@ -237,9 +251,12 @@ impl<'a> Tokens<'a> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::provider::callback::read_with_task_ids;
 
     fn ids(body: &str) -> Vec<Cow<'_, str>> {
-        find_task_ids(body.as_bytes())
+        let ids = find_task_ids(body.as_bytes());
+        assert_eq!(read_with_task_ids(body.as_bytes()).0, ids, "{body}");
+        ids
     }
 
     #[test]
