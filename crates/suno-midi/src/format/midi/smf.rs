@@ -43,23 +43,37 @@ pub fn write_part(label: Label<'_>, song: &Song, tracks: &[Track], index: usize)
 
 fn write_tracks(label: Label<'_>, song: &Song, tracks: &[Track], of: Range<usize>) -> Vec<u8> {
     let with_ports = tracks.iter().any(|track| track.channel.port > 0);
-    let mut smf = Smf::new(Header::new(
-        Format::Parallel,
-        Timing::Metrical(u15::new(TICKS_PER_QUARTER)),
-    ));
     let mut origin = [&[NO_MANUFACTURER], label.body.as_bytes().as_slice()].concat();
     origin.extend(label.asked_at.iter().flat_map(|at| at.to_be_bytes()));
-    smf.tracks.push(conductor(label.title, &origin, song));
-    for ((instrument, voice), track) in song.parts().zip(tracks).take(of.end).skip(of.start) {
-        smf.tracks.push(events(instrument, voice, song.key, track, with_ports));
-    }
 
-    let notes: usize = tracks[of].iter().map(|track| track.notes.len()).sum();
+    let notes: usize = tracks[of.clone()].iter().map(|track| track.notes.len()).sum();
     let mut bytes = Vec::with_capacity(64 + 8 * notes);
-    // Writing to memory fails only if there are too many tracks for the format, or if a track has 4 GiB. A score limits
-    // the instruments, and the notes of such a track do not fit in a request.
-    let _ = smf.write(&mut bytes);
+    append(&mut bytes, conductor(label.title, &origin, song));
+    for ((instrument, voice), track) in song.parts().zip(tracks).take(of.end).skip(of.start) {
+        append(&mut bytes, events(instrument, voice, song.key, track, with_ports));
+    }
+    // The header came with the first track and counts only that. A score limits the instruments.
+    bytes[TRACK_COUNT].copy_from_slice(&(1 + of.len() as u16).to_be_bytes());
     bytes
+}
+
+/// How long the header of a file is, and where in it the number of tracks is.
+const HEADER: usize = 14;
+const TRACK_COUNT: Range<usize> = 10..12;
+
+/// Appends a track to a file. midly writes whole files, for which the events of all tracks would be in memory at once: 64
+/// bytes a note. So we let it write a file of one track, and leave out the header of every file but the first.
+fn append(bytes: &mut Vec<u8>, events: Events<'_>) {
+    let header = Header::new(Format::Parallel, Timing::Metrical(u15::new(TICKS_PER_QUARTER)));
+    let mut file = Vec::with_capacity(64 + 4 * events.len());
+    // Writing to memory fails only if a track has 4 GiB, whose notes do not fit in a request.
+    let _ = Smf {
+        header,
+        tracks: vec![events],
+    }
+    .write(&mut file);
+    let from = if bytes.is_empty() { 0 } else { HEADER };
+    bytes.extend_from_slice(&file[from..]);
 }
 
 fn conductor<'a>(title: &'a str, origin: &'a [u8], song: &Song) -> Events<'a> {
