@@ -111,7 +111,7 @@ pub fn candidates(onsets: &Onsets, choices: &Choices) -> Vec<Candidate> {
         let even = |grid| even_candidates(onsets, grid, choices.meter);
         even(grid).into_iter().chain(rival.into_iter().flat_map(even)).collect()
     } else {
-        tracked_candidates(onsets, &spectrum, choices.meter)
+        tracked_candidates(onsets, spectrum, choices.meter)
     }
 }
 
@@ -167,7 +167,7 @@ fn even_candidates(onsets: &Onsets, grid: EvenGrid, meter: Option<Meter>) -> Vec
 }
 
 /// Beats that follow the onsets at each of the usual lengths, and their octaves.
-fn tracked_candidates(onsets: &Onsets, spectrum: &Spectrum, meter: Option<Meter>) -> Vec<Candidate> {
+fn tracked_candidates(onsets: &Onsets, spectrum: Spectrum, meter: Option<Meter>) -> Vec<Candidate> {
     let usual = tracker::usual_beats(spectrum, 60.0 / usual_bpm(onsets));
     tracker::follow(&onsets.list, &usual)
         .into_iter()

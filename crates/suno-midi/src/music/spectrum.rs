@@ -78,7 +78,7 @@ impl Complex {
 pub struct Spectrum {
     values: Vec<Complex>,
     /// See [`turns`].
-    turns: Vec<Complex>,
+    turns: Vec<Vec<Complex>>,
     /// The time at which all vectors have the angle 0: the first onset.
     origin: f64,
     /// The sum of all weights.
@@ -139,24 +139,19 @@ impl Spectrum {
     }
 
     /// The autocorrelation for each distance in samples up to `most`, smoothed by some 25 ms. It grows with the weights.
-    pub fn autocorrelation(&self, most: usize) -> Vec<f64> {
-        let count = self.values.len();
-        let mut power: Vec<Complex> = self
-            .values
-            .iter()
-            .enumerate()
-            .map(|(index, value)| {
-                // Smoothing each onset by a bell of 18 ms is a product here.
-                let rate = index.min(count - index) as f64 * self.step();
-                let bell = (-0.5 * (TAU * rate * 0.018).powi(2)).exp();
-                Complex {
-                    re: (value.re * value.re + value.im * value.im) * bell * bell,
-                    im: 0.0,
-                }
-            })
-            .collect();
-        transform(&mut power, &self.turns);
-        power
+    pub fn autocorrelation(mut self, most: usize) -> Vec<f64> {
+        let (count, step) = (self.values.len(), self.step());
+        for (index, value) in self.values.iter_mut().enumerate() {
+            // Smoothing each onset by a bell of 18 ms is a product here.
+            let rate = index.min(count - index) as f64 * step;
+            let bell = (-0.5 * (TAU * rate * 0.018).powi(2)).exp();
+            *value = Complex {
+                re: (value.re * value.re + value.im * value.im) * bell * bell,
+                im: 0.0,
+            };
+        }
+        transform(&mut self.values, &self.turns);
+        self.values
             .iter()
             .take(most + 1)
             .map(|value| value.re / count as f64)
@@ -164,14 +159,18 @@ impl Spectrum {
     }
 }
 
-/// By how much a transform of this many values turns them: the first half of a full turn, clockwise.
-fn turns(count: usize) -> Vec<Complex> {
+/// By how much transforms of 2, 4, 8 … up to `count` values turn them: the first half of a full turn, clockwise.
+fn turns(count: usize) -> Vec<Vec<Complex>> {
     let turn = |index| Complex::turn(-(index as f64) / count as f64);
-    (0..count / 2).map(turn).collect()
+    let finest: Vec<Complex> = (0..count / 2).map(turn).collect();
+    let sizes = (1..=count.trailing_zeros()).map(|bits| 1usize << bits);
+    sizes
+        .map(|size| finest.iter().step_by(count / size).copied().collect())
+        .collect()
 }
 
 /// The discrete Fourier transform of a power of two of values, in place (Cooley and Tukey).
-fn transform(values: &mut [Complex], turns: &[Complex]) {
+fn transform(values: &mut [Complex], turns: &[Vec<Complex>]) {
     let count = values.len();
     let bits = count.trailing_zeros();
     if bits == 0 {
@@ -183,16 +182,19 @@ fn transform(values: &mut [Complex], turns: &[Complex]) {
             values.swap(index, mirrored);
         }
     }
-    let mut half = 1;
-    while half < count {
-        let turns: Vec<Complex> = turns.iter().step_by(count / (2 * half)).copied().collect();
-        for block in values.chunks_exact_mut(2 * half) {
-            let (low, high) = block.split_at_mut(half);
-            for ((a, b), turn) in low.iter_mut().zip(high).zip(&turns) {
-                let turned = b.turned(*turn);
-                (*a, *b) = (a.plus(turned), a.minus(turned));
-            }
-        }
-        half *= 2;
+    combine(values, turns);
+}
+
+/// Transforms both halves, then combines them. Depth first: a part that fits in the processor's cache is finished there.
+fn combine(values: &mut [Complex], turns: &[Vec<Complex>]) {
+    let Some((turns, of_halves)) = turns.split_last() else {
+        return;
+    };
+    let (low, high) = values.split_at_mut(turns.len());
+    combine(low, of_halves);
+    combine(high, of_halves);
+    for ((a, b), turn) in low.iter_mut().zip(high).zip(turns) {
+        let turned = b.turned(*turn);
+        (*a, *b) = (a.plus(turned), a.minus(turned));
     }
 }

@@ -24,7 +24,7 @@ const HALF_WAY: f64 = 0.3;
 
 /// The usual lengths of a beat, in seconds: the best distance at which onsets follow each other, and the best one that is
 /// not related to it. `most` is the beat that people perceive most often.
-pub fn usual_beats(spectrum: &Spectrum, most: f64) -> Vec<f64> {
+pub fn usual_beats(spectrum: Spectrum, most: f64) -> Vec<f64> {
     let (shortest, longest) = (0.3, 1.3);
     let lags = spectrum.autocorrelation((4.2 * longest * SAMPLES) as usize);
     let at = |lag: f64| {
@@ -148,16 +148,16 @@ fn best_way(strength: &[f64], usual: f64, origin: f64) -> Vec<f64> {
         })
         .collect();
     let width = lengths.len();
-    // What the beats earn up to each state. A group of lanes may go beyond the last row.
-    let mut best = vec![f32::MIN; samples * width + LANES];
-    for now in 0..samples {
-        for (index, length) in lengths.iter().enumerate() {
+    // What the beats earn up to each state. A group of lanes may go beyond its row, but not beyond the row after.
+    let mut best = Vec::with_capacity(samples * width);
+    for (now, &here) in strength.iter().enumerate() {
+        for length in &lengths {
             let half = now.checked_sub(length.samples / 2).map_or(0.0, |half| strength[half]);
-            let earned = (length.samples as f64 * (strength[now] + HALF_WAY * half - length.unusual)) as f32;
-            best[now * width + index] = match now.checked_sub(length.samples) {
+            let earned = (length.samples as f64 * (here + HALF_WAY * half - length.unusual)) as f32;
+            best.push(match now.checked_sub(length.samples) {
                 Some(before) => length.most_after(&best[before * width..]) + earned,
                 None => earned,
-            };
+            });
         }
     }
     // Back from the best of the last beats.
