@@ -82,7 +82,7 @@ def main(program):
         for size, path in paths.items():
             path.write_text(callback(size))
         times = measured(program, paths)
-        growth = {size: in_process(path)["midi"] for size, path in paths.items()}
+        growth = {size: in_process(path)["off"] for size, path in paths.items()}
         memory = {size: whole_process(program, path, "off")[1] for size, path in paths.items()}
 
     print(f"{datetime.date.today()}, {platform.machine()}, {os.cpu_count()} processors; medians of {ROUNDS} rounds\n")
@@ -97,10 +97,11 @@ def main(program):
     row(f"{LARGE:,} notes, the whole process, inferred: json + symusic", "large auto", "large symusic")
     for peer in PEERS:
         row(f"{SONG:,} notes, off: json + {peer}", "off", peer)
+    row(f"{SONG:,} notes, off, with a picture: json + symusic", "drawn", "symusic")
     row(f"{SONG:,} notes, inferred: json + symusic", "auto", "symusic")
-    row(f"{SONG:,} notes, off, no picture, as a part of: serde_json", "midi", "plain", faster=False)
+    row(f"{SONG:,} notes, off, as a part of: serde_json", "off", "plain", faster=False)
 
-    print(f"\n{'notes':>10} {'off, no picture':>20} {'a note':>12} {'peak memory':>14}")
+    print(f"\n{'notes':>10} {'off':>20} {'a note':>12} {'peak memory':>14}")
     for size in GROWTH:
         nanoseconds = 1e6 * growth[size] / size
         print(f"{size:>10,} {growth[size]:>17.1f} ms {nanoseconds:>9.0f} ns {memory[size]:>11.0f} MB")

@@ -15,7 +15,7 @@ from tests.local_stack.stack import ROOT
 
 # Millions of instructions of `midihook render` for 10,000 notes on x86_64, by tempo. Some 46 of each are the hash of the
 # body, for which valgrind has no instructions of the processor.
-BUDGET = {"off": 108, "auto": 220}
+BUDGET = {"off": 84, "auto": 198}
 ALLOWED = 1.1
 
 pytestmark = [

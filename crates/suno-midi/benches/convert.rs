@@ -1,7 +1,7 @@
 //! `make bench`: what the conversion of callbacks costs in a program, for tests/bench, which compares it with others.
 //!
 //! For each file that is named it prints the median times as a line of JSON, in milliseconds.
-#![allow(clippy::expect_used, clippy::panic)] // a benchmark that fails should say where
+#![allow(clippy::expect_used)] // a benchmark that fails should say where
 
 mod timing;
 
@@ -12,14 +12,9 @@ use serde::{
     de::{Error, Unexpected, Visitor},
 };
 use suno_midi::{
-    Digest, Options, convert,
-    format::{Label, midi},
-    music::{
-        Song,
-        choices::{Choices, TempoChoice},
-    },
-    provider::callback::{self, Callback},
-    score::Score,
+    Options, convert,
+    format::Outputs,
+    music::choices::{Choices, TempoChoice},
 };
 use timing::median;
 
@@ -81,20 +76,6 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
-/// A callback → a MIDI file, without a picture and a document.
-fn midi_alone(body: &[u8], choices: &Choices) -> Vec<u8> {
-    let Ok(Callback::Song(parts)) = callback::read(body) else {
-        panic!("not a song")
-    };
-    let song = Song::new(Score::new(&parts).expect("few instruments"), choices);
-    let label = Label {
-        title: "5c79",
-        body: Digest::of(body),
-        asked_at: None,
-    };
-    midi::write(label, &song, &midi::tracks(&song))
-}
-
 fn main() {
     let task = "5c79".parse().expect("a task id");
     let off = Choices {
@@ -104,9 +85,13 @@ fn main() {
     for path in std::env::args().skip(1).filter(|argument| argument != "--bench") {
         let body = fs::read(&path).expect("a file");
         let runs = (20_000_000 / body.len()).clamp(3, 51);
-        let converted = |choices| {
+        let converted = |choices, piano_roll| {
             let options = Options {
                 choices,
+                outputs: Outputs {
+                    piano_roll,
+                    ..Outputs::default()
+                },
                 ..Options::default()
             };
             median(runs, || drop(black_box(convert(&task, &body, &options))))
@@ -115,11 +100,11 @@ fn main() {
             let plain: Plain = serde_json::from_slice(&body).expect("a callback");
             black_box(plain.data.instruments);
         });
-        let midi = median(runs, || drop(black_box(midi_alone(&body, &off))));
         println!(
-            r#"{{"plain": {plain}, "midi": {midi}, "off": {}, "auto": {}}}"#,
-            converted(off),
-            converted(Choices::default()),
+            r#"{{"plain": {plain}, "off": {}, "drawn": {}, "auto": {}}}"#,
+            converted(off, false),
+            converted(off, true),
+            converted(Choices::default(), false),
         );
     }
 }
