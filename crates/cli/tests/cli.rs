@@ -120,6 +120,8 @@ fn render_prints_the_result_document() {
     );
     let document: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &document["state"]), (Some(0), &"rendered".into()));
+    // The document names every file of a song, written or not.
+    assert!(document["files"]["pianoRoll"].is_string(), "{out}");
     let (code, out, _) = outcome(&["render", "../../events/callback-failure.json", "--json"], b"");
     let document: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &document["failure"]["code"]), (Some(3), &500.into()));

@@ -324,6 +324,23 @@ mod tests {
     }
 
     #[test]
+    fn a_picture_that_nobody_wants_is_neither_drawn_nor_named() {
+        let body = r#"{"data":{"instruments":[{"name":"Drums","notes":[{"pitch":38,"start":0,"end":1}]}]}}"#;
+        let options = Options {
+            outputs: Outputs {
+                piano_roll: false,
+                ..Outputs::default()
+            },
+            ..Options::default()
+        };
+        let outcome = convert(&"t".parse().unwrap(), body.as_bytes(), &options);
+        assert_eq!(outcome.files, self::outcome(body).files[..1]);
+        let objects: Vec<&str> = outcome.objects().map(|(object, _)| object).collect();
+        assert_eq!(objects, ["midi/t.mid", "midi/t.json"]);
+        assert_eq!(outcome.document.object(format::PIANO_ROLL), None);
+    }
+
+    #[test]
     fn a_song_with_too_many_instruments_is_not_split_and_says_so() {
         let options = Options {
             outputs: Outputs {

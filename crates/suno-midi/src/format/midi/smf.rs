@@ -223,6 +223,7 @@ mod tests {
         let smf = Smf::parse(&bytes).unwrap();
         assert_eq!(smf.header, Header::new(Format::Parallel, Timing::Metrical(480.into())));
         assert_eq!(smf.tracks.len(), 4);
+        assert_eq!(bytes[TRACK_COUNT], [0, 4]);
         for (track, name, channel, program) in [
             (1, "Drums", 9, 0),
             (2, "Violin", 0, 40),
