@@ -100,6 +100,7 @@ lint: $(VENV)/.ready ## Formatting, clippy, docs, the template, the dependency t
 	cargo clippy --locked --package midihook-cli --no-default-features --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 	sam validate --lint
+	zizmor --offline --quiet --strict-collection .github/workflows
 	cargo deny --locked --workspace check licenses bans sources
 	cargo deny --locked --config src/deny.toml check bans
 	cargo deny --locked --manifest-path crates/suno-midi/Cargo.toml --config crates/suno-midi/deny.toml check bans
@@ -124,7 +125,7 @@ help: ## List the targets
 $(VENV)/.ready: $(REQUIREMENTS)
 	@echo "==> Setting up the tools in $(VENV) (the first time takes a minute)"
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(REQUIREMENTS)
 	@touch $@
 
 # `sam build` calls these, one for each function (BuildMethod: makefile).
