@@ -9,8 +9,14 @@ ARCH         ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 GLIBC        := 2.34
 TARGET       := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu
 LAMBDAS      := receiver renderer reconciler
-# The version of cargo-mutants that `make mutants` installs.
+# The versions of the cargo commands that `make mutants` and `make release` install.
 MUTANTS      := 27.1.0
+CYCLONEDX    := 0.5.9
+# What `make release` builds: functions for these architectures, and the command line for these targets of Rust.
+ARCHES       := x86_64 arm64
+TARGETS      := $(if $(filter x86_64,$(ARCHES)),x86_64-unknown-linux-musl x86_64-pc-windows-gnu) \
+                $(if $(filter arm64,$(ARCHES)),aarch64-unknown-linux-musl)
+CARGO_HOME   ?= $(HOME)/.cargo
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
@@ -34,9 +40,15 @@ deploy: build ## Deploy to AWS; asks for what it needs the first time, and keeps
 	@if grep -qs '^parameter_overrides' samconfig.toml; then sam deploy; \
 	else sam deploy --guided --parameter-overrides Architecture=$(ARCH); fi
 
-build: $(VENV)/.ready ## Build the functions in release mode, for SAM
+# Panic messages name source files. They must not name the builder's, which differ from one computer to the next.
+functions package-% release release-cli: export RUSTFLAGS := --remap-path-prefix=$(CARGO_HOME)=/cargo
+
+.PHONY: functions
+functions: $(VENV)/.ready
 	@echo "==> Building the functions for $(ARCH) (the first time takes some minutes)"
 	cargo lambda build --locked --release --target $(TARGET).$(GLIBC) --package midihook $(LAMBDAS:%=--bin %)
+
+build: functions ## Build the functions in release mode, for SAM
 	@echo "==> Packaging them for SAM"
 	@mkdir -p .aws-sam
 	@sam build --parameter-overrides Architecture=$(ARCH) >.aws-sam/build.log 2>&1 || { cat .aws-sam/build.log; exit 1; }
@@ -114,10 +126,20 @@ fmt: ## Format the sources
 	cargo fmt --all
 
 ##@ Other
-.PHONY: clean help
+.PHONY: release release-cli clean help
+
+release: $(VENV)/.ready $(VENV)/bin/cargo-cyclonedx ## Build a release into dist/: what people deploy without a toolchain; ARCHES=x86_64 for one only
+	@python -m release stack $(ARCHES)
+	@python -m release cli $(TARGETS)
+	@python -m release sbom
+	@python -m release index
+
+# On a Mac: TARGETS=aarch64-apple-darwin.
+release-cli:
+	@$(PYTHON) -m release cli $(TARGETS)
 
 clean: ## Remove everything that was built, and the tools
-	rm -rf target crates/suno-midi/fuzz/target .aws-sam out $(VENV)
+	rm -rf target crates/suno-midi/fuzz/target .aws-sam dist out $(VENV)
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -126,6 +148,11 @@ $(VENV)/.ready: $(REQUIREMENTS)
 	@echo "==> Setting up the tools in $(VENV) (the first time takes a minute)"
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(REQUIREMENTS)
+	@touch $@
+
+$(VENV)/bin/cargo-cyclonedx: $(VENV)/.ready
+	@echo "==> Installing cargo-cyclonedx (some minutes)"
+	cargo install --quiet --locked --root $(VENV) --version $(CYCLONEDX) cargo-cyclonedx
 	@touch $@
 
 # `sam build` calls these, one for each function (BuildMethod: makefile).

@@ -1,0 +1,1 @@
+"""Makes a release: what people deploy and run without a toolchain. docs/release.md says how."""

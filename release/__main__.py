@@ -1,0 +1,66 @@
+"""`make release`: the steps that compile. `python -m release stack ARCH…`, `cli TARGET…`, `sbom`, `index`; `notes TAG`."""
+
+import subprocess
+import sys
+
+from release.package import FUNCTIONS, ROOT, ReleaseError, command_line, index, notes, stack
+
+DIST = ROOT / "dist"
+GNU_TARGETS = {"x86_64": "x86_64-unknown-linux-gnu", "arm64": "aarch64-unknown-linux-gnu"}
+
+
+def run(*command):
+    print(f"==> {' '.join(command)}", flush=True)
+    subprocess.run(command, cwd=ROOT, check=True)
+
+
+def output(*command):
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def write(name, data):
+    DIST.mkdir(exist_ok=True)
+    (DIST / name).write_bytes(data)
+    print(f"    dist/{name}  ({len(data):,} bytes)", flush=True)
+
+
+def make_stacks(*arches):
+    for arch in arches:
+        run("rustup", "target", "add", GNU_TARGETS[arch])
+        run("make", "functions", f"ARCH={arch}")
+        built = ROOT / "target" / "lambda"
+        write(*stack(arch, {name: (built / name / "bootstrap").read_bytes() for name in FUNCTIONS}))
+
+
+def make_command_lines(*targets):
+    for target in targets:
+        run("rustup", "target", "add", target)
+        # zig brings the C library of other systems, but not Apple's frameworks: those targets build on a Mac only.
+        build = "build" if "apple" in target else "zigbuild"
+        run("cargo", build, "--locked", "--release", "--target", target, "--package", "midihook-cli")
+        program = ROOT / "target" / target / "release" / ("midihook.exe" if "windows" in target else "midihook")
+        write(*command_line(target, program.read_bytes()))
+
+
+def make_index():
+    # Other tags must not hide the commit.
+    commit = output("git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
+    tools = [output("rustc", "--version"), output("cargo", "lambda", "--version"), output("cargo", "zigbuild", "--version")]
+    index(DIST, {"commit": commit, "tools": tools})
+    run("sh", "-c", f"cd {DIST.name} && ls -l && sha256sum --check --quiet SHA256SUMS")
+
+
+def print_notes(tag):
+    print(notes(tag, (ROOT / "CHANGELOG.md").read_text()))
+
+
+STEPS = {"stack": make_stacks, "cli": make_command_lines, "index": make_index, "notes": print_notes}
+
+if __name__ == "__main__":
+    step, *arguments = sys.argv[1:]
+    try:
+        STEPS[step](*arguments)
+    except ReleaseError as error:
+        sys.exit(f"release: {error}")
+    except subprocess.CalledProcessError as error:
+        sys.exit(error.returncode)
