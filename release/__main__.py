@@ -1,17 +1,18 @@
 """`make release`: the steps that compile. `python -m release stack ARCH…`, `cli TARGET…`, `sbom`, `index`; `notes TAG`."""
 
+import os
 import subprocess
 import sys
 
-from release.package import FUNCTIONS, ROOT, ReleaseError, command_line, index, notes, stack
+from release.package import FUNCTIONS, ROOT, VERSION, ReleaseError, command_line, index, notes, stack
 
 DIST = ROOT / "dist"
 GNU_TARGETS = {"x86_64": "x86_64-unknown-linux-gnu", "arm64": "aarch64-unknown-linux-gnu"}
 
 
-def run(*command):
+def run(*command, **variables):
     print(f"==> {' '.join(command)}", flush=True)
-    subprocess.run(command, cwd=ROOT, check=True)
+    subprocess.run(command, cwd=ROOT, check=True, env=os.environ | variables)
 
 
 def output(*command):
@@ -42,6 +43,17 @@ def make_command_lines(*targets):
         write(*command_line(target, program.read_bytes()))
 
 
+def make_bills():
+    # A fixed time, so that the same crates give the same bytes.
+    command = ["cargo", "cyclonedx", "--quiet", "--format=json", "--spec-version=1.5", "--target=all", "--override-filename=bom"]
+    run(*command, SOURCE_DATE_EPOCH="315532800")
+    for crate, directory in {"midihook": ROOT, "midihook-cli": ROOT / "crates" / "cli", "suno-midi": ROOT / "crates" / "suno-midi"}.items():
+        bill = directory / "bom.json"
+        # The crates of this repository are named by their directories.
+        write(f"{crate}-{VERSION}.cdx.json", bill.read_text().replace(f"file://{ROOT}", "file:///midihook").encode())
+        bill.unlink()
+
+
 def make_index():
     # Other tags must not hide the commit.
     commit = output("git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
@@ -54,7 +66,7 @@ def print_notes(tag):
     print(notes(tag, (ROOT / "CHANGELOG.md").read_text()))
 
 
-STEPS = {"stack": make_stacks, "cli": make_command_lines, "index": make_index, "notes": print_notes}
+STEPS = {"stack": make_stacks, "cli": make_command_lines, "sbom": make_bills, "index": make_index, "notes": print_notes}
 
 if __name__ == "__main__":
     step, *arguments = sys.argv[1:]

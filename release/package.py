@@ -1,5 +1,6 @@
 """From built programs to the files of a release. It compiles nothing, and the same programs give the same bytes."""
 
+import functools
 import gzip
 import hashlib
 import io
@@ -7,6 +8,7 @@ import json
 import os
 import pathlib
 import re
+import subprocess
 import tarfile
 import zipfile
 
@@ -77,20 +79,43 @@ def template(arch):
     return replaced(text, either, f"    Default: {arch}\n    AllowedValues: [{arch}]\n")
 
 
+@functools.cache
+def third_party():
+    """The licenses of all crates in Cargo.lock, which is more than any one program contains. They ask to be passed on."""
+    command = ["cargo", "metadata", "--locked", "--format-version", "1"]
+    metadata = json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
+    crates = {}
+    for crate in metadata["packages"]:
+        if crate["source"] is None:
+            continue  # one of ours
+        directory = pathlib.Path(crate["manifest_path"]).parent
+        files = [path for path in sorted(directory.iterdir()) if re.match(r"(?i)(un)?licen[cs]e|copying|copyright|notice", path.name)]
+        texts = [path.read_text(errors="replace").strip() for path in files if path.is_file()]
+        for text in texts or ["(The crate has no file with its license.)"]:
+            crates.setdefault(text, []).append(f"{crate['name']} {crate['version']} ({crate['license']})")
+    sections = sorted(f"{'=' * 80}\n{chr(10).join(sorted(names))}\n\n{text}\n" for text, names in crates.items())
+    return "\n".join(sections).encode()
+
+
+def licenses():
+    return {"LICENSE": (ROOT / "LICENSE").read_bytes(), "THIRD-PARTY.txt": third_party()}
+
+
 def stack(arch, programs):
     """What `sam deploy` needs: the name and the bytes of a zip file. `programs` are the functions as {name: bytes}."""
     files = {f"{name}.zip": zipped({"bootstrap": without_builder(name, programs[name])}) for name in FUNCTIONS}
     files["template.yaml"] = template(arch).encode()
     files["samconfig.toml"] = (ROOT / "release" / "samconfig.toml").read_bytes()
-    # The template names these two, for the AWS Serverless Application Repository.
-    files |= {name: (ROOT / name).read_bytes() for name in ("LICENSE", "README.md")}
+    # The template names it and the license, for the AWS Serverless Application Repository.
+    files["README.md"] = (ROOT / "README.md").read_bytes()
+    files |= licenses()
     return f"midihook-stack-{VERSION}-{arch}.zip", zipped(files)
 
 
 def command_line(target, program):
     """The name and the bytes of an archive with the command line for a Rust target."""
     windows = "windows" in target
-    files = {"midihook.exe" if windows else "midihook": without_builder(target, program), "LICENSE": (ROOT / "LICENSE").read_bytes()}
+    files = {"midihook.exe" if windows else "midihook": without_builder(target, program)} | licenses()
     name = f"midihook-cli-{VERSION}-{target}"
     return (f"{name}.zip", zipped(files)) if windows else (f"{name}.tar.gz", tarred(files))
 
@@ -110,7 +135,7 @@ def described(name, data):
 
 def index(dist, origin):
     """Writes manifest.json, and then SHA256SUMS, about all files of this version. `origin` says what they were made from."""
-    files = [(path.name, path.read_bytes()) for path in sorted(dist.glob(f"midihook-*{VERSION}*"))]
+    files = [(path.name, path.read_bytes()) for path in sorted(dist.glob(f"*-{VERSION}*"))]
     manifest = {"version": VERSION} | origin | {"files": [described(*file) for file in files]}
     text = json.dumps(manifest, indent=2).encode() + b"\n"
     (dist / "manifest.json").write_bytes(text)

@@ -112,7 +112,21 @@ def test_the_same_programs_make_the_same_bytes_at_any_time(dist):
     compressed = (dist / f"midihook-cli-{package.VERSION}-linux.tar.gz").read_bytes()
     assert compressed[4:8] == bytes(4)
     with tarfile.open(fileobj=io.BytesIO(compressed)) as archive:
-        assert [(file.name, file.mode, file.mtime) for file in archive] == [("midihook", 0o755, 0), ("LICENSE", 0o644, 0)]
+        assert [(file.name, file.mode, file.mtime) for file in archive] == [
+            ("midihook", 0o755, 0),
+            ("LICENSE", 0o644, 0),
+            ("THIRD-PARTY.txt", 0o644, 0),
+        ]
+
+
+def test_the_licenses_of_all_linked_crates_are_passed_on():
+    text = package.third_party().decode()
+    command = ["cargo", "tree", "--locked", "--workspace", "--edges=normal", "--prefix=none", "--format={p}"]
+    lines = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    crates = {tuple(line.split()[:2]) for line in lines if line and str(ROOT) not in line}
+    assert len(crates) > 100
+    assert [crate for crate in crates if f"\n{crate[0]} {crate[1][1:]} (" not in text] == []
+    assert "Permission is hereby granted, free of charge" in text
 
 
 def test_a_program_that_names_its_builder_is_refused():
