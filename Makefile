@@ -41,12 +41,12 @@ deploy: build ## Deploy to AWS; asks for what it needs the first time, and keeps
 	else sam deploy --guided --parameter-overrides Architecture=$(ARCH); fi
 
 # Panic messages name source files. They must not name the builder's, which differ from one computer to the next.
-functions package-% release release-cli: export RUSTFLAGS := --remap-path-prefix=$(CARGO_HOME)=/cargo
+functions package-% bench release release-cli: export RUSTFLAGS := --remap-path-prefix=$(CARGO_HOME)=/cargo
 
 .PHONY: functions
 functions: $(VENV)/.ready
 	@echo "==> Building the functions for $(ARCH) (the first time takes some minutes)"
-	cargo lambda build --locked --release --target $(TARGET).$(GLIBC) --package midihook $(LAMBDAS:%=--bin %)
+	cargo lambda build --locked --profile function --target $(TARGET).$(GLIBC) --package midihook $(LAMBDAS:%=--bin %)
 
 build: functions ## Build the functions in release mode, for SAM
 	@echo "==> Packaging them for SAM"
@@ -96,10 +96,12 @@ mutants: $(VENV)/.ready ## Change the core in a thousand small ways: its tests m
 	PROPTEST_CASES=50 cargo mutants --package suno-midi --profile mutants --jobs $${MUTANTS_JOBS:-2} --output target \
 	    --cargo-arg=--lib --cargo-arg=--test=golden --cargo-arg=--test=properties $(MUTANTS_ARGS)
 
-bench: $(VENV)/.ready ## What a stranger's 5.9 MB cost before the signature is verified; what the inference and a conversion cost
+bench: $(VENV)/.ready ## What a conversion, the inference, the receiver and a stranger's 5.9 MB cost, each beside a peer
 	cargo bench --locked --package suno-midi
 	cargo build --locked --release --package midihook-cli --no-default-features
-	@python -m tests.bench target/release/midihook
+	cargo lambda build --locked --profile function --target $(TARGET).$(GLIBC) --package midihook --bin receiver
+	cargo lambda build --locked --profile function --target $(TARGET).$(GLIBC) --package midihook --example hello --example put_and_send
+	@python -m tests.bench target/release/midihook target/lambda
 
 bench-music: $(VENV)/.ready ## How often beats, bars and keys of real songs are right; SONGS=… (tests/music/README.md)
 	cargo build --locked --release --package midihook-cli --no-default-features
@@ -161,5 +163,5 @@ build-ReceiverFunction: package-receiver
 build-RendererFunction: package-renderer
 build-ReconcilerFunction: package-reconciler
 package-%:
-	cargo lambda build --locked --quiet --release --target $(TARGET).$(GLIBC) --package midihook --bin $*
+	cargo lambda build --locked --quiet --profile function --target $(TARGET).$(GLIBC) --package midihook --bin $*
 	cp target/lambda/$*/bootstrap "$(ARTIFACTS_DIR)/"

@@ -1,8 +1,8 @@
-"""How fast callbacks become MIDI files, against Python's libraries in the same run.
+"""How fast callbacks become MIDI files, against Python's libraries in the same run; and what the receiver costs.
 
-    python -m tests.bench PROGRAM
+    python -m tests.bench PROGRAM FUNCTIONS
 
-PROGRAM is the command line in release mode. The machine and its other work decide the times: read the ratios, and let the
+PROGRAM is the command line in release mode, FUNCTIONS a directory with the built receiver and its peers. The machine and its other work decide the times: read the ratios, and let the
 machine do nothing else."""
 
 import datetime
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 
+from tests.bench import receiver
 from tests.bench.callbacks import callback
 from tests.bench.peers import PEERS
 from tests.local_stack.stack import ROOT
@@ -76,7 +77,7 @@ def measured(program, paths):
     return times
 
 
-def main(program):
+def main(program, functions):
     with tempfile.TemporaryDirectory() as directory:
         paths = {size: pathlib.Path(directory) / f"{size}.json" for size in GROWTH}
         for size, path in paths.items():
@@ -101,6 +102,12 @@ def main(program):
     row(f"{SONG:,} notes, inferred: json + symusic", "auto", "symusic")
     row(f"{SONG:,} notes, off, as a part of: serde_json", "off", "plain", faster=False)
 
+    print(f"\n{'':<58} {'receiver':>10} {'peer':>10} {'ratio':>9}")
+    for what, pairs, unit in receiver.rows(pathlib.Path(functions)):
+        own, peer = (statistics.median(side) for side in zip(*pairs))
+        ratio = f"{statistics.median(a / b for a, b in pairs):.2f} ×"
+        print(f"{what:<58} {own:>7.1f} {unit} {peer:>7.1f} {unit} {ratio:>9}")
+
     print(f"\n{'notes':>10} {'off':>20} {'a note':>12} {'peak memory':>14}")
     for size in GROWTH:
         nanoseconds = 1e6 * growth[size] / size
@@ -108,4 +115,4 @@ def main(program):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

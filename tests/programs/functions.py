@@ -21,8 +21,9 @@ def bootstrap(function):
 
 
 @contextlib.contextmanager
-def running(function, runtime_api, settings, program=None):
-    """Runs a function, or another program in its place; gives its process. At the end it is killed and its `log` holds what it wrote."""
+def running(function, runtime_api, settings, command=None):
+    """Runs a function, or another command in its place; gives its process. At the end it is killed and its `log` holds what
+    it wrote."""
     environment = {
         "PATH": os.environ["PATH"],
         "AWS_LAMBDA_RUNTIME_API": runtime_api,
@@ -35,7 +36,7 @@ def running(function, runtime_api, settings, program=None):
     }
     # A file, because a pipe that nobody reads stops a function that logs much.
     with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen([program or bootstrap(function)], env=environment | settings, stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command or [bootstrap(function)], env=environment | settings, stdout=log, stderr=subprocess.STDOUT)
         try:
             yield process
         finally:

@@ -1,22 +1,32 @@
-"""The work of a conversion, in instructions: a budget without a clock, which a busy machine does not change.
+"""The work of a conversion and of the receiver, in instructions: a budget without a clock, which a busy machine does not
+change.
 
-A conversion may take a tenth more than what is written here. If it takes more for a reason, write the new number and say
+Each may take a tenth more than what is written here. If it takes more for a reason, write the new number and say
 why in the commit; if it takes less, write the new number too."""
 
+import json
 import platform
 import re
 import shutil
+import signal
 import subprocess
 
 import pytest
+import trustme
 
 from tests.bench.callbacks import callback
-from tests.local_stack.stack import ROOT
+from tests.local_stack.stack import ROOT, wait_for
+from tests.programs.account import Account, RuntimeApi, request
+from tests.programs.functions import bootstrap, running
 
 # Millions of instructions of `midihook render` for 10,000 notes on x86_64, by tempo. Some 46 of each are the hash of the
 # body, for which valgrind has no instructions of the processor.
 BUDGET = {"off": 84, "auto": 198}
+# Millions of instructions of the receiver on x86_64: until it asks for the first event, with the connections that it opens,
+# and for one callback of 1 kB. AWS is in memory and speaks plain HTTP.
+START, CALLBACK = 4.3, 1.35
 ALLOWED = 1.1
+VALGRIND = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
 
 pytestmark = [
     pytest.mark.skipif(not shutil.which("valgrind"), reason="valgrind is not installed: the budget is not checked"),
@@ -35,9 +45,44 @@ def program():
 def test_a_conversion_keeps_to_its_budget(program, tempo, tmp_path):
     song = tmp_path / "song.json"
     song.write_text(callback(10_000))
-    valgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
-    command = [*valgrind, program, "render", song, "--bpm", tempo, "-o", tmp_path / "song.mid"]
+    command = [*VALGRIND, program, "render", song, "--bpm", tempo, "-o", tmp_path / "song.mid"]
     said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stderr
-    taken = int(re.search(r"Collected : (\d+)", said)[1]) / 1e6
-    print(f"{tempo}: {taken:.1f} million instructions")
-    assert taken < ALLOWED * BUDGET[tempo], f"{taken:.1f} million instructions, {BUDGET[tempo]} are the budget"
+    keeps_to(BUDGET[tempo], collected(said))
+
+
+def collected(said):
+    """The millions of instructions that valgrind says it has counted."""
+    return int(re.search(r"Collected : (\d+)", said)[1]) / 1e6
+
+
+def keeps_to(budget, taken):
+    print(f"{taken:.2f} million instructions")
+    assert taken < ALLOWED * budget, f"{taken:.2f} million instructions, {budget} are the budget"
+
+
+def receiver(callbacks, trusted):
+    """The millions of instructions of a receiver that starts and answers so many callbacks."""
+    account, answers = Account(), []
+    bodies = {name: json.dumps({"code": 200, "msg": "x" * 900, "data": {"taskId": name}}) for name in map(str, range(callbacks))}
+    api = RuntimeApi((request(*callback) for callback in bodies.items()), answers.append)
+    settings = account.settings("ReceiverFunction") | {"SSL_CERT_FILE": str(trusted)}
+    with running("ReceiverFunction", api.address, settings, [*VALGRIND, bootstrap("ReceiverFunction")]) as process:
+        wait_for("the receiver", api.over.is_set, every=0.01)
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+    api.server.shutdown()
+    account.close()
+    assert [answer["statusCode"] for answer in answers] == [200] * callbacks
+    return collected(process.log)
+
+
+@pytest.fixture
+def trusted(tmp_path):
+    # One certificate, because a program reads all that it trusts, and each computer has others.
+    trustme.CA().cert_pem.write_to_path(file := tmp_path / "ca.pem")
+    return file
+
+
+def test_the_receiver_keeps_to_its_budget(trusted):
+    keeps_to(START, receiver(0, trusted))
+    keeps_to(CALLBACK, (receiver(11, trusted) - receiver(1, trusted)) / 10)

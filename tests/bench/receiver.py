@@ -8,18 +8,17 @@ import os
 import pathlib
 import ssl
 import statistics
+import tempfile
 import threading
 import time
 
 import trustme
 
 from tests.programs.account import Account, RuntimeApi, processor_seconds, request
-from tests.local_stack.stack import ROOT, wait_for
+from tests.local_stack.stack import wait_for
 from tests.programs.functions import running
 
-RELEASE = ROOT / "target" / "release"
-RECEIVER, HELLO, PUT_AND_SEND = RELEASE / "receiver", RELEASE / "examples" / "hello", RELEASE / "examples" / "put_and_send"
-STARTS, CALLBACKS = 7, 200
+ROUNDS, CALLBACKS = 7, 200
 LARGE = 4_000_000
 
 # The part of a processor that 256 MB have: 1,769 MB have a whole one (AWS Lambda developer guide, "Configure Lambda
@@ -66,16 +65,18 @@ def share():
 
 @dataclasses.dataclass
 class Started:
-    """What a process took, in seconds: the processor time until it connected to AWS or asked for an event, the time until
-    it asked, the time for each callback, the processor time for one of them. And its memory in bytes: before the callbacks,
-    and at most."""
+    """What a process took, in seconds: the processor time until it connected to AWS or asked for an event, the time for each
+    callback, the processor time for one of them. And its memory in bytes: before the callbacks, and at most."""
 
     starting: float
-    init: float
     callbacks: list
     working: float
     idle: int
     peak: int
+
+    @property
+    def above_idle(self):
+        return self.peak - self.idle
 
 
 def memory(process, name):
@@ -95,11 +96,9 @@ def start(program, account, settings, events, share=None):
             yield event
 
     api = RuntimeApi(paced(), lambda answer: answered.append((time.perf_counter(), answer)))
-    began = time.perf_counter()
-    with running("ReceiverFunction", api.address, account.settings("ReceiverFunction") | settings, program) as process:
+    with running("ReceiverFunction", api.address, account.settings("ReceiverFunction") | settings, [program]) as process:
         account.server.accepted = lambda: connected.append(processor_seconds(process))
         wait_for("the program to start", api.asked.is_set, every=0.001)
-        init = time.perf_counter() - began
         starting, idle = processor_seconds(process), memory(process, "VmRSS")
         if share:
             share.take(process)
@@ -109,7 +108,7 @@ def start(program, account, settings, events, share=None):
     api.server.shutdown()
     assert all(answer["statusCode"] == 200 for _, answer in answered), f"{program}: {answered[-1]}\n{process.log[-2000:]}"
     callbacks = [end - begin for begin, (end, _) in zip(sent, answered)]
-    return Started(min([starting, *connected]), init, callbacks, working / max(1, len(callbacks)), idle, peak)
+    return Started(min([starting, *connected]), callbacks, working / max(1, len(callbacks)), idle, peak)
 
 
 def small(number):
@@ -128,29 +127,29 @@ def trusted(directory):
     return context, {"SSL_CERT_FILE": file}
 
 
-def rows(directory):
-    """The rows of the table: what, and the receiver's figure, the other one, and their unit for each round."""
-    context, trust = trusted(directory)
-    plain, secure = Account(), Account(tls=context)
-    cold, cpu, first, whole = [], [], [], []
-    with share() as part:
-        for _ in range(STARTS):
-            hello, receiver = (start(program, plain, trust, []) for program in (HELLO, RECEIVER))
-            cold.append((1e3 * receiver.starting, 1e3 * hello.starting))
-            both = [start(program, plain, trust, map(small, range(CALLBACKS))) for program in (RECEIVER, PUT_AND_SEND)]
-            cpu.append(tuple(1e3 * program.working for program in both))
+def rows(programs):
+    """The rows of the table: what, pairs of the receiver's figure and its peer's, and their unit. `programs` is a directory
+    with the receiver, `hello` and `put_and_send`."""
+    receiver, hello, put_and_send = (programs / name / "bootstrap" for name in ("receiver", "hello", "put_and_send"))
+    starts, callbacks, firsts = [], [], []
+    with tempfile.TemporaryDirectory() as directory, share() as part:
+        context, trust = trusted(directory)
+        plain, secure = Account(), Account(tls=context)
+        for _ in range(ROUNDS):
+            starts.append([1e3 * start(program, plain, trust, []).starting for program in (receiver, hello)])
+            many = [small(number) for number in range(CALLBACKS)]
+            callbacks.append([1e3 * start(program, plain, trust, many).working for program in (receiver, put_and_send)])
             if part:
-                throttled = start(RECEIVER, secure, trust, map(small, range(21)), part)
-                first.append((1e3 * throttled.callbacks[0], 1e3 * statistics.median(throttled.callbacks[1:])))
-                whole.append(1e3 * (throttled.init + throttled.callbacks[0]))
-    event = large()
-    one = start(RECEIVER, plain, trust, [event])
-    size = len(json.dumps(event))
-    yield "receiver, CPU until it connects: a bare lambda_http hello", cold, "ms"
-    yield "receiver, CPU for a 1 kB callback: only put and send", cpu, "ms"
-    if part:
-        yield "receiver, first callback with 1/7 of a processor: the next", first, "ms"
-        print(f"(from the start of the process to the answer of its first callback: {statistics.median(whole):.1f} ms)")
-    else:
-        print("(the receiver's first callback was not measured: only root can give a process a part of a processor)")
-    yield f"receiver, peak memory above idle for {size / 1e6:.1f} MB: the event", [((one.peak - one.idle) / 1e6, size / 1e6)], "MB"
+                cold = start(receiver, secure, trust, many[:30], part)
+                firsts.append([1e3 * cold.callbacks[0], 1e3 * statistics.median(cold.callbacks[1:])])
+        event = large()
+        memory = [start(program, plain, trust, [event]).above_idle / 1e6 for program in (receiver, hello)]
+    yield "CPU from its start until it connects: a bare lambda_http", starts, "ms"
+    yield "CPU for a 1 kB callback: only put and send", callbacks, "ms"
+    size = len(json.dumps(event)) / 1e6
+    yield f"memory for an event of {size:.1f} MB, above idle: the event", [(memory[0], size)], "MB"
+    yield f"memory for an event of {size:.1f} MB, above idle: a bare lambda_http", [memory], "MB"
+    if not part:
+        print("(only root can give a process a part of a processor: the first callback was not measured)")
+        return
+    yield "first callback with 1/7 of a processor, over TLS: the next", firsts, "ms"
