@@ -53,6 +53,10 @@ pub const BATCH: usize = 10;
 /// The longest delay of a message (SQS API reference, `SendMessage`).
 pub const LONGEST_DELAY: Duration = Duration::from_secs(900);
 
+/// The header that makes a call part of a trace. In Lambda the SDK sets it to the invocation's own, and SQS passes it on
+/// with the message (X-Ray developer guide, "Amazon SQS and AWS X-Ray").
+const TRACE: &str = "x-amzn-trace-id";
+
 impl Queue {
     /// The queue, over this client. The caller chooses the client's time-outs.
     pub fn new(sqs: Client, url: String) -> Self {
@@ -78,7 +82,7 @@ impl Queue {
     }
 
     /// Queues a message, as JSON, that nobody receives before `delay` has passed. SQS takes whole seconds, up to
-    /// [`LONGEST_DELAY`].
+    /// [`LONGEST_DELAY`]. The message begins a trace of its own.
     ///
     /// # Errors
     /// If SQS did not confirm that it has the message.
@@ -110,7 +114,12 @@ impl Queue {
         let failed = failure(format!("queue a message of task {task_id}"));
         let body = serde_json::to_string(message).map_err(|e| failed(CallError::unsent(e)))?;
         let send = self.sqs.send_message().queue_url(&self.url).message_body(body);
-        let send = send.set_delay_seconds(delay_seconds);
+        let mut send = send.set_delay_seconds(delay_seconds).customize();
+        // A look sends the next one, for up to 14 days. One trace of a thousand looks shows nothing, and Lambda takes such
+        // a chain for an infinite loop.
+        if delay_seconds.is_some() {
+            send = send.mutate_request(|request| drop(request.headers_mut().remove(TRACE)));
+        }
         send.send().await.map(drop).map_err(|e| failed(e.into()))
     }
 

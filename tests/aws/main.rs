@@ -11,6 +11,7 @@ mod reconciler;
 mod renderer;
 mod ten_thousand;
 mod tips;
+mod trace;
 // The provider that answers from a list is also that of the client's own tests.
 #[path = "../provider/server.rs"]
 #[allow(dead_code)]

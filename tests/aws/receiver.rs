@@ -13,9 +13,9 @@ use suno_midi::provider::signature::SigningKey;
 
 use crate::fake::{Aws, BUCKET, Fault};
 
-const KEY: &str = "test-key";
+pub const KEY: &str = "test-key";
 /// When the sample events were signed.
-const NOW: u64 = 1_795_478_400;
+pub const NOW: u64 = 1_795_478_400;
 const TASK: &str = "5c79c0ffeebe8e";
 
 /// The status of the answer.
@@ -42,7 +42,7 @@ fn event(name: &str) -> Request {
     lambda_http::request::from_str(&json).unwrap()
 }
 
-fn signed(body: impl Into<Vec<u8>>, task_id: &str) -> Request {
+pub fn signed(body: impl Into<Vec<u8>>, task_id: &str) -> Request {
     let body: Vec<u8> = body.into();
     request(
         body,

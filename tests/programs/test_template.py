@@ -406,3 +406,7 @@ def test_the_docs_have_each_parameter_with_its_default():
     assert set(rows) == set(PARAMETERS)
     for name, parameter in PARAMETERS.items():
         assert rows[name].strip(" `").removesuffix(" MB") == str(parameter.get("Default", "")), name
+
+
+def test_lambda_does_not_take_a_chain_of_looks_for_an_infinite_loop():
+    assert properties("ReconcilerFunction")["RecursiveLoop"] == "Allow"
