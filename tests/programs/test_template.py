@@ -410,3 +410,8 @@ def test_the_docs_have_each_parameter_with_its_default():
 
 def test_lambda_does_not_take_a_chain_of_looks_for_an_infinite_loop():
     assert properties("ReconcilerFunction")["RecursiveLoop"] == "Allow"
+
+
+def test_the_stack_knows_its_version():
+    [version] = re.findall(r'^version = "(.+)"$', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)
+    assert OUTPUTS["Version"]["Value"] == version
