@@ -1,6 +1,8 @@
 //! The command line, `midihook`.
 
 #[cfg(feature = "stack")]
+mod doctor;
+#[cfg(feature = "stack")]
 mod get;
 mod input;
 #[cfg(feature = "stack")]
@@ -59,6 +61,8 @@ enum Command {
     Replay(replay::Args),
     #[cfg(feature = "stack")]
     Redrive(redrive::Args),
+    #[cfg(feature = "stack")]
+    Doctor(doctor::Args),
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),
 }
@@ -93,6 +97,8 @@ fn main() -> ExitCode {
         Command::Replay(args) => stack::block_on(replay::run(&args)),
         #[cfg(feature = "stack")]
         Command::Redrive(args) => stack::block_on(redrive::run(&args)),
+        #[cfg(feature = "stack")]
+        Command::Doctor(args) => stack::block_on(doctor::run(&args)),
         Command::Completions(args) => shell::completions(&args, Cli::command()),
         Command::Man(args) => shell::man(&args, Cli::command()),
     };

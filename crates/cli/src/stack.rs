@@ -38,19 +38,27 @@ pub const HEADING: &str = "The stack";
 /// Which stack, in which AWS account and region.
 #[derive(clap::Args)]
 #[command(next_help_heading = HEADING)]
-pub struct StackArgs {
+pub struct Place {
     /// The name of the stack [default: MIDIHOOK_STACK, or midihook]
     #[arg(long, value_name = "NAME", value_parser = name())]
     stack: Option<String>,
-    /// Its bucket, instead of looking for it [default: MIDIHOOK_BUCKET]
-    #[arg(long, value_parser = name())]
-    bucket: Option<String>,
     /// The profile in ~/.aws to take credentials and region from [default: AWS_PROFILE, or "default"]
     #[arg(long, value_parser = name())]
     profile: Option<String>,
     /// The region of the stack [default: AWS_REGION, or the profile's]
     #[arg(long, value_parser = name())]
     region: Option<String>,
+}
+
+/// The same, for commands that need no more than the names of its resources.
+#[derive(clap::Args)]
+#[command(next_help_heading = HEADING)]
+pub struct StackArgs {
+    #[command(flatten)]
+    place: Place,
+    /// Its bucket, instead of looking for it [default: MIDIHOOK_BUCKET]
+    #[arg(long, value_parser = name())]
+    bucket: Option<String>,
 }
 
 /// The name of a stack if nobody says another.
@@ -101,20 +109,33 @@ const CALLBACK: Resource = Resource {
 impl StackArgs {
     /// Finds the stack.
     pub async fn find(&self) -> anyhow::Result<Stack> {
-        let name = self.stack.clone().or_else(|| variable("MIDIHOOK_STACK"));
         let mut stack = Stack {
-            config: self.config().await?,
-            name: name.unwrap_or_else(|| STACK.to_owned()),
-            is_named: self.stack.is_some(),
+            config: self.place.config().await?,
+            name: self.place.name(),
+            is_named: self.place.stack.is_some(),
             bucket: String::new(),
             outputs: None,
         };
         stack.bucket = stack.resource(self.bucket.as_deref(), &BUCKET).await?;
         Ok(stack)
     }
+}
+
+impl Place {
+    /// The name of the stack.
+    pub fn name(&self) -> String {
+        let name = self.stack.clone().or_else(|| variable("MIDIHOOK_STACK"));
+        name.unwrap_or_else(|| STACK.to_owned())
+    }
+
+    /// The options with which another command works in this account and region.
+    pub fn options(&self, region: &str) -> String {
+        let profile = self.profile.iter().map(|profile| format!(" --profile {profile}"));
+        format!(" --region {region}{}", profile.collect::<String>())
+    }
 
     /// The configuration of all clients.
-    async fn config(&self) -> anyhow::Result<SdkConfig> {
+    pub async fn config(&self) -> anyhow::Result<SdkConfig> {
         let patience = Patience {
             operation: Duration::from_secs(60),
             attempt: Duration::from_secs(20),
@@ -210,31 +231,43 @@ impl Stack {
 
     /// Asks CloudFormation for the outputs of the stack.
     async fn describe(&self) -> anyhow::Result<HashMap<String, String>> {
-        let client = aws_sdk_cloudformation::Client::new(&self.config);
-        let described = client.describe_stacks().stack_name(&self.name).send().await;
-        let described = described.map_err(|error| {
-            let region = self.config.region().map_or("", Region::as_ref);
-            let what = match &error {
-                // CloudFormation has no other code for this.
-                SdkError::ServiceError(answer) if answer.err().code() == Some("ValidationError") => format!(
-                    "there is no stack {} in {region}: name it with --stack, its region with --region, or its account with \
-                     --profile",
-                    self.name
-                ),
-                _ => format!(
-                    "cannot look for the stack {} in {region} (cloudformation:DescribeStacks); setting {} and the other names \
-                     makes that unnecessary",
-                    self.name, BUCKET.variable
-                ),
-            };
-            anyhow::Error::new(CallError::from(error)).context(what)
-        })?;
-        let outputs = described.stacks.unwrap_or_default().into_iter();
-        let outputs = outputs.flat_map(|stack| stack.outputs.unwrap_or_default());
-        Ok(outputs
-            .filter_map(|output| output.output_key.zip(output.output_value))
-            .collect())
+        let otherwise = format!(
+            "; setting {} and the other names makes that unnecessary",
+            BUCKET.variable
+        );
+        let outputs = describe(&self.config, &self.name, &otherwise)
+            .await?
+            .outputs
+            .unwrap_or_default();
+        let pairs = outputs
+            .into_iter()
+            .map(|output| output.output_key.zip(output.output_value));
+        Ok(pairs.flatten().collect())
     }
+}
+
+/// Asks CloudFormation about a stack. If it cannot be asked, the error says what to do `otherwise`.
+pub async fn describe(
+    config: &SdkConfig,
+    name: &str,
+    otherwise: &str,
+) -> anyhow::Result<aws_sdk_cloudformation::types::Stack> {
+    let client = aws_sdk_cloudformation::Client::new(config);
+    let described = client.describe_stacks().stack_name(name).send().await;
+    let region = config.region().map_or("", Region::as_ref);
+    let missing = format!(
+        "there is no stack {name} in {region}: name it with --stack, its region with --region, or its account with --profile"
+    );
+    let described = described.map_err(|error| {
+        let what = match &error {
+            // CloudFormation has no other code for this.
+            SdkError::ServiceError(answer) if answer.err().code() == Some("ValidationError") => missing.clone(),
+            _ => format!("cannot look for the stack {name} in {region} (cloudformation:DescribeStacks){otherwise}"),
+        };
+        anyhow::Error::new(CallError::from(error)).context(what)
+    })?;
+    let stack = described.stacks.unwrap_or_default().into_iter().next();
+    stack.ok_or_else(|| anyhow!(missing))
 }
 
 /// A variable of the environment, unless it is empty.

@@ -1,0 +1,386 @@
+//! The checks: each looks at one thing, tells what it saw, and what mends it.
+
+use std::time::SystemTime;
+
+use aws_sdk_cloudformation::types::StackStatus;
+use aws_sdk_cloudwatch::types::StateValue;
+use aws_sdk_lambda::types::{LastUpdateStatus, State};
+use aws_sdk_s3::error::ProvideErrorMetadata as _;
+use aws_sdk_sqs::{operation::get_queue_attributes::GetQueueAttributesError, types::QueueAttributeName};
+use midihook::{call_error::CallError, clients};
+use serde_json::Value;
+
+use super::{
+    account::Account,
+    report::{Key, Messages, Report},
+};
+
+/// How what was changed by hand is found and undone.
+const UNDO: &str = "undo what was changed by hand: docs/runbook.md#undo-a-change-made-by-hand";
+
+/// What the functions need to do their work.
+const RESOURCES: [&str; 11] = [
+    "Api",
+    "ReceiverFunction",
+    "ReconcilerFunction",
+    "RendererFunction",
+    "RenderQueue",
+    "RenderDeadLetterQueue",
+    "ResultsQueue",
+    "WatchQueue",
+    "WatchDeadLetterQueue",
+    "ArrivalsRule",
+    "WebhookKey",
+];
+
+/// Whether the last deployment came to its end.
+pub fn stack(account: &Account, report: &mut Report) {
+    let Some(status) = account.stack.stack_status() else {
+        return;
+    };
+    let name = &account.name;
+    let reason = account.stack.stack_status_reason().unwrap_or("no reason given");
+    let what = format!("the stack is in {}: {reason}", status.as_str());
+    let mend = match status {
+        StackStatus::CreateComplete | StackStatus::UpdateComplete | StackStatus::ImportComplete => return,
+        status if status.as_str().ends_with("IN_PROGRESS") => {
+            return report.unknown(what, "run this again when it has ended");
+        }
+        // Of the first three nothing ever worked, and nothing can be deployed before they are deleted.
+        StackStatus::CreateFailed
+        | StackStatus::RollbackComplete
+        | StackStatus::RollbackFailed
+        | StackStatus::DeleteFailed => "delete-stack",
+        StackStatus::UpdateFailed => "rollback-stack",
+        StackStatus::UpdateRollbackFailed => "continue-update-rollback",
+        // The deployment before the last one stands. This says why the last one failed.
+        _ => "describe-stack-events",
+    };
+    report.problem(what, account.aws(format!("cloudformation {mend} --stack-name {name}")));
+}
+
+/// Whether this command and the stack are of one release.
+pub fn version(account: &Account, report: &mut Report) {
+    let ours = env!("CARGO_PKG_VERSION");
+    match account.output("Version") {
+        Some(its) if its == ours => {}
+        Some(its) => report.note(
+            format!("the stack is midihook {its}, and this command {ours}"),
+            "make deploy, or cargo install --locked --path crates/cli, in the sources of the newer one",
+        ),
+        None => report.note(
+            format!("the stack is older than this command ({ours}): it does not know its version"),
+            "make deploy",
+        ),
+    }
+}
+
+/// Whether the stack has what this release has.
+pub fn resources(account: &Account, report: &mut Report) {
+    let missing: Vec<&str> = RESOURCES
+        .into_iter()
+        .filter(|name| account.resource(name).is_none())
+        .collect();
+    if !missing.is_empty() {
+        report.problem(format!("the stack has no {}", missing.join(", ")), "make deploy");
+    }
+}
+
+/// Which parameters differ from their defaults.
+pub async fn parameters(account: &Account, report: &mut Report) -> Result<(), CallError> {
+    let cloudformation = aws_sdk_cloudformation::Client::new(&account.config);
+    let summary = cloudformation
+        .get_template_summary()
+        .stack_name(&account.name)
+        .send()
+        .await?;
+    for declared in summary.parameters() {
+        let (Some(name), false) = (declared.parameter_key(), declared.no_echo() == Some(true)) else {
+            continue;
+        };
+        let value = account.parameter(name).unwrap_or_default();
+        if value != declared.default_value().unwrap_or_default() {
+            report.parameters.insert(name.to_owned(), value.to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// Whether the functions can be invoked.
+pub async fn functions(account: &Account, report: &mut Report) -> Result<(), CallError> {
+    let lambda = aws_sdk_lambda::Client::new(&account.config);
+    for (logical, function) in account.resources("Function") {
+        let seen = lambda
+            .get_function_configuration()
+            .function_name(function)
+            .send()
+            .await?;
+        if let Some(state @ (State::Failed | State::Deactivated)) = seen.state() {
+            let reason = seen.state_reason().unwrap_or("no reason given");
+            report.problem(format!("{logical} is {}: {reason}", state.as_str()), UNDO);
+        }
+        if seen.last_update_status() == Some(&LastUpdateStatus::Failed) {
+            let reason = seen.last_update_status_reason().unwrap_or("no reason given");
+            report.problem(format!("the last update of {logical} failed: {reason}"), UNDO);
+        }
+        let wanted = account.parameter("Architecture").unwrap_or_default();
+        if let [its] = seen.architectures()
+            && its.as_str() != wanted
+        {
+            report.problem(format!("{logical} runs on {}, and not on {wanted}", its.as_str()), UNDO);
+        }
+    }
+    Ok(())
+}
+
+/// Whether the functions may run.
+pub async fn concurrency(account: &Account, report: &mut Report) -> Result<(), CallError> {
+    let lambda = aws_sdk_lambda::Client::new(&account.config);
+    for (logical, function) in account.resources("Function") {
+        let seen = lambda.get_function_concurrency().function_name(function).send().await?;
+        if seen.reserved_concurrent_executions() == Some(0) {
+            let allow = format!("lambda delete-function-concurrency --function-name {function}");
+            report.problem(
+                format!("{logical} may not run: its reserved concurrency is 0"),
+                account.aws(allow),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Whether the queues invoke their functions.
+pub async fn triggers(account: &Account, report: &mut Report) -> Result<(), CallError> {
+    let lambda = aws_sdk_lambda::Client::new(&account.config);
+    for logical in ["RendererFunction", "ReconcilerFunction"] {
+        let Some(function) = account.resource(logical) else {
+            continue;
+        };
+        let seen = lambda
+            .list_event_source_mappings()
+            .function_name(function)
+            .send()
+            .await?;
+        if seen.event_source_mappings().is_empty() {
+            report.problem(format!("no queue invokes {logical}"), UNDO);
+        }
+        for mapping in seen.event_source_mappings() {
+            let state = mapping.state().unwrap_or_default();
+            if matches!(state, "Disabled" | "Disabling") {
+                let uuid = mapping.uuid().unwrap_or_default();
+                let enable = format!("lambda update-event-source-mapping --uuid {uuid} --enabled");
+                report.problem(
+                    format!("the queue of {logical} does not invoke it: {state}"),
+                    account.aws(enable),
+                );
+            }
+            // Lambda says OK, "No records processed", or what is wrong.
+            if let Some(result) = mapping
+                .last_processing_result()
+                .filter(|text| text.starts_with("PROBLEM"))
+            {
+                report.problem(format!("Lambda cannot read the queue of {logical}: {result}"), UNDO);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How many messages wait, and whether some failed for good.
+pub async fn queues(account: &Account, report: &mut Report) -> Result<(), CallError> {
+    let sqs = aws_sdk_sqs::Client::new(&account.config);
+    for (logical, url) in account.resources("Queue") {
+        let get = sqs
+            .get_queue_attributes()
+            .queue_url(url)
+            .attribute_names(QueueAttributeName::All);
+        let seen = match get.send().await {
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(GetQueueAttributesError::is_queue_does_not_exist) =>
+            {
+                report.problem(format!("{logical} is gone"), UNDO);
+                continue;
+            }
+            seen => seen?.attributes.unwrap_or_default(),
+        };
+        let count = |name| seen.get(&name).and_then(|text| text.parse().ok()).unwrap_or(0);
+        let messages = Messages {
+            waiting: count(QueueAttributeName::ApproximateNumberOfMessages),
+            in_work: count(QueueAttributeName::ApproximateNumberOfMessagesNotVisible),
+            delayed: count(QueueAttributeName::ApproximateNumberOfMessagesDelayed),
+        };
+        let dead = messages.waiting + messages.in_work;
+        match logical {
+            "RenderDeadLetterQueue" if dead > 0 => report.problem(
+                format!("jobs that failed five times: {dead}. For the cause, see docs/runbook.md#deadletteralarm"),
+                account.midihook("redrive"),
+            ),
+            "WatchDeadLetterQueue" if dead > 0 => {
+                let arn = seen.get(&QueueAttributeName::QueueArn).map_or("", String::as_str);
+                report.problem(
+                    format!(
+                        "looks that failed five times: {dead}. For the cause, see docs/runbook.md#watchdeadletteralarm"
+                    ),
+                    account.aws(format!("sqs start-message-move-task --source-arn {arn}")),
+                );
+            }
+            _ => {}
+        }
+        report.queues.insert(logical.to_owned(), messages);
+    }
+    Ok(())
+}
+
+/// Whether the keys are there, and since when. Their values are not read.
+pub async fn keys(account: &Account, report: &mut Report) -> Result<(), CallError> {
+    let secrets = aws_sdk_secretsmanager::Client::new(&account.config);
+    for (logical, store) in [
+        ("WebhookKey", "docs/runbook.md#change-the-signing-key"),
+        ("ProviderKey", "docs/runbook.md#change-the-api-key"),
+    ] {
+        let Some(id) = account.resource(logical) else {
+            if logical == "ProviderKey" {
+                report.note(
+                    "the stack has no API key of the provider: songs that nobody calls back for do not come",
+                    "set the parameter ProviderApiKey: docs/runbook.md#change-the-api-key",
+                );
+            }
+            continue;
+        };
+        let seen = secrets.describe_secret().secret_id(id).send().await;
+        let seen = match seen {
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_resource_not_found_exception()) =>
+            {
+                report.problem(
+                    format!("{logical} is gone"),
+                    "docs/runbook.md#rejectedcallbacksalarm, at NoKey",
+                );
+                continue;
+            }
+            seen => seen?,
+        };
+        if seen.deleted_date().is_some() {
+            let restore = account.aws(format!("secretsmanager restore-secret --secret-id {id}"));
+            report.problem(format!("{logical} is marked for deletion"), restore);
+        }
+        let stages = seen
+            .version_ids_to_stages()
+            .into_iter()
+            .flat_map(|versions| versions.values().flatten());
+        if !stages.into_iter().any(|stage| stage == "AWSCURRENT") {
+            report.problem(format!("{logical} holds no key"), store);
+        }
+        let stored = seen.last_changed_date().or(seen.created_date());
+        if let Some(at) = stored.and_then(|at| SystemTime::try_from(*at).ok()) {
+            report.keys.insert(logical.to_owned(), Key::stored(at));
+        }
+    }
+    Ok(())
+}
+
+/// Whether arrivals are announced, so that a lost job is queued again.
+pub async fn notifications(account: &Account, report: &mut Report) -> Result<(), CallError> {
+    let Some(bucket) = account.output("BucketName") else {
+        return Ok(());
+    };
+    let get = clients::s3(&account.config)
+        .get_bucket_notification_configuration()
+        .bucket(bucket);
+    let seen = match get.send().await {
+        Err(error) if error.code() == Some("NoSuchBucket") => {
+            report.problem(format!("the bucket {bucket} is gone"), UNDO);
+            return Ok(());
+        }
+        seen => seen?,
+    };
+    if seen.event_bridge_configuration().is_none() {
+        let is_empty = seen.topic_configurations().is_empty()
+            && seen.queue_configurations().is_empty()
+            && seen.lambda_function_configurations().is_empty();
+        let put = "s3api put-bucket-notification-configuration --notification-configuration '{\"EventBridgeConfiguration\": {}}'";
+        report.problem(
+            "the bucket does not tell EventBridge what arrives: a lost job is not queued again",
+            // The call replaces the whole configuration.
+            if is_empty {
+                account.aws(format!("{put} --bucket {bucket}"))
+            } else {
+                UNDO.to_owned()
+            },
+        );
+    }
+    Ok(())
+}
+
+/// Whether the bucket refuses what comes without TLS.
+pub async fn bucket_policy(account: &Account, report: &mut Report) -> Result<(), CallError> {
+    let Some(bucket) = account.output("BucketName") else {
+        return Ok(());
+    };
+    let policy = match clients::s3(&account.config)
+        .get_bucket_policy()
+        .bucket(bucket)
+        .send()
+        .await
+    {
+        Err(error) if matches!(error.code(), Some("NoSuchBucketPolicy" | "NoSuchBucket")) => String::new(),
+        seen => seen?.policy.unwrap_or_default(),
+    };
+    let policy: Value = serde_json::from_str(&policy).unwrap_or_default();
+    let is_denial = |statement: &Value| {
+        statement["Effect"] == "Deny" && statement["Condition"]["Bool"]["aws:SecureTransport"] == "false"
+    };
+    if !policy["Statement"]
+        .as_array()
+        .is_some_and(|statements| statements.iter().any(is_denial))
+    {
+        report.problem("the bucket's policy does not refuse requests without TLS", UNDO);
+    }
+    Ok(())
+}
+
+/// Which alarms ring, and whether anybody hears them.
+pub async fn alarms(account: &Account, report: &mut Report) -> Result<(), CallError> {
+    let cloudwatch = aws_sdk_cloudwatch::Client::new(&account.config);
+    let names: Vec<(&str, &str)> = account.resources("Alarm").collect();
+    let describe = cloudwatch.describe_alarms();
+    let physical = names.iter().map(|(_, physical)| (*physical).to_owned()).collect();
+    let seen = describe.set_alarm_names(Some(physical)).max_records(100).send().await?;
+    let mut silent = 0;
+    for (logical, physical) in &names {
+        let mut its = seen
+            .metric_alarms()
+            .iter()
+            .filter(|alarm| alarm.alarm_name() == Some(physical));
+        let Some(alarm) = its.next() else {
+            report.problem(format!("{logical} is gone"), UNDO);
+            continue;
+        };
+        if alarm.state_value() == Some(&StateValue::Alarm) {
+            report.problem(
+                format!("{logical} rings"),
+                format!("docs/runbook.md#{}", logical.to_lowercase()),
+            );
+        }
+        if alarm.alarm_actions().is_empty() {
+            silent += 1;
+        } else if alarm.actions_enabled() == Some(false) {
+            let enable = format!("cloudwatch enable-alarm-actions --alarm-names {physical}");
+            report.problem(
+                format!("{logical} tells nobody: its actions are disabled"),
+                account.aws(enable),
+            );
+        }
+    }
+    if silent > 0 {
+        report.note(
+            format!("nobody hears the alarms: {silent} have no action"),
+            "set the parameter AlarmEmail: docs/runbook.md#change-a-parameter",
+        );
+    }
+    Ok(())
+}

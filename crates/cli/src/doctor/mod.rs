@@ -1,0 +1,93 @@
+//! `midihook doctor`: what is deployed, what is wrong with it, and which command mends that.
+
+mod account;
+mod checks;
+mod report;
+
+use anyhow::anyhow;
+
+use crate::{Refused, output::print, stack::Place};
+
+use self::{account::Account, report::Report};
+
+/// Say what is deployed, what is wrong with it, and which command mends that
+///
+/// Changes nothing, and reads no secret. The exit code is 0 if nothing is wrong, 3 if something is, and 1 if nothing is
+/// known to be wrong but something could not be looked at.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES, after_long_help = EXAMPLES)]
+pub struct Args {
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  midihook doctor
+  midihook doctor --stack midihook --region eu-central-1
+  midihook doctor --json | jq -r '.findings[] | .mend'
+
+The stack is found by its name: --stack, or MIDIHOOK_STACK, or else midihook.
+Credentials and region come from where every AWS tool reads them: the environment, --profile and --region,
+~/.aws (also SSO, after `aws sso login`, and credential_process), and the role of the machine.
+Exit codes: see midihook --help.";
+
+pub async fn run(args: &Args) -> anyhow::Result<()> {
+    let account = Account::of(&args.place).await?;
+    let report = examined(&account).await;
+    let text = match args.json {
+        true => serde_json::to_string(&report)? + "\n",
+        false => report.text(),
+    };
+    print(text.as_bytes())?;
+    match (report.problems(), report.unknowns()) {
+        (0, 0) => Ok(()),
+        (0, unknowns) => Err(anyhow!("could not look at everything; checks that failed: {unknowns}")),
+        (problems, _) => Err(Refused(format!("something is wrong; problems: {problems}")).into()),
+    }
+}
+
+async fn examined(account: &Account) -> Report {
+    let mut report = Report::of(account);
+    checks::stack(account, &mut report);
+    checks::version(account, &mut report);
+    checks::resources(account, &mut report);
+    let looks = [
+        (
+            "cloudformation:GetTemplateSummary",
+            checks::parameters(account, &mut report).await,
+        ),
+        (
+            "lambda:GetFunctionConfiguration",
+            checks::functions(account, &mut report).await,
+        ),
+        (
+            "lambda:GetFunctionConcurrency",
+            checks::concurrency(account, &mut report).await,
+        ),
+        (
+            "lambda:ListEventSourceMappings",
+            checks::triggers(account, &mut report).await,
+        ),
+        ("sqs:GetQueueAttributes", checks::queues(account, &mut report).await),
+        (
+            "secretsmanager:DescribeSecret",
+            checks::keys(account, &mut report).await,
+        ),
+        (
+            "s3:GetBucketNotification",
+            checks::notifications(account, &mut report).await,
+        ),
+        ("s3:GetBucketPolicy", checks::bucket_policy(account, &mut report).await),
+        ("cloudwatch:DescribeAlarms", checks::alarms(account, &mut report).await),
+    ];
+    for (permission, outcome) in looks {
+        if let Err(error) = outcome {
+            report.could_not_look(permission, &error);
+        }
+    }
+    report
+}
