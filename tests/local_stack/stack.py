@@ -74,15 +74,16 @@ def usual_certificates():
 
 
 class LocalStack:
-    """`with LocalStack(signing_key) as stack:` starts MiniStack and deploys the template, with more parameters if any are
-    given. `prepare` makes what the account must have before that, and returns the parameters that name it. At the end
-    the stack is stopped and deleted."""
+    """`with LocalStack(signing_key) as stack:` starts MiniStack and deploys the template, or another one, with more
+    parameters if any are given. `prepare` makes what the account must have before that, and returns the parameters that
+    name it. At the end the stack is stopped and deleted."""
 
-    def __init__(self, signing_key, say=lambda line: None, prepare=lambda stack: {}, tags=(), **parameters):
+    def __init__(self, signing_key, say=lambda line: None, prepare=lambda stack: {}, tags=(), template=None, **parameters):
         self.signing_key = signing_key
         self.say = say
         self.prepare = prepare
         self.tags = tags
+        self.template = template
         self.parameters = parameters
         self.outputs = {}
         self.clients = {}
@@ -91,7 +92,8 @@ class LocalStack:
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="midihook-"))
         try:
             self._start()
-            self._deploy()
+            self.say("Deploying template.yaml with sam deploy")
+            self.deploy(self.template, **self.parameters)
         except BaseException:
             self.__exit__()
             raise
@@ -165,21 +167,19 @@ class LocalStack:
 
     def _deploy(self):
         self.say("Deploying template.yaml with sam deploy")
-        self.deploy(**self.parameters, **self.prepare(self))
-        described = self.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"][0]
-        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
-        # The host name in the output resolves only on systems that resolve *.localhost, or is a domain of the user.
-        self.callback_url = f"{self.endpoint}/_aws/execute-api/{self.resource('Api')}/$default/callback"
-        self.bucket = self.outputs["BucketName"]
+        self.deploy(self.template, **self.parameters, **self.prepare(self))
 
-    def deploy(self, **parameters):
-        """Deploys the template, with more parameters if any are given. A parameter that is not given keeps its value."""
+    def deploy(self, template=None, **parameters):
+        """Deploys the template, or another one, with more parameters if any are given. A parameter that is not given keeps
+        its value."""
         # In a file of ours, because everybody on this computer may read a command line. JSON is YAML.
         file = self.directory / "parameters.yaml"
         file.write_text(json.dumps({"WebhookHmacKey": self.signing_key} | parameters))
         command = ["sam", "deploy", "--config-env", "local", "--parameter-overrides", f"file://{file}"]
         if self.tags:
             command += ["--tags", *self.tags]
+        if template:
+            command += ["--config-file", ROOT / "samconfig.toml", "--template-file", template]
         try:
             done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True)
         finally:
@@ -189,8 +189,14 @@ class LocalStack:
         # MiniStack takes a number that comes from a parameter for text, and its poller then stops.
         client = self.client("lambda")
         for mapping in client.list_event_source_mappings()["EventSourceMappings"]:
-            scaling = {"MaximumConcurrency": int(mapping["ScalingConfig"]["MaximumConcurrency"])}
-            client.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig=scaling)
+            if "ScalingConfig" in mapping:
+                scaling = {"MaximumConcurrency": int(mapping["ScalingConfig"]["MaximumConcurrency"])}
+                client.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig=scaling)
+        described = self.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"][0]
+        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
+        # The host name in the output resolves only on systems that resolve *.localhost, or is a domain of the user.
+        self.callback_url = f"{self.endpoint}/_aws/execute-api/{self.resource('Api')}/$default/callback"
+        self.bucket = self.outputs["BucketName"]
 
     def resource(self, name):
         """The physical id of a resource of the template."""
