@@ -16,7 +16,7 @@ def run(*command, **variables):
 
 
 def output(*command):
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 def write(name, data):
@@ -57,7 +57,7 @@ def make_bills():
 def make_index():
     # Other tags must not hide the commit.
     commit = output("git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
-    tools = [output("rustc", "--version"), output("cargo", "lambda", "--version"), output("cargo", "zigbuild", "--version")]
+    tools = [output("rustc", "--version"), output("cargo", "lambda", "--version"), output("cargo-zigbuild", "--version")]
     index(DIST, {"commit": commit, "tools": tools})
     run("sh", "-c", f"cd {DIST.name} && ls -l && sha256sum --check --quiet SHA256SUMS")
 
