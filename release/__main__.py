@@ -59,7 +59,7 @@ def make_index():
     commit = output("git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
     tools = [output("rustc", "--version"), output("cargo", "lambda", "--version"), output("cargo-zigbuild", "--version")]
     index(DIST, {"commit": commit, "tools": tools})
-    run("sh", "-c", f"cd {DIST.name} && ls -l && sha256sum --check --quiet SHA256SUMS")
+    run("sh", "-c", f"cd '{DIST}' && ls -l && sha256sum --check --quiet SHA256SUMS")
 
 
 def print_notes(tag):

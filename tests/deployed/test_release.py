@@ -14,6 +14,7 @@ import zipfile
 import pytest
 import yaml
 
+from release import __main__ as steps
 from release import package
 from tests.local_stack.stack import REGION, ROOT, STACK_NAME, LocalStack, StackError
 from tests.programs.functions import bootstrap
@@ -33,7 +34,9 @@ def dist(tmp_path_factory):
     dist = tmp_path_factory.mktemp("dist")
     for name, data in (package.stack(ARCH, programs()), *(package.command_line(target, b"program") for target in ("linux", "windows"))):
         (dist / name).write_bytes(data)
-    package.index(dist, {"commit": "none"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(steps, "DIST", dist)
+        steps.make_index()
     return dist
 
 
@@ -85,7 +88,9 @@ def test_the_sums_are_those_of_all_files(dist):
 
 def test_the_manifest_has_the_sum_of_each_function(dist):
     manifest = json.loads((dist / "manifest.json").read_text())
-    assert (manifest["version"], manifest["commit"]) == (package.VERSION, "none")
+    assert manifest["version"] == package.VERSION
+    assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", manifest["commit"])
+    assert [tool.split()[0] for tool in manifest["tools"]] == ["rustc", "cargo-lambda", "cargo-zigbuild"]
     [stack] = [file for file in manifest["files"] if file["name"].startswith("midihook-stack-")]
     zips = {file["name"]: file["contents"] for file in stack["contents"] if file["name"].endswith(".zip")}
     assert zips == {
