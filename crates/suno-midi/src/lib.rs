@@ -32,6 +32,7 @@
 //! | [`music`] | a score | its beats, bars, key and sounds, in seconds and beats |
 //! | [`score`] | notes as sent | notes that MIDI can hold |
 //! | [`provider`] | a body, an answer | what it says; whether the provider signed it; what to ask |
+//! | [`webhooks`] | what is pushed to others | its signature |
 //! | [`TaskId`], [`Digest`], `text` | | names, and text that every reader accepts |
 
 #![cfg_attr(test, allow(clippy::panic))]
@@ -46,6 +47,7 @@ pub mod provider;
 pub mod score;
 mod task_id;
 mod text;
+pub mod webhooks;
 
 pub use convert::{Outcome, agree, convert, convert_read};
 pub use digest::Digest;
