@@ -1,6 +1,6 @@
-//! The signing keys in Secrets Manager.
+//! The keys of a secret in Secrets Manager: those that verify callbacks, or those that sign pushes.
 //!
-//! Both `AWSCURRENT` and `AWSPREVIOUS` are accepted, so that a key can be rotated while callbacks signed with the old
+//! Both `AWSCURRENT` and `AWSPREVIOUS` are used, so that a key can be rotated while callbacks signed with the old
 //! one are on their way. We keep the keys for [`REREAD_AFTER`]. When a signature fails we re-read them at once, so that
 //! the first callback with a rotated key is accepted. We do so at most every [`FORCED_REREAD_AFTER`], so that a
 //! stranger cannot make us call Secrets Manager without end.
@@ -15,8 +15,6 @@ use std::{
 use aws_sdk_secretsmanager::{Client, error::SdkError};
 use thiserror::Error;
 use tokio::{sync::Mutex, time::Instant};
-
-use suno_midi::provider::signature::SigningKey;
 
 use crate::{
     call_error::{CallError, in_one_line},
@@ -34,17 +32,18 @@ pub const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// long as an outage lasts.
 pub const KEEP_AT_MOST: Duration = Duration::from_secs(3600);
 
-/// The signing keys of one secret.
+/// The keys of one secret.
 #[derive(Debug)]
-pub struct KeyRing {
+pub struct KeyRing<K> {
     secrets: Client,
     secret_id: String,
-    memory: Mutex<Memory>,
+    parse: fn(&str) -> Option<K>,
+    memory: Mutex<Memory<K>>,
 }
 
-#[derive(Debug, Default)]
-struct Memory {
-    keys: Arc<[SigningKey]>,
+#[derive(Debug)]
+struct Memory<K> {
+    keys: Arc<[K]>,
     read_at: Option<SystemTime>,
     forced_at: Option<SystemTime>,
     /// When the last reading failed, and whether trying again may help.
@@ -81,21 +80,27 @@ impl KeysUnavailable {
     }
 }
 
-impl KeyRing {
-    /// The keys of a secret. This does not read them yet.
-    pub fn new(secrets: Client, secret_id: String) -> Self {
+impl<K> KeyRing<K> {
+    /// The keys of a secret; `parse` makes a key of its text. This does not read them yet.
+    pub fn new(secrets: Client, secret_id: String, parse: fn(&str) -> Option<K>) -> Self {
         Self {
             secrets,
             secret_id,
-            memory: Mutex::default(),
+            parse,
+            memory: Mutex::new(Memory {
+                keys: Arc::default(),
+                read_at: None,
+                forced_at: None,
+                failed: None,
+            }),
         }
     }
 
-    /// The keys; none if the secret is missing or empty.
+    /// The keys; none if the secret is missing, or what it holds is no key.
     ///
     /// # Errors
     /// If the keys cannot be read now, and were not read within the last [`KEEP_AT_MOST`] either.
-    pub async fn keys(&self, now: SystemTime) -> Result<Arc<[SigningKey]>, KeysUnavailable> {
+    pub async fn keys(&self, now: SystemTime) -> Result<Arc<[K]>, KeysUnavailable> {
         let mut memory = self.memory.lock().await;
         if is_within(REREAD_AFTER, memory.read_at, now) {
             return Ok(memory.keys.clone());
@@ -126,7 +131,7 @@ impl KeyRing {
     ///
     /// # Errors
     /// If they cannot be read now.
-    pub async fn reread(&self, now: SystemTime) -> Result<Option<Arc<[SigningKey]>>, KeysUnavailable> {
+    pub async fn reread(&self, now: SystemTime) -> Result<Option<Arc<[K]>>, KeysUnavailable> {
         let mut memory = self.memory.lock().await;
         // We re-read even if the keys were read for this very request: a rotation between the readings of the two
         // stages may have hidden the old key.
@@ -139,7 +144,7 @@ impl KeyRing {
         Ok(Some(memory.keys.clone()))
     }
 
-    async fn learn(&self, memory: &mut Memory, now: SystemTime) -> Result<(), KeysUnavailable> {
+    async fn learn(&self, memory: &mut Memory<K>, now: SystemTime) -> Result<(), KeysUnavailable> {
         if let Some((at, transient)) = memory.failed
             && is_within(ASK_AGAIN_AFTER, Some(at), now)
         {
@@ -163,14 +168,14 @@ impl KeyRing {
         }
     }
 
-    async fn read(&self) -> Result<Arc<[SigningKey]>, KeysUnavailable> {
+    async fn read(&self) -> Result<Arc<[K]>, KeysUnavailable> {
         let (current, previous) = tokio::try_join!(self.stage("AWSCURRENT"), self.stage("AWSPREVIOUS"))?;
         Ok(current.into_iter().chain(previous).collect())
     }
 
     /// The key at a stage; `None` if there is none. If one stage cannot be read, the whole reading fails: treating it
     /// as "no previous key" would refuse genuine callbacks during a rotation.
-    async fn stage(&self, stage: &'static str) -> Result<Option<SigningKey>, KeysUnavailable> {
+    async fn stage(&self, stage: &'static str) -> Result<Option<K>, KeysUnavailable> {
         match self
             .secrets
             .get_secret_value()
@@ -179,7 +184,7 @@ impl KeyRing {
             .send()
             .await
         {
-            Ok(secret) => Ok(secret.secret_string().and_then(SigningKey::new)),
+            Ok(secret) => Ok(secret.secret_string().and_then(self.parse)),
             Err(SdkError::ServiceError(e)) if e.err().is_resource_not_found_exception() => Ok(None),
             Err(e) => Err(KeysUnavailable::Failed {
                 stage,

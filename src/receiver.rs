@@ -63,7 +63,7 @@ pub const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
 /// The receiver and what it works with.
 #[derive(Debug)]
 pub struct Receiver {
-    keys: KeyRing,
+    keys: KeyRing<SigningKey>,
     intake: Intake,
     /// Takes unsigned callbacks; `None` if they are refused.
     tips: Option<Tips>,
@@ -167,7 +167,11 @@ impl Receiver {
                 archive: archive.clone(),
                 watch_queue: Queue::new(sqs.clone(), url),
             }),
-            keys: KeyRing::new(aws_sdk_secretsmanager::Client::new(config), settings.key_secret_id),
+            keys: KeyRing::new(
+                aws_sdk_secretsmanager::Client::new(config),
+                settings.key_secret_id,
+                SigningKey::new,
+            ),
             intake: Intake {
                 archive,
                 render_queue: Queue::new(sqs, settings.render_queue_url),
