@@ -8,9 +8,11 @@
 //!                                               └──▶ renderer λ   body ▸ score ▸ files
 //!                                                        │
 //!                                          midi/<task>.mid .svg .json ──▶ results queue, EventBridge
+//!                                                                                             │
+//!                                          your URL ◀── pusher λ   sign ▸ POST ◀── push queue ┘
 //! ```
 //!
-//! This crate has the three functions and the code that talks to AWS. The wire format, the music and the files are in
+//! This crate has the four functions and the code that talks to AWS. The wire format, the music and the files are in
 //! [`suno_midi`], which knows nothing of AWS. `docs/architecture.md` is the map of all packages.
 //!
 //! # Rooms
@@ -22,6 +24,7 @@
 //! | `receiver` | the first Lambda: request → answer |
 //! | `renderer` | the second Lambda: messages → results |
 //! | `reconciler` | the third Lambda: looks at each watched task until it has a result |
+//! | `pusher` | the fourth Lambda: pushes each result to a URL, if there is one |
 //! | `batch` | a batch of messages, one after the other |
 //! | `settings`, `telemetry` | the environment of a function: what it reads, what it writes |
 //! | `tips` | an unsigned callback → a look at the task, if it is watched |
@@ -29,8 +32,9 @@
 //! | `results` | a result → published and announced |
 //! | [`archive`] | S3: bodies and results, by conditional writes |
 //! | [`queue`] | SQS |
-//! | `key_ring` | Secrets Manager: the signing keys |
+//! | `key_ring` | Secrets Manager: the keys of a secret, also while they are rotated |
 //! | `account` | the account at the provider: its API key, and the client that uses it |
+//! | `push` | one signed push over HTTPS |
 //! | `provider` | the provider's API over HTTPS |
 //! | [`clients`], [`call_error`] | what all AWS clients share: connections, time-outs, errors |
 //! | [`watch`] | a watched task: its object, and its messages |
@@ -39,7 +43,7 @@
 //! | [`objects`] | the names of objects |
 //! | [`clock`] | time as a number, and ages |
 //!
-//! The feature `functions` (on by default) adds the three Lambdas and what only they need. The command line uses this
+//! The feature `functions` (on by default) adds the four Lambdas and what only they need. The command line uses this
 //! crate without it, but with the feature `provider`, which is the room of that name.
 
 #![cfg_attr(test, allow(clippy::panic))]
@@ -61,6 +65,10 @@ pub mod objects;
 pub mod precedence;
 #[cfg(feature = "provider")]
 pub mod provider;
+#[cfg(feature = "functions")]
+pub mod push;
+#[cfg(feature = "functions")]
+pub mod pusher;
 pub mod queue;
 #[cfg(feature = "functions")]
 pub mod receiver;

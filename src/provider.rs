@@ -26,7 +26,7 @@ use crate::call_error::causes;
 pub const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 
 /// An ordinary name: the network in front of the provider refuses requests without one (HTTP 403, `error code: 1010`).
-const USER_AGENT: &str = concat!("midihook/", env!("CARGO_PKG_VERSION"));
+pub(crate) const USER_AGENT: &str = concat!("midihook/", env!("CARGO_PKG_VERSION"));
 /// We do not look in answers for a shorter key: it might be a part of an ordinary word.
 const MIN_QUOTED_KEY: usize = 16;
 
@@ -64,28 +64,32 @@ impl FromStr for ApiUrl {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim_end_matches('/');
-        let (scheme, rest) = text.split_once("://").ok_or(BadApiUrl)?;
-        let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
-        let (host, port) = authority
-            .split_once(':')
-            .map_or((authority, None), |(host, port)| (host, Some(port)));
-
-        let is_host = host.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && host
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'));
-        let is_port = port.is_none_or(|port| {
-            port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port != 0)
-        });
+        let (_, path) = split_origin(text).ok_or(BadApiUrl)?;
         let is_path = path
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'.' | b'-' | b'_' | b'~'));
-        let is_here = || host == "localhost" || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback());
-        let is_allowed = scheme == "https" || (scheme == "http" && is_here());
-        (is_host && is_port && is_path && is_allowed)
-            .then(|| Self(text.to_owned()))
-            .ok_or(BadApiUrl)
+        is_path.then(|| Self(text.to_owned())).ok_or(BadApiUrl)
     }
+}
+
+/// Splits a URL before its path into the origin and the rest, which may be empty; `None` unless it is HTTPS, or HTTP on
+/// this computer, without a user.
+pub(crate) fn split_origin(url: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let (host, port) = authority
+        .split_once(':')
+        .map_or((authority, None), |(host, port)| (host, Some(port)));
+
+    let is_host = host.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && host
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'));
+    let is_port = port
+        .is_none_or(|port| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port != 0));
+    let is_here = || host == "localhost" || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback());
+    let is_allowed = scheme == "https" || (scheme == "http" && is_here());
+    (is_host && is_port && is_allowed).then(|| url.split_at(url.len() - path.len()))
 }
 
 impl fmt::Display for ApiUrl {

@@ -196,6 +196,21 @@ impl Queue {
         all_done(&released.failed).map_err(failed)
     }
 
+    /// Hides a received message for so long from now on, up to 12 hours (SQS API reference, `ChangeMessageVisibility`).
+    ///
+    /// # Errors
+    /// If SQS did not confirm it.
+    pub async fn hide(&self, receipt: &str, span: Duration) -> Result<(), QueueError> {
+        let seconds = i32::try_from(span.as_secs()).unwrap_or(i32::MAX);
+        let change = self.sqs.change_message_visibility().queue_url(&self.url);
+        let change = change.receipt_handle(receipt).visibility_timeout(seconds);
+        change
+            .send()
+            .await
+            .map(drop)
+            .map_err(|e| failure("hide a message")(e.into()))
+    }
+
     /// The approximate number of messages, including those within their visibility timeout.
     ///
     /// # Errors

@@ -8,7 +8,11 @@ use thiserror::Error;
 
 use suno_midi::{Options, format::Outputs, music::choices::Choices};
 
-use crate::{account::AccountSettings, provider::BadApiUrl};
+use crate::{
+    account::AccountSettings,
+    provider::BadApiUrl,
+    push::{BadPushUrl, PushUrl},
+};
 
 /// The variable with the ARN of the secret.
 pub const KEY_SECRET_ID: &str = "KEY_SECRET_ID";
@@ -40,6 +44,13 @@ pub const UNSIGNED_CALLBACKS: &str = "UNSIGNED_CALLBACKS";
 pub const QUANTIZE: &str = "QUANTIZE";
 /// The variable with how far the notes of the quantized file move: 0 to 1.
 pub const QUANTIZE_STRENGTH: &str = "QUANTIZE_STRENGTH";
+
+/// The variable with the URL of the push queue.
+pub const PUSH_QUEUE_URL: &str = "PUSH_QUEUE_URL";
+/// The variable with the URL that results are pushed to.
+pub const PUSH_URL: &str = "PUSH_URL";
+/// The variable that names the secret that signs pushes.
+pub const PUSH_SECRET_ID: &str = "PUSH_SECRET_ID";
 
 const TOLERANCES: RangeInclusive<u64> = 1..=86_400;
 
@@ -84,6 +95,19 @@ pub struct ReconcilerSettings {
     pub account: Option<AccountSettings>,
     /// Whether the provider is asked if callbacks are right. Without an account nobody can be asked.
     pub verify_bodies: bool,
+}
+
+/// The pusher's settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PusherSettings {
+    /// The bucket of results.
+    pub bucket: String,
+    /// The queue whose messages are about new results.
+    pub push_queue_url: String,
+    /// Where results are pushed to.
+    pub push_url: PushUrl,
+    /// The secret that signs pushes, as an ARN or a name.
+    pub push_secret_id: String,
 }
 
 /// A setting that cannot be used.
@@ -167,13 +191,8 @@ impl ReconcilerSettings {
     /// # Errors
     /// If one is missing or not allowed.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, BadSetting> {
-        // Not quoted in the error: a URL may hold a password.
         let url = required(&lookup, PROVIDER_API_URL)?.parse();
-        let url = url.map_err(|rule: BadApiUrl| BadSetting::Unusable {
-            name: PROVIDER_API_URL,
-            value: "…".to_owned(),
-            rule: rule.to_string(),
-        })?;
+        let url = url.map_err(|rule: BadApiUrl| unquoted(PROVIDER_API_URL, &rule))?;
         let key_secret_id = lookup(PROVIDER_KEY_SECRET_ID).filter(|id| !id.is_empty());
         Ok(Self {
             bucket: required(&lookup, BUCKET)?,
@@ -182,6 +201,22 @@ impl ReconcilerSettings {
             watch_queue_url: required(&lookup, WATCH_QUEUE_URL)?,
             account: key_secret_id.map(|key_secret_id| AccountSettings { key_secret_id, url }),
             verify_bodies: parsed(&lookup, VERIFY_BODIES, true_or_false)?,
+        })
+    }
+}
+
+impl PusherSettings {
+    /// Reads the settings; `lookup` gives the value of a variable.
+    ///
+    /// # Errors
+    /// If one is missing or not allowed.
+    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, BadSetting> {
+        let url = required(&lookup, PUSH_URL)?.parse();
+        Ok(Self {
+            bucket: required(&lookup, BUCKET)?,
+            push_queue_url: required(&lookup, PUSH_QUEUE_URL)?,
+            push_url: url.map_err(|rule: BadPushUrl| unquoted(PUSH_URL, &rule))?,
+            push_secret_id: required(&lookup, PUSH_SECRET_ID)?,
         })
     }
 }
@@ -195,6 +230,15 @@ fn required(lookup: impl Fn(&str) -> Option<String>, name: &'static str) -> Resu
     lookup(name)
         .filter(|value| !value.is_empty())
         .ok_or(BadSetting::Missing(name))
+}
+
+/// An error about a URL. It does not quote the URL, which may hold a password.
+fn unquoted(name: &'static str, rule: &impl fmt::Display) -> BadSetting {
+    BadSetting::Unusable {
+        name,
+        value: "…".to_owned(),
+        rule: rule.to_string(),
+    }
 }
 
 fn parsed<T, E: fmt::Display>(
@@ -342,6 +386,28 @@ mod tests {
         let error = reconciler(PROVIDER_API_URL, Some("https://user:password@api.kie.ai"));
         let error = error.map_err(|error| error.to_string());
         assert!(error.is_err_and(|error| error.contains(PROVIDER_API_URL) && !error.contains("password")));
+    }
+
+    #[test]
+    fn a_pusher_needs_all_settings_and_does_not_quote_a_bad_url() {
+        let read = |changed: &str, value: Option<&str>| {
+            PusherSettings::read(|name| {
+                let usual = if name == PUSH_URL {
+                    "https://example.com/x"
+                } else {
+                    "name"
+                };
+                if name == changed { value } else { Some(usual) }.map(str::to_owned)
+            })
+        };
+        assert!(read("", None).is_ok());
+        for name in [BUCKET, PUSH_QUEUE_URL, PUSH_URL, PUSH_SECRET_ID] {
+            for none in [None, Some("")] {
+                assert_eq!(read(name, none), Err(BadSetting::Missing(name)));
+            }
+        }
+        let error = read(PUSH_URL, Some("http://example.com/token")).map_err(|error| error.to_string());
+        assert!(error.is_err_and(|error| error.contains(PUSH_URL) && !error.contains("token")));
     }
 
     #[test]

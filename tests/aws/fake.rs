@@ -28,10 +28,11 @@ use midihook::{
     account::AccountSettings,
     clients::{Patience, retries},
     provider,
+    pusher::{self, Pusher},
     receiver::{self, Receiver},
     reconciler::{self, Reconciler},
     renderer::{self, Renderer},
-    settings::{ReceiverSettings, ReconcilerSettings, RendererSettings},
+    settings::{PusherSettings, ReceiverSettings, ReconcilerSettings, RendererSettings},
 };
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
@@ -42,6 +43,7 @@ pub const BUCKET: &str = "midihook-bucket";
 pub const QUEUE_URL: &str = "http://aws.test/000000000000/midihook-RenderQueue";
 pub const RESULTS_URL: &str = "http://aws.test/000000000000/results";
 const API_KEY_SECRET: &str = "api-key";
+const PUSH_URL: &str = "http://aws.test/000000000000/push";
 pub const WATCH_URL: &str = "http://aws.test/000000000000/watch";
 
 /// Where the account's clock begins, in Unix seconds: 2026-11-24.
@@ -324,6 +326,17 @@ impl Aws {
         Reconciler::new(&self.config(reconciler::PATIENCE), http, settings)
     }
 
+    /// A pusher over this account and over these connections to this URL.
+    pub fn pusher(&self, http: SharedHttpConnector, url: &str) -> Pusher {
+        let settings = PusherSettings {
+            bucket: BUCKET.to_owned(),
+            push_queue_url: PUSH_URL.to_owned(),
+            push_url: url.parse().expect("a URL"),
+            push_secret_id: "secret".to_owned(),
+        };
+        Pusher::new(&self.config(pusher::PATIENCE), http, settings)
+    }
+
     fn answer(&self, call: &Call) -> HttpResponse {
         let answer = self.state().answer(call);
         self.changed.notify_one();
@@ -479,6 +492,7 @@ impl State {
             }
             ("GetBucketLocation", _) => response(200, b"<LocationConstraint/>".into()),
             ("GetQueueAttributes", _) => response(200, b"{}".into()),
+            ("ChangeMessageVisibility", _) => response(200, Vec::new()),
             ("PUT", key) => self.conditional_put(key, call),
             ("LIST", prefix) => self.list(prefix),
             (method @ ("GET" | "HEAD"), key) => match self.objects.get(key) {

@@ -5,6 +5,7 @@ mod chaos;
 mod fake;
 mod intake;
 mod provider;
+mod pusher;
 mod queue;
 mod receiver;
 mod reconciler;

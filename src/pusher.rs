@@ -1,0 +1,143 @@
+//! The fourth Lambda: pushes each result to a URL, as [Standard Webhooks](https://www.standardwebhooks.com) says. A push
+//! that fails goes back to its queue, each time for longer.
+
+use std::time::{Duration, SystemTime};
+
+use aws_config::SdkConfig;
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
+use serde_json::Value;
+use suno_midi::{
+    Digest,
+    webhooks::{PushSecret, signatures},
+};
+use thiserror::Error;
+
+use crate::{
+    archive::{Archive, ArchiveError, Loaded, MAX_OBJECT_BYTES},
+    batch,
+    call_error::in_one_line,
+    clients::{self, Patience},
+    clock::since_epoch,
+    key_ring::{KeyRing, KeysUnavailable},
+    objects::task_of_result,
+    push::{Push, PushError, PushUrl},
+    queue::Queue,
+    settings::PusherSettings,
+};
+
+/// How long the pusher waits for a call to AWS.
+pub const PATIENCE: Patience = Patience {
+    operation: Duration::from_secs(10),
+    attempt: Duration::from_secs(4),
+};
+
+/// How long a push that failed waits for the second try. Each further wait is [`GROWTH`] times as long.
+const FIRST_WAIT: Duration = Duration::from_secs(5);
+const GROWTH: u32 = 3;
+/// The longest wait. With the number of tries in template.yaml, the last one is more than a day after the first.
+const LONGEST_WAIT: Duration = Duration::from_secs(3 * 3600);
+
+/// The pusher and what it works with.
+#[derive(Debug)]
+pub struct Pusher {
+    archive: Archive,
+    queue: Queue,
+    secrets: KeyRing<PushSecret>,
+    http: SharedHttpConnector,
+    url: PushUrl,
+}
+
+/// Why a push goes back to the queue.
+#[derive(Debug, Error)]
+enum Failed {
+    #[error("the message is not about a result")]
+    NotAResult,
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    #[error("the result document has {0} bytes, more than the {MAX_OBJECT_BYTES} that are read")]
+    TooLarge(u64),
+    #[error(transparent)]
+    Secrets(#[from] KeysUnavailable),
+    #[error("the secret that signs pushes does not hold whsec_ and the base64 of 24 to 64 bytes")]
+    NoSecret,
+    #[error("the receiver did not take the result")]
+    Push(#[from] PushError),
+}
+
+impl Pusher {
+    /// The pusher with these settings, over these connections to the receiver. This does not call AWS yet.
+    pub fn new(config: &SdkConfig, http: SharedHttpConnector, settings: PusherSettings) -> Self {
+        let secrets = aws_sdk_secretsmanager::Client::new(config);
+        Self {
+            archive: Archive::new(clients::s3(config), settings.bucket),
+            queue: Queue::new(aws_sdk_sqs::Client::new(config), settings.push_queue_url),
+            secrets: KeyRing::new(secrets, settings.push_secret_id, PushSecret::new),
+            http,
+            url: settings.push_url,
+        }
+    }
+
+    /// Pushes the result of each message of a batch, and returns the messages that must be received again. `now` is the
+    /// pusher's clock.
+    pub async fn handle(&self, event: SqsEvent, now: SystemTime) -> SqsBatchResponse {
+        batch::each(event, async |message| {
+            let Err(error) = self.message(message, now).await else {
+                return true;
+            };
+            let wait = wait(message);
+            let (receiver, reason) = (&self.url, in_one_line(&error));
+            tracing::error!(%receiver, error = reason, waitSeconds = wait.as_secs(), "not pushed; the message goes back to the queue");
+            let receipt = message.receipt_handle.as_deref().unwrap_or_default();
+            // Otherwise the message comes back after the queue's own visibility timeout.
+            if let Err(error) = self.queue.hide(receipt, wait).await {
+                tracing::warn!(error = in_one_line(&error), "the wait is that of the queue");
+            }
+            false
+        })
+        .await
+    }
+
+    /// Pushes the result document that is in the bucket now: a try that comes late must not bring an outdated result.
+    async fn message(&self, message: &SqsMessage, now: SystemTime) -> Result<(), Failed> {
+        let event: Value =
+            serde_json::from_str(message.body.as_deref().unwrap_or_default()).map_err(|_| Failed::NotAResult)?;
+        let object = event["detail"]["object"]["key"].as_str().ok_or(Failed::NotAResult)?;
+        let task_id = task_of_result(object).ok_or(Failed::NotAResult)?;
+        let body = match self.archive.load(object).await? {
+            Loaded::Body(document) => document.body,
+            Loaded::TooLarge(bytes) => return Err(Failed::TooLarge(bytes)),
+            Loaded::Gone => {
+                tracing::warn!(taskId = %task_id, "not pushed: the result was deleted");
+                return Ok(());
+            }
+        };
+        let secrets = self.secrets.keys(now).await?;
+        if secrets.is_empty() {
+            return Err(Failed::NoSecret);
+        }
+        // Of the document, not of the message: EventBridge may send two messages about one document.
+        let id = format!("result_{}", Digest::of(&body));
+        let timestamp = since_epoch(now).as_secs();
+        let push = Push {
+            signatures: signatures(&secrets, &id, timestamp, &body),
+            id,
+            timestamp,
+            body,
+        };
+        push.send(&self.http, &self.url).await?;
+        tracing::info!(taskId = %task_id, receiver = %self.url, "pushed");
+        Ok(())
+    }
+}
+
+/// How long to wait after this receive of a message has failed.
+fn wait(message: &SqsMessage) -> Duration {
+    let receives = message.attributes.get("ApproximateReceiveCount");
+    let earlier = receives
+        .and_then(|count| count.parse::<u32>().ok())
+        .unwrap_or(1)
+        .saturating_sub(1);
+    let growth = GROWTH.saturating_pow(earlier);
+    FIRST_WAIT.saturating_mul(growth).min(LONGEST_WAIT)
+}
