@@ -8,7 +8,7 @@ ARCH         ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 # The glibc of provided.al2023. A plain `cargo build` on a newer system links against a newer one.
 GLIBC        := 2.34
 TARGET       := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu
-LAMBDAS      := receiver renderer reconciler
+LAMBDAS      := receiver renderer reconciler pusher
 # The versions of the cargo commands that `make mutants` and `make release` install.
 MUTANTS      := 27.1.0
 CYCLONEDX    := 0.5.9
@@ -162,6 +162,7 @@ $(VENV)/bin/cargo-cyclonedx: $(VENV)/.ready
 build-ReceiverFunction: package-receiver
 build-RendererFunction: package-renderer
 build-ReconcilerFunction: package-reconciler
+build-PusherFunction: package-pusher
 package-%:
 	cargo lambda build --locked --quiet --profile function --target $(TARGET).$(GLIBC) --package midihook --bin $*
 	cp target/lambda/$*/bootstrap "$(ARTIFACTS_DIR)/"

@@ -26,7 +26,8 @@ import trustme
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
 STACK_NAME = "midihook"
-FUNCTIONS = ("Receiver", "Renderer", "Reconciler")
+# The pusher is there only with PushUrl.
+FUNCTIONS = ("Receiver", "Renderer", "Reconciler", "Pusher")
 
 
 class StackError(Exception):
@@ -289,15 +290,17 @@ class LocalStack:
         """The functions' environment variables as NAME=value lines, for `cargo lambda watch --env-file`."""
         names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"]
         ours = {name: self.environment[name] for name in names} | {"AWS_REGION": REGION, "SSL_CERT_FILE": self.ca}
-        for function in FUNCTIONS:
-            name = self.outputs[f"{function}FunctionName"]
+        for name in self._outputs_of_functions("FunctionName"):
             ours |= self.client("lambda").get_function_configuration(FunctionName=name)["Environment"]["Variables"]
         return "".join(f"{name}={value}\n" for name, value in ours.items())
+
+    def _outputs_of_functions(self, end):
+        return [self.outputs[function + end] for function in FUNCTIONS if function + end in self.outputs]
 
     def logs(self):
         """All lines that the functions have logged."""
         logs = self.client("logs")
-        groups = [self.outputs[f"{function}LogGroup"] for function in FUNCTIONS]
+        groups = self._outputs_of_functions("LogGroup")
         pages = [page for group in groups for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group)]
         return [event["message"] for page in pages for event in page["events"]]
 

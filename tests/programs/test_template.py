@@ -1,5 +1,6 @@
 """template.yaml agrees with the built programs, and its numbers agree with each other."""
 
+import base64
 import functools
 import json
 import pathlib
@@ -60,6 +61,17 @@ URLS = {
     "https://api.kie.ai?key=x": False,
     "https://-api.kie.ai": False,
 }
+PUSH_URLS = {
+    "https://example.com": True,
+    "https://example.com:8443/hooks/a-token?key=a%20token&x=1": True,
+    "http://127.0.0.1:8080/": True,
+    "http://localhost:1/x": True,
+    "http://example.com/a-token": False,
+    "https://user:a-token@example.com/": False,
+    "https://example.com?a-token": False,
+    "https://example.com/#a-token": False,
+    "https://example.com/a-token x": False,
+}
 ACCOUNT = "123456789012"
 # Everything that an account may ask for, at once.
 EVERYTHING = {
@@ -75,6 +87,8 @@ EVERYTHING = {
     "ReceiverConcurrency": 5,
     "RendererConcurrency": 2,
     "ResultsTopic": "true",
+    "PushUrl": "https://example.com/hook",
+    "PushSecret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
     "BucketName": "songs.example.com",
     "KmsKeyArn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab",
     "PermissionsBoundaryArn": f"arn:aws:iam::{ACCOUNT}:policy/boundary",
@@ -85,6 +99,7 @@ EVERYTHING = {
 }
 DEPLOY = (ROOT / "docs" / "deploy.md").read_text()
 KEY = {"KmsKeyArn": EVERYTHING["KmsKeyArn"]}
+PUSHES = {name: EVERYTHING[name] for name in ("PushUrl", "PushSecret")}
 # Which call to which service needs what of the key that encrypts there (the services' guides, "Encryption").
 NEEDS = {
     "s3:PutObject": {"kms:GenerateDataKey s3"},
@@ -154,6 +169,22 @@ def test_the_template_and_the_reconciler_accept_the_same_urls(url, valid):
     assert "password" not in (by_reconciler or "")
 
 
+@pytest.mark.parametrize(("url", "valid"), PUSH_URLS.items())
+def test_the_template_and_the_pusher_accept_the_same_urls(url, valid):
+    by_template = re.search(PARAMETERS["PushUrl"]["AllowedPattern"], url) is not None
+    by_pusher = settings_error("PusherFunction", PUSH_URL=url)
+    assert by_template == valid
+    assert (by_pusher is None) == valid, by_pusher
+    assert "a-token" not in (by_pusher or "")
+
+
+@pytest.mark.parametrize(("size", "valid"), {23: False, 24: True, 25: True, 26: True, 64: True, 67: False}.items())
+def test_a_secret_of_pushes_is_the_base64_of_24_to_64_bytes(size, valid):
+    # The program knows the bounds exactly (suno-midi, webhooks.rs).
+    secret = f"whsec_{base64.b64encode(bytes(size)).decode()}"
+    assert (re.search(PARAMETERS["PushSecret"]["AllowedPattern"], secret) is not None) == valid
+
+
 def test_each_timeout_on_the_way_in_is_longer_than_the_one_inside_it():
     # AWS answers so late that the receiver's own deadline ends the request. The log says which deadline that was.
     _, _, log = answer(LATE, LATE, LATE)
@@ -170,6 +201,14 @@ def test_a_job_stays_hidden_for_six_times_the_renderers_timeout():
 
 def test_a_look_stays_hidden_for_six_times_the_reconcilers_timeout():
     assert properties("WatchQueue")["VisibilityTimeout"] >= 6 * properties("ReconcilerFunction")["Timeout"]
+
+
+def test_a_push_stays_hidden_for_six_times_the_pushers_timeout():
+    assert properties("PushQueue")["VisibilityTimeout"] >= 6 * properties("PusherFunction")["Timeout"]
+
+
+def test_a_push_is_tried_as_often_as_the_tests_in_memory_say():
+    assert constant("pusher.rs", "TRIES") == properties("PushQueue")["RedrivePolicy"]["maxReceiveCount"]
 
 
 @pytest.mark.parametrize(("queue", "alarm"), [("Render", "DeadLetterAlarm"), ("Watch", "WatchDeadLetterAlarm")])
@@ -253,6 +292,8 @@ def test_without_parameters_nothing_is_there_that_nobody_asked_for():
     assert everything - plain == {
         *("Domain", "DomainMapping", "DnsRecord", "ProviderKey"),
         *("AnnouncementTopic", "AnnouncementRule", "AnnouncementTopicPolicy"),
+        *("PusherFunction", "PusherFunctionResults", "PusherRole", "PusherLog", "PushKey", "PushRule"),
+        *("PushQueue", "PushQueuePolicy", "PushDeadLetterQueue", "PushDeadLetterQueuePolicy", "PushDeadLetterAlarm"),
         *("AlarmTopic", "RequestSpikeAlarm", "AccountRefusedAlarm", "ContradictedCallbackAlarm"),
     }
     text = json.dumps(stack_with({}).template["Resources"])
@@ -270,6 +311,7 @@ def test_without_parameters_nothing_is_there_that_nobody_asked_for():
         ({"BucketName": "mine", "RawRetentionDays": 1}, "RawRetentionDays is for a new bucket"),
         ({"RawRetentionDays": 1}, None),
         ({"VerifyBodies": "true"}, "needs ProviderApiKey"),
+        ({"PushUrl": "https://example.com"}, "PushUrl needs PushSecret"),
     ],
 )
 def test_parameters_that_do_not_fit_together_are_refused(parameters, refusal):
@@ -315,10 +357,10 @@ def actions(statement):
 @pytest.mark.parametrize(
     "more", [{}, {"ProviderApiKey": "a key", "UnsignedCallbacks": "ask"}, EVERYTHING], ids=["alone", "with an API key", "everything"]
 )
-@pytest.mark.parametrize("function", ["Receiver", "Renderer", "Reconciler"])
+@pytest.mark.parametrize("function", ["Receiver", "Renderer", "Reconciler", "Pusher"])
 def test_a_role_may_use_the_key_for_what_else_it_may_do_and_for_nothing_more(function, more):
     needed, granted = set(), set()
-    for statement in statements(stack_with(KEY | more).resources("AWS::IAM::Role")[f"{function}Role"]):
+    for statement in statements(stack_with(KEY | PUSHES | more).resources("AWS::IAM::Role")[f"{function}Role"]):
         for action in actions(statement):
             needed |= NEEDS.get(action, set())
             if action.startswith("kms:"):
