@@ -1,10 +1,12 @@
 """The built pusher as on Lambda: what a receiver gets, verified by the reference library of Standard Webhooks."""
 
 import json
+import ssl
 import threading
 import time
 
 import pytest
+import trustme
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from tests.programs.functions import FOREVER, running
@@ -27,9 +29,9 @@ def aws(handler):
     return 200, {}, b"{}"
 
 
-def push(replies, path=f"/{TOKEN}?key={TOKEN}"):
-    """Gives the pusher the message about a result as many times as there are replies. Returns the requests to the receiver, as
-    path, headers and body, whether each was taken, and the log. A reply of None closes the connection."""
+def push(replies, tls=None, **more):
+    """Gives the pusher the message about a result as many times as there are replies. The receiver speaks HTTPS with `tls`. Returns the
+    requests to it, as path, headers and body, whether each was taken, and the log. A reply of None closes the connection."""
     received, taken, finished = [], [], threading.Event()
 
     def receiver(handler):
@@ -49,16 +51,16 @@ def push(replies, path=f"/{TOKEN}?key={TOKEN}"):
         headers = {"Lambda-Runtime-Aws-Request-Id": "id", "Lambda-Runtime-Deadline-Ms": int((time.time() + 60) * 1000)}
         return 200, headers, json.dumps({"Records": [message]}).encode()
 
-    servers = [Server(each) for each in (aws, receiver, runtime)]
+    servers = [Server(aws), Server(receiver, tls), Server(runtime)]
     settings = {
         "AWS_ENDPOINT_URL": f"http://{servers[0].address}",
         "BUCKET": "bucket",
         "PUSH_QUEUE_URL": f"http://{servers[0].address}/000000000000/push",
-        "PUSH_URL": f"http://{servers[1].address}{path}",
+        "PUSH_URL": f"http{'s' if tls else ''}://{servers[1].address}/{TOKEN}?key={TOKEN}",
         "PUSH_SECRET_ID": "secret",
     }
     try:
-        with running("PusherFunction", servers[2].address, settings) as pusher:
+        with running("PusherFunction", servers[2].address, settings | more) as pusher:
             finished.wait(30)
     finally:
         for server in servers:
@@ -90,3 +92,13 @@ def test_what_is_not_taken_is_sent_again_and_nothing_secret_is_logged():
     assert "http://127.0.0.1:" in log, "the receiver is named"
     signatures = [signature for _, headers, _ in received for signature in headers["webhook-signature"].split()]
     assert not [secret for secret in (TOKEN, SECRET[6:], OLD[6:], *signatures) if secret in log]
+
+
+def test_a_receiver_has_a_certificate_that_the_system_trusts(tmp_path):
+    ca, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(tls)
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    received, taken, log = push([204], tls, SSL_CERT_FILE=str(tmp_path / "ca.pem"))
+    assert len(received) == 1 and taken == [True], log
+    received, taken, log = push([204], tls)
+    assert not received and taken == [False] and "it did not answer" in log and TOKEN not in log
