@@ -14,7 +14,7 @@ import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 VERSION = re.search(r'^version = "(.+)"$', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1]
-FUNCTIONS = ("receiver", "renderer", "reconciler")
+FUNCTIONS = ("receiver", "renderer", "reconciler", "pusher")
 PROGRAMS = ("bootstrap", "midihook", "midihook.exe")
 # A zip file cannot have an earlier time.
 TIME = (1980, 1, 1, 0, 0, 0)

@@ -152,7 +152,7 @@ pub async fn concurrency(account: &Account, report: &mut Report) -> Result<(), C
 /// Whether the queues invoke their functions.
 pub async fn triggers(account: &Account, report: &mut Report) -> Result<(), CallError> {
     let lambda = aws_sdk_lambda::Client::new(&account.config);
-    for logical in ["RendererFunction", "ReconcilerFunction"] {
+    for logical in ["RendererFunction", "ReconcilerFunction", "PusherFunction"] {
         let Some(function) = account.resource(logical) else {
             continue;
         };
