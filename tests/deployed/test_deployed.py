@@ -10,7 +10,7 @@ import jsonschema
 import mido
 import pytest
 
-from tests.local_stack.stack import FUNCTIONS, ROOT, sign, wait_for
+from tests.local_stack.stack import ROOT, sign, wait_for
 from tests.programs.template import PARAMETERS, properties
 
 EVENTS = ROOT / "events"
@@ -281,7 +281,7 @@ def test_an_eventbridge_rule_sees_each_song(stack, task_id):
 
 def test_the_environment_for_cargo_lambda_is_that_of_the_functions(stack):
     ours = dict(line.split("=", 1) for line in stack.function_environment().splitlines())
-    for function in FUNCTIONS:
+    for function in stack.functions():
         assert ours.keys() >= properties(f"{function}Function")["Environment"]["Variables"].keys()
     for name in ("ToleranceSeconds", "Tempo", "Steady", "Split", "Quantize", "QuantizeStrength"):
         variable = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).upper()

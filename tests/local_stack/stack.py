@@ -286,21 +286,23 @@ class LocalStack:
         wait_for(name, lambda: name in self.object_names(name), seconds)
         return json.loads(self.read(name))
 
+    def functions(self):
+        """The functions that the stack has."""
+        return [function for function in FUNCTIONS if f"{function}FunctionName" in self.outputs]
+
     def function_environment(self):
         """The functions' environment variables as NAME=value lines, for `cargo lambda watch --env-file`."""
         names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"]
         ours = {name: self.environment[name] for name in names} | {"AWS_REGION": REGION, "SSL_CERT_FILE": self.ca}
-        for name in self._outputs_of_functions("FunctionName"):
+        for function in self.functions():
+            name = self.outputs[f"{function}FunctionName"]
             ours |= self.client("lambda").get_function_configuration(FunctionName=name)["Environment"]["Variables"]
         return "".join(f"{name}={value}\n" for name, value in ours.items())
-
-    def _outputs_of_functions(self, end):
-        return [self.outputs[function + end] for function in FUNCTIONS if function + end in self.outputs]
 
     def logs(self):
         """All lines that the functions have logged."""
         logs = self.client("logs")
-        groups = self._outputs_of_functions("LogGroup")
+        groups = [self.outputs[f"{function}LogGroup"] for function in self.functions()]
         pages = [page for group in groups for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group)]
         return [event["message"] for page in pages for event in page["events"]]
 
