@@ -72,9 +72,11 @@ def template(arch):
     """template.yaml for functions that are built already, and lie beside it."""
     text = replaced((ROOT / "template.yaml").read_text(), "    CodeUri: .\n", "")
     for name in FUNCTIONS:
-        head = f"  {name.capitalize()}Function:\n    Type: AWS::Serverless::Function\n"
-        built = f"{head}    Metadata:\n      BuildMethod: makefile\n    Properties:\n"
-        text = replaced(text, built, f"{head}    Properties:\n      CodeUri: {name}.zip\n")
+        head = rf"(  {name.capitalize()}Function:\n    Type: AWS::Serverless::Function\n(?:    Condition: \w+\n)?)"
+        built = rf"{head}    Metadata:\n      BuildMethod: makefile\n    Properties:\n"
+        text, count = re.subn(built, rf"\1    Properties:\n      CodeUri: {name}.zip\n", text)
+        if count != 1:
+            raise ReleaseError(f"template.yaml has {count} functions {name} that are built with make, and not one")
     either = "    Default: x86_64\n    AllowedValues: [x86_64, arm64]\n"
     return replaced(text, either, f"    Default: {arch}\n    AllowedValues: [{arch}]\n")
 

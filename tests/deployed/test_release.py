@@ -47,13 +47,13 @@ class ReleasedStack(LocalStack):
         super().__init__(signing_key)
         self.folder = folder
 
-    def deploy(self):
+    def deploy(self, template=None):
         tools = self.directory / "bin"
         tools.mkdir()
         (tools / "sam").symlink_to(shutil.which("sam"))
         assert not any(shutil.which(tool, path=tools) for tool in ("cargo", "rustc", "make", "python3"))
-        # Enter accepts what is proposed. The template's first two parameters are the keys, which are hidden.
-        answers = f"\n{REGION}\n{self.signing_key}\nnone\n" + "\n" * 40
+        # Enter accepts what is proposed. The template's first parameters are hidden: the keys, and where to push to.
+        answers = f"\n{REGION}\n{self.signing_key}\nnone\nnone\nnone\n" + "\n" * 40
         done = subprocess.run(
             ["sam", "deploy", "--guided"],
             cwd=self.folder,
@@ -66,6 +66,7 @@ class ReleasedStack(LocalStack):
         )
         if done.returncode:
             raise StackError(f"sam deploy failed:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
+        self.look()
 
 
 def test_a_stranger_without_rust_deploys_the_release_and_gets_a_song(dist, tmp_path):

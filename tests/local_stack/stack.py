@@ -94,7 +94,7 @@ class LocalStack:
         try:
             self._start()
             self.say("Deploying template.yaml with sam deploy")
-            self.deploy(self.template, **self.parameters)
+            self.deploy(self.template, **self.parameters, **self.prepare(self))
         except BaseException:
             self.__exit__()
             raise
@@ -166,10 +166,6 @@ class LocalStack:
         except requests.RequestException:
             return False
 
-    def _deploy(self):
-        self.say("Deploying template.yaml with sam deploy")
-        self.deploy(self.template, **self.parameters, **self.prepare(self))
-
     def deploy(self, template=None, **parameters):
         """Deploys the template, or another one, with more parameters if any are given. A parameter that is not given keeps
         its value."""
@@ -187,6 +183,10 @@ class LocalStack:
             file.unlink()
         if done.returncode:
             raise StackError(f"sam deploy failed:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
+        self.look()
+
+    def look(self):
+        """Finds out what a deployment has made."""
         # MiniStack takes a number that comes from a parameter for text, and its poller then stops.
         client = self.client("lambda")
         for mapping in client.list_event_source_mappings()["EventSourceMappings"]:
