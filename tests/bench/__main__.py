@@ -2,8 +2,8 @@
 
     python -m tests.bench PROGRAM FUNCTIONS
 
-PROGRAM is the command line in release mode, FUNCTIONS a directory with the built receiver and its peers. The machine and its other work decide the times: read the ratios, and let the
-machine do nothing else."""
+PROGRAM is the command line in release mode, FUNCTIONS a directory with the built receiver and its peers. The machine and
+its other work decide the times: read the ratios, and let the machine do nothing else."""
 
 import datetime
 import json

@@ -4,19 +4,15 @@ same, in the same run."""
 import contextlib
 import dataclasses
 import json
-import os
 import pathlib
-import ssl
 import statistics
 import tempfile
-import threading
 import time
 
-import trustme
-
-from tests.programs.account import Account, RuntimeApi, processor_seconds, request
 from tests.local_stack.stack import wait_for
+from tests.programs.account import Account, RuntimeApi, processor_seconds, request, small
 from tests.programs.functions import running
+from tests.programs.servers import certified
 
 ROUNDS, CALLBACKS = 7, 200
 LARGE = 4_000_000
@@ -26,41 +22,32 @@ LARGE = 4_000_000
 PART = 256 / 1769
 
 
-class Share:
-    """A control group whose processes get a part of one processor, as Lambda gives it. Only root can make one."""
-
-    PERIOD = 20_000  # microseconds
-
-    def __init__(self, part):
-        quota = str(int(part * self.PERIOD))
-        first, second = pathlib.Path("/sys/fs/cgroup/cpu/midihook-bench"), pathlib.Path("/sys/fs/cgroup/midihook-bench")
-        version_1 = (first.parent / "cpu.cfs_quota_us").exists()
-        self.group = first if version_1 else second
-        self.group.mkdir(exist_ok=True)
-        limits = {"cpu.cfs_period_us": str(self.PERIOD), "cpu.cfs_quota_us": quota} if version_1 else {"cpu.max": f"{quota} {self.PERIOD}"}
-        for name, limit in limits.items():
-            (self.group / name).write_text(limit)
-
-    def take(self, process):
-        (self.group / "cgroup.procs").write_text(str(process.pid))
-
-    def close(self):
-        self.group.rmdir()
+PERIOD = 20_000  # microseconds
 
 
 @contextlib.contextmanager
-def share():
-    """A Share, or None where this process may not make one."""
+def part_of_a_processor():
+    """The file that takes the ids of the processes that get only PART, as on Lambda; None, unless this is root. It belongs
+    to a control group, of version 1 or 2."""
+    first, second = pathlib.Path("/sys/fs/cgroup/cpu/midihook-bench"), pathlib.Path("/sys/fs/cgroup/midihook-bench")
+    quota = int(PART * PERIOD)
+    if (first.parent / "cpu.cfs_quota_us").exists():
+        group, limits = first, {"cpu.cfs_period_us": PERIOD, "cpu.cfs_quota_us": quota}
+    else:
+        group, limits = second, {"cpu.max": f"{quota} {PERIOD}"}
+    members = group / "cgroup.procs"
     try:
-        made = Share(PART)
+        group.mkdir(exist_ok=True)
+        for name, limit in limits.items():
+            (group / name).write_text(str(limit))
     except OSError:
         yield None
         return
     try:
-        yield made
+        yield members
     finally:
-        wait_for("the control group to be empty", lambda: not (made.group / "cgroup.procs").read_text())
-        made.close()
+        wait_for("the control group to be empty", lambda: not members.read_text())
+        group.rmdir()
 
 
 @dataclasses.dataclass
@@ -85,46 +72,32 @@ def memory(process, name):
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith(name))
 
 
-def start(program, account, settings, events, share=None):
-    """Starts a program, and sends it the events one after the other, with its share of a processor if there is one."""
-    begin, sent, answered, connected = threading.Event(), [], [], []
+def start(program, account, settings, events, members=None):
+    """Starts a program, and sends it the events one after the other, with a part of a processor if there are `members`."""
+    sent, answered, connected = [], [], []
 
-    def paced():
-        begin.wait()
+    def timed():
         for event in events:
             sent.append(time.perf_counter())
             yield event
 
-    api = RuntimeApi(paced(), lambda answer: answered.append((time.perf_counter(), answer)))
+    api = RuntimeApi(timed(), lambda answer: answered.append((time.perf_counter(), answer)))
     with running("ReceiverFunction", api.address, account.settings("ReceiverFunction") | settings, [program]) as process:
         account.server.accepted = lambda: connected.append(processor_seconds(process))
-        wait_for("the program to start", api.asked.is_set, every=0.001)
+        api.wait_for_start()
         starting, idle = processor_seconds(process), memory(process, "VmRSS")
-        if share:
-            share.take(process)
-        begin.set()
-        wait_for("the answers", lambda: api.over.is_set() or process.poll() is not None, every=0.001)
+        if members:
+            members.write_text(str(process.pid))
+        api.serve(process)
         working, peak = processor_seconds(process) - starting, memory(process, "VmHWM")
-    api.server.shutdown()
+    api.close()
     assert all(answer["statusCode"] == 200 for _, answer in answered), f"{program}: {answered[-1]}\n{process.log[-2000:]}"
     callbacks = [end - begin for begin, (end, _) in zip(sent, answered)]
     return Started(min([starting, *connected]), callbacks, working / max(1, len(callbacks)), idle, peak)
 
 
-def small(number):
-    return request(f"bench{number}", json.dumps({"code": 200, "msg": "x" * 900, "data": {"taskId": f"bench{number}"}}))
-
-
 def large():
     return request("bench", json.dumps({"code": 200, "msg": '"' * (LARGE // 4), "data": {"taskId": "bench", "x": "y" * (LARGE // 2)}}))
-
-
-def trusted(directory):
-    """A TLS context for a server, and the settings of a program that trusts it."""
-    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    authority.cert_pem.write_to_path(file := os.path.join(directory, "ca.pem"))
-    return context, {"SSL_CERT_FILE": file}
 
 
 def rows(programs):
@@ -132,24 +105,24 @@ def rows(programs):
     with the receiver, `hello` and `put_and_send`."""
     receiver, hello, put_and_send = (programs / name / "bootstrap" for name in ("receiver", "hello", "put_and_send"))
     starts, callbacks, firsts = [], [], []
-    with tempfile.TemporaryDirectory() as directory, share() as part:
-        context, trust = trusted(directory)
-        plain, secure = Account(), Account(tls=context)
+    with tempfile.TemporaryDirectory() as directory, part_of_a_processor() as members:
+        tls, file = certified(directory)
+        plain, secure, trust = Account(), Account(tls), {"SSL_CERT_FILE": file}
         for _ in range(ROUNDS):
             starts.append([1e3 * start(program, plain, trust, []).starting for program in (receiver, hello)])
-            many = [small(number) for number in range(CALLBACKS)]
+            many = [small(f"bench{number}") for number in range(CALLBACKS)]
             callbacks.append([1e3 * start(program, plain, trust, many).working for program in (receiver, put_and_send)])
-            if part:
-                cold = start(receiver, secure, trust, many[:30], part)
+            if members:
+                cold = start(receiver, secure, trust, many[:30], members)
                 firsts.append([1e3 * cold.callbacks[0], 1e3 * statistics.median(cold.callbacks[1:])])
         event = large()
-        memory = [start(program, plain, trust, [event]).above_idle / 1e6 for program in (receiver, hello)]
+        above_idle = [start(program, plain, trust, [event]).above_idle / 1e6 for program in (receiver, hello)]
     yield "CPU from its start until it connects: a bare lambda_http", starts, "ms"
     yield "CPU for a 1 kB callback: only put and send", callbacks, "ms"
     size = len(json.dumps(event)) / 1e6
-    yield f"memory for an event of {size:.1f} MB, above idle: the event", [(memory[0], size)], "MB"
-    yield f"memory for an event of {size:.1f} MB, above idle: a bare lambda_http", [memory], "MB"
-    if not part:
+    yield f"memory for an event of {size:.1f} MB, above idle: the event", [(above_idle[0], size)], "MB"
+    yield f"memory for an event of {size:.1f} MB, above idle: a bare lambda_http", [above_idle], "MB"
+    if not members:
         print("(only root can give a process a part of a processor: the first callback was not measured)")
         return
     yield "first callback with 1/7 of a processor, over TLS: the next", firsts, "ms"

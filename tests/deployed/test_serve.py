@@ -5,17 +5,15 @@ import os
 import pathlib
 import re
 import signal
-import ssl
 import subprocess
 import sys
 import uuid
-
-import trustme
 
 from tests.deployed.test_watch import finish
 from tests.local_stack.__main__ import SHELL
 from tests.local_stack.provider import Provider
 from tests.local_stack.stack import ROOT, repeated, wait_for
+from tests.programs.servers import certified
 
 API_KEY, SIGNING_KEY = uuid.uuid4().hex, uuid.uuid4().hex
 
@@ -23,11 +21,9 @@ API_KEY, SIGNING_KEY = uuid.uuid4().hex, uuid.uuid4().hex
 @contextlib.contextmanager
 def https_provider(directory):
     """A provider whose certificate is trusted by those whose SSL_CERT_FILE it is; gives both."""
-    ca, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert("127.0.0.1").configure_cert(tls)
-    ca.cert_pem.write_to_path(directory / "provider.pem")
+    tls, file = certified(directory)
     with Provider(API_KEY, tls) as provider:
-        yield provider, str(directory / "provider.pem")
+        yield provider, file
 
 
 @contextlib.contextmanager

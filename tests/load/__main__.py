@@ -13,11 +13,11 @@ import secrets
 import sys
 import time
 
-from tests.programs.account import Account, run
 from tests.load.callbacks import NOTES, SONG, Step, without_a_song
 from tests.load.senders import to_a_stack, to_one_process
 from tests.local_stack.__main__ import say
 from tests.local_stack.stack import LocalStack, StackError
+from tests.programs.account import Account, run
 
 # Callbacks a second; None is as fast as they are answered.
 PROCESS_RATES = [100, 200, 400, None]

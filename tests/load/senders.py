@@ -3,8 +3,8 @@
 import concurrent.futures
 import time
 
-from tests.programs.account import request, run
 from tests.local_stack.stack import wait_for
+from tests.programs.account import request, run
 
 # How many callbacks are on their way to the stack at once.
 AT_ONCE = 8

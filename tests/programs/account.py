@@ -50,23 +50,37 @@ class Account(Bucket):
 
 
 class RuntimeApi:
-    """Hands out events, each after the answer to the one before it. `events` is an iterator, which may wait; `answered`
-    takes each answer. `asked` is set when the function has started, and `over` when all events are answered."""
+    """Hands out events to one function, each after the answer to the one before it. `events` is an iterator, which may
+    wait; `answered` takes each answer. The function has `timeout` seconds for each."""
 
-    def __init__(self, events, answered):
-        self.events, self.answered = events, answered
-        self.asked, self.over = threading.Event(), threading.Event()
+    def __init__(self, events, answered, timeout=60):
+        self.events, self.answered, self.timeout = events, answered, timeout
+        self.asked, self.begun, self.over = threading.Event(), threading.Event(), threading.Event()
         self.errors = []
         self.server = Server(self.answer)
         self.address = self.server.address
 
+    def wait_for_start(self):
+        """Waits until the function has asked for an event. It gets none before serve()."""
+        wait_for("the function to start", self.asked.is_set, every=0.001)
+
+    def serve(self, process, seconds=60):
+        """Waits until the function has answered all events, or has ended."""
+        self.begun.set()
+        wait_for("the answers", lambda: self.over.is_set() or process.poll() is not None, seconds, every=0.001)
+
+    def close(self):
+        self.server.shutdown()
+        assert self.server.errors == []
+
     def answer(self, handler):
         if handler.path.endswith("/next"):
             self.asked.set()
+            self.begun.wait()
             if (event := next(self.events, None)) is None:
                 self.over.set()
                 time.sleep(FOREVER)
-            deadline = str(int(1e3 * (time.time() + 60)))
+            deadline = str(int(1e3 * (time.time() + self.timeout)))
             headers = {"lambda-runtime-aws-request-id": REQUEST_ID, "lambda-runtime-deadline-ms": deadline}
             return 200, headers, json.dumps(event).encode()
         answer = json.loads(handler.body)
@@ -87,22 +101,15 @@ class Run:
 
 def run(account, function, events, answered=lambda answer: None, seconds=600):
     """Runs a function until it has answered all events."""
-    begin = threading.Event()
-
-    def gated():
-        begin.wait()
-        yield from events
-
-    api = RuntimeApi(gated(), answered)
+    api = RuntimeApi(events, answered)
     try:
         with running(function, api.address, account.settings(function)) as process:
-            wait_for(f"{function} to start", api.asked.is_set, every=0.01)
+            api.wait_for_start()
             starting = processor_seconds(process)
-            begin.set()
-            wait_for(f"{function} to answer", lambda: api.over.is_set() or process.poll() is not None, seconds, every=0.01)
+            api.serve(process, seconds)
             done = Run(starting, processor_seconds(process) - starting)
     finally:
-        api.server.shutdown()
+        api.close()
     assert api.over.is_set() and not api.errors, f"{function}: {api.errors}\n{process.log[-2000:]}"
     done.log = process.log
     return done
@@ -119,6 +126,11 @@ def request(task_id, body):
     timestamp = str(int(time.time()))
     signed = {"x-webhook-timestamp": timestamp, "x-webhook-signature": sign(SIGNING_KEY, task_id, timestamp)}
     return REQUEST | {"headers": REQUEST["headers"] | signed, "body": body}
+
+
+def small(task_id):
+    """The event of a signed callback of 1 kB."""
+    return request(task_id, json.dumps({"code": 200, "msg": "x" * 900, "data": {"taskId": task_id}}))
 
 
 def message(body):

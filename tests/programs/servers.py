@@ -1,8 +1,20 @@
 """An HTTP server that replaces a service in a test."""
 
 import http.server
+import pathlib
+import ssl
 import sys
 import threading
+
+import trustme
+
+
+def certified(directory):
+    """A TLS context for a server on 127.0.0.1, and the file with the authority that its clients have to trust."""
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(file := str(pathlib.Path(directory) / "ca.pem"))
+    return context, file
 
 
 class Server(http.server.ThreadingHTTPServer):

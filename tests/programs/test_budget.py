@@ -4,7 +4,6 @@ change.
 Each may take a tenth more than what is written here. If it takes more for a reason, write the new number and say
 why in the commit; if it takes less, write the new number too."""
 
-import json
 import platform
 import re
 import shutil
@@ -12,12 +11,12 @@ import signal
 import subprocess
 
 import pytest
-import trustme
 
 from tests.bench.callbacks import callback
-from tests.local_stack.stack import ROOT, wait_for
-from tests.programs.account import Account, RuntimeApi, request
+from tests.local_stack.stack import ROOT
+from tests.programs.account import Account, RuntimeApi, small
 from tests.programs.functions import bootstrap, running
+from tests.programs.servers import certified
 
 # Millions of instructions of `midihook render` for 10,000 notes on x86_64, by tempo. Some 46 of each are the hash of the
 # body, for which valgrind has no instructions of the processor.
@@ -63,14 +62,13 @@ def keeps_to(budget, taken):
 def receiver(callbacks, trusted):
     """The millions of instructions of a receiver that starts and answers so many callbacks."""
     account, answers = Account(), []
-    bodies = {name: json.dumps({"code": 200, "msg": "x" * 900, "data": {"taskId": name}}) for name in map(str, range(callbacks))}
-    api = RuntimeApi((request(*callback) for callback in bodies.items()), answers.append)
-    settings = account.settings("ReceiverFunction") | {"SSL_CERT_FILE": str(trusted)}
+    api = RuntimeApi((small(str(number)) for number in range(callbacks)), answers.append)
+    settings = account.settings("ReceiverFunction") | {"SSL_CERT_FILE": trusted}
     with running("ReceiverFunction", api.address, settings, [*VALGRIND, bootstrap("ReceiverFunction")]) as process:
-        wait_for("the receiver", api.over.is_set, every=0.01)
+        api.serve(process)
         process.send_signal(signal.SIGTERM)
         process.wait()
-    api.server.shutdown()
+    api.close()
     account.close()
     assert [answer["statusCode"] for answer in answers] == [200] * callbacks
     return collected(process.log)
@@ -79,8 +77,7 @@ def receiver(callbacks, trusted):
 @pytest.fixture
 def trusted(tmp_path):
     # One certificate, because a program reads all that it trusts, and each computer has others.
-    trustme.CA().cert_pem.write_to_path(file := tmp_path / "ca.pem")
-    return file
+    return certified(tmp_path)[1]
 
 
 def test_the_receiver_keeps_to_its_budget(trusted):

@@ -1,12 +1,10 @@
 """The provider of the tests answers as the provider's pages say."""
 
-import ssl
-
 import pytest
 import requests
-import trustme
 
 from tests.local_stack.provider import NEW_TASKS, UNKNOWN, Provider, cut_off, record, refusal, slowly
+from tests.programs.servers import certified
 
 KEY = "0123456789abcdef"
 SONG = {"state": "complete", "instruments": [{"name": "Drums", "notes": []}]}
@@ -59,11 +57,9 @@ def test_an_answer_may_be_late_or_cut_off(provider):
 
 
 def test_a_provider_may_speak_https(tmp_path):
-    ca, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert("127.0.0.1").configure_cert(tls)
-    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    tls, file = certified(tmp_path)
     with Provider(KEY, tls) as provider:
-        assert ask(provider, "a", verify=str(tmp_path / "ca.pem")).json() == UNKNOWN
+        assert ask(provider, "a", verify=file).json() == UNKNOWN
 
 
 def test_strangers_and_unknown_tasks_are_refused_under_http_200(provider):

@@ -1,8 +1,8 @@
 """What `make load` does with one receiver process, with few callbacks."""
 
-from tests.programs.account import Account, run
 from tests.load.callbacks import Step, without_a_song
 from tests.load.senders import to_one_process
+from tests.programs.account import Account, run
 
 
 def test_each_accepted_callback_becomes_a_song():

@@ -3,17 +3,15 @@
 It runs as on Lambda, with a runtime API that has one event, and with AWS endpoints that answer late or never."""
 
 import json
-import threading
 import time
 
 import pytest
 
-from tests.local_stack.stack import ROOT, sign
+from tests.programs.account import SIGNING_KEY, RuntimeApi, request
 from tests.programs.functions import FOREVER, running
 from tests.programs.servers import Server
 from tests.programs.template import properties
 
-SIGNING_KEY = "test-key"
 # How long a service stays silent, in seconds from the first request to it.
 LATE, SILENT = 2.5, FOREVER
 # How long the provider waits for an answer, in seconds.
@@ -36,41 +34,26 @@ def service(silence, served, body=b""):
     return Server(answer)
 
 
-def request(task_id):
-    """The event of a signed callback."""
-    event = json.loads((ROOT / "events" / "request-success.json").read_text())
-    timestamp = str(int(time.time()))
-    event["headers"] |= {"x-webhook-timestamp": timestamp, "x-webhook-signature": sign(SIGNING_KEY, task_id, timestamp)}
-    event["body"] = json.dumps({"taskId": task_id, "code": 200})
-    return json.dumps(event).encode()
-
-
 def answer(secrets, s3, sqs):
     """Sends one callback while each service is silent for some seconds.
 
     Returns the status of the answer, how many seconds it took, and the receiver's log."""
-    answered, served = threading.Event(), []
-    result = {}
+    served, answers = [], []
 
-    def runtime(handler):
-        if handler.path.endswith("/invocation/next"):
-            if served:
-                time.sleep(FOREVER)
-            served.append(time.monotonic())
-            deadline = str(int((time.time() + properties("ReceiverFunction")["Timeout"]) * 1000))
-            return 200, {"lambda-runtime-aws-request-id": "1", "lambda-runtime-deadline-ms": deadline}, request("t")
-        result["seconds"] = time.monotonic() - served[0]
-        result["answer"] = json.loads(handler.body)
-        answered.set()
-        return 200, {}, b""
+    def events():
+        served.append(time.monotonic())
+        yield request("t", json.dumps({"taskId": "t", "code": 200}))
 
+    def answered(answer):
+        answers.append((answer["statusCode"], time.monotonic() - served[0]))
+
+    api = RuntimeApi(events(), answered, timeout=properties("ReceiverFunction")["Timeout"])
     servers = [
-        Server(runtime),
         service(secrets, served, json.dumps({"SecretString": SIGNING_KEY}).encode()),
         service(s3, served),
         service(sqs, served, json.dumps({"MessageId": "1"}).encode()),
     ]
-    api, *aws = [server.address for server in servers]
+    aws = [server.address for server in servers]
     settings = {
         "AWS_ENDPOINT_URL_SECRETS_MANAGER": f"http://{aws[0]}",
         "AWS_ENDPOINT_URL_S3": f"http://{aws[1]}",
@@ -83,12 +66,14 @@ def answer(secrets, s3, sqs):
         "UNSIGNED_CALLBACKS": "refuse",
     }
     try:
-        with running("ReceiverFunction", api, settings) as receiver:
-            assert answered.wait(PROVIDER_WAITS), "no answer"
+        with running("ReceiverFunction", api.address, settings) as receiver:
+            api.serve(receiver, PROVIDER_WAITS)
     finally:
         for server in servers:
             server.shutdown()
-    return result["answer"]["statusCode"], result["seconds"], receiver.log
+        api.close()
+    [(status, seconds)] = answers
+    return status, seconds, receiver.log
 
 
 @pytest.mark.parametrize(

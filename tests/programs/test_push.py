@@ -1,16 +1,13 @@
 """The built pusher as on Lambda: what a receiver gets, verified by the reference library of Standard Webhooks."""
 
 import json
-import ssl
-import threading
-import time
 
 import pytest
-import trustme
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from tests.programs.functions import FOREVER, running
-from tests.programs.servers import Server
+from tests.programs.account import RuntimeApi
+from tests.programs.functions import running
+from tests.programs.servers import Server, certified
 
 SECRET, OLD = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 STRANGERS = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
@@ -30,28 +27,19 @@ def aws(handler):
 
 
 def push(replies, tls=None, **more):
-    """Gives the pusher the message about a result as many times as there are replies. The receiver speaks HTTPS with `tls`. Returns the
-    requests to it, as path, headers and body, whether each was taken, and the log. A reply of None closes the connection."""
-    received, taken, finished = [], [], threading.Event()
+    """Gives the pusher the message about a result as many times as there are replies. The receiver speaks HTTPS with `tls`.
+    Returns the requests to it, as path, headers and body, whether each was taken, and the log. A reply of None closes the
+    connection."""
+    received, answers = [], []
+    message = {"messageId": "m", "receiptHandle": "r", "body": json.dumps(EVENT), "attributes": {"ApproximateReceiveCount": "1"}}
 
     def receiver(handler):
         received.append((handler.path, dict(handler.headers), handler.body))
         reply = replies[len(received) - 1]
         return reply and (reply, {"location": "/elsewhere"}, b"")
 
-    def runtime(handler):
-        if handler.command == "POST":
-            taken.append(json.loads(handler.body) == {"batchItemFailures": []})
-            if len(taken) == len(replies):
-                finished.set()
-            return 202, {}, b""
-        if len(taken) == len(replies):
-            time.sleep(FOREVER)
-        message = {"messageId": "m", "receiptHandle": "r", "body": json.dumps(EVENT), "attributes": {"ApproximateReceiveCount": "1"}}
-        headers = {"Lambda-Runtime-Aws-Request-Id": "id", "Lambda-Runtime-Deadline-Ms": int((time.time() + 60) * 1000)}
-        return 200, headers, json.dumps({"Records": [message]}).encode()
-
-    servers = [Server(aws), Server(receiver, tls), Server(runtime)]
+    api = RuntimeApi(iter([{"Records": [message]}] * len(replies)), answers.append)
+    servers = [Server(aws), Server(receiver, tls)]
     settings = {
         "AWS_ENDPOINT_URL": f"http://{servers[0].address}",
         "BUCKET": "bucket",
@@ -60,13 +48,14 @@ def push(replies, tls=None, **more):
         "PUSH_SECRET_ID": "secret",
     }
     try:
-        with running("PusherFunction", servers[2].address, settings | more) as pusher:
-            finished.wait(30)
+        with running("PusherFunction", api.address, settings | more) as pusher:
+            api.serve(pusher, seconds=30)
     finally:
         for server in servers:
             server.shutdown()
-    assert len(taken) == len(replies) and not any(server.errors for server in servers), pusher.log
-    return received, taken, pusher.log
+        api.close()
+    assert len(answers) == len(replies) and not any(server.errors for server in servers), pusher.log
+    return received, [answer == {"batchItemFailures": []} for answer in answers], pusher.log
 
 
 def test_the_reference_library_verifies_a_push_with_either_secret():
@@ -95,10 +84,8 @@ def test_what_is_not_taken_is_sent_again_and_nothing_secret_is_logged():
 
 
 def test_a_receiver_has_a_certificate_that_the_system_trusts(tmp_path):
-    ca, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert("127.0.0.1").configure_cert(tls)
-    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
-    received, taken, log = push([204], tls, SSL_CERT_FILE=str(tmp_path / "ca.pem"))
+    tls, file = certified(tmp_path)
+    received, taken, log = push([204], tls, SSL_CERT_FILE=file)
     assert len(received) == 1 and taken == [True], log
     received, taken, log = push([204], tls)
     assert not received and taken == [False] and "it did not answer" in log and TOKEN not in log
