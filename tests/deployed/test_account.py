@@ -9,16 +9,14 @@ import shlex
 import uuid
 
 import pytest
-from botocore import xform_name
 
+from tests.deployed.aws_cli import aws
 from tests.deployed.test_deployed import song
 from tests.local_stack.stack import REGION, ROOT, LocalStack, StackError, wait_for
 
 ACCOUNT, BUCKET, DOMAIN = "000000000000", "songs-of-mine", "midi.example.com"
 TAGS = {"team": "music", "cost-centre": "7"}
 ROLES = ("ReceiverRole", "RendererRole", "ReconcilerRole")
-# What the AWS CLI calls otherwise than the service.
-SERVICES, OPTIONS = {"s3api": "s3"}, {"notification-endpoint": "endpoint"}
 
 
 def filled(text, **values):
@@ -36,26 +34,9 @@ def policy(page, name, **values):
 
 
 def commands(page, word, **values):
-    """The aws commands of the docs with this word."""
+    """The words after `aws` of the docs' commands with this word."""
     lines = re.findall(r"^    (aws .*(?:\n {6}.*)*)", (ROOT / "docs" / page).read_text(), re.MULTILINE)
-    return [shlex.split(filled(line, **values).replace("\\\n", "")) for line in lines if word in line]
-
-
-def run(stack, command):
-    """Does what the AWS CLI does with a command."""
-    _, service, operation, *options = command
-    client = stack.client(SERVICES.get(service, service))
-    method = operation.replace("-", "_")
-    shape = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[method]).input_shape
-    members = {xform_name(name, "-"): (name, member) for name, member in shape.members.items()}
-    arguments = {}
-    for option, value in zip(options[::2], options[1::2], strict=True):
-        option = option.removeprefix("--")
-        name, member = members[OPTIONS.get(option, option)]
-        if member.type_name in ("structure", "map"):
-            value = json.loads(value) if value.startswith("{") else dict([value.split("=")])
-        arguments[name] = value
-    return getattr(client, method)(**arguments)
+    return [shlex.split(filled(line, **values).replace("\\\n", ""))[1:] for line in lines if word in line]
 
 
 def prepare(stack):
@@ -63,7 +44,7 @@ def prepare(stack):
     s3, iam = stack.client("s3"), stack.client("iam")
     s3.create_bucket(Bucket=BUCKET)
     for command in commands("deploy.md", "s3api put-"):
-        run(stack, command)
+        aws(stack, *command)
     zone = stack.client("route53").create_hosted_zone(Name="example.com", CallerReference="zone")["HostedZone"]["Id"]
     boundary = iam.create_policy(PolicyName="boundary", PolicyDocument=policy("deploy.md", "boundary"))["Policy"]["Arn"]
     return {
@@ -110,7 +91,7 @@ def consumer(account):
     values = {"queue ARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:consumer", "ResultsTopicArn": topic}
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy("consume.md", "queue", **values)})
     [subscribe] = commands("consume.md", "sns subscribe", **values)
-    run(account, subscribe)
+    aws(account, *subscribe)
     yield url
     sqs.delete_queue(QueueUrl=url)
 

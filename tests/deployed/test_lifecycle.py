@@ -7,15 +7,15 @@ import shlex
 import uuid
 
 import pytest
-from botocore import xform_name
 
+from release.package import prebuilt
+from tests.deployed.aws_cli import aws
 from tests.deployed.test_deployed import song
 from tests.local_stack.stack import ROOT, STACK_NAME, LocalStack, wait_for
+from tests.programs.functions import bootstrap
 
 # The last version before tasks were watched.
 OLD = ROOT / "tests" / "deployed" / "releases" / "0.1.0-before-watching"
-# A function, to which `sam build` adds where its code is.
-UNBUILT = re.compile(r"^  (\w+):\n    Type: AWS::Serverless::Function\n    Metadata:\n      BuildMethod: makefile\n    Properties:\n", re.MULTILINE)
 SONG = "5c79c0ffeebe8e"
 
 
@@ -41,9 +41,8 @@ def trigger(stack):
 def upgraded(tmp_path_factory):
     """The stack after the upgrade. `before` has the outputs that it had."""
     template = tmp_path_factory.mktemp("old") / "template.yaml"
-    text, functions = UNBUILT.subn(lambda found: f"{found[0]}      CodeUri: {ROOT / '.aws-sam' / 'build' / found[1]}\n", (OLD / "template.yaml").read_text())
-    assert functions == 2
-    template.write_text(text)
+    code = {name: bootstrap(f"{name.capitalize()}Function").parent for name in ("receiver", "renderer")}
+    template.write_text(prebuilt((OLD / "template.yaml").read_text(), code))
     with LocalStack(secrets.token_urlsafe(24), template=template, Tempo="~92") as stack:
         for name, (contents, metadata) in old_objects().items():
             stack.client("s3").put_object(Bucket=stack.bucket, Key=name, Body=contents, Metadata=metadata)
@@ -106,21 +105,15 @@ def doctor(upgraded, midihook):
     # The local stack asks for lambda:PutFunctionConcurrency where AWS asks for lambda:GetFunctionConcurrency.
     actions = [*re.findall(r"`(\w+:\w+)`", row), "lambda:PutFunctionConcurrency"]
     allowed = [{"Effect": "Allow", "Action": actions, "Resource": "*"}]
-    iam = upgraded.client("iam")
-    iam.create_user(UserName="doctor")
-    iam.put_user_policy(UserName="doctor", PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": allowed}))
-    key = iam.create_access_key(UserName="doctor")["AccessKey"]
-    environment = upgraded.command_line() | {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+    with upgraded.user("doctor") as (keys, allow):
+        allow({"Version": "2012-10-17", "Statement": allowed})
 
-    def run():
-        done = midihook("doctor", "--json", env=environment)
-        assert done.stdout, done.stderr
-        return done.returncode, json.loads(done.stdout)
+        def run():
+            done = midihook("doctor", "--json", env=upgraded.command_line() | keys)
+            assert done.stdout, done.stderr
+            return done.returncode, json.loads(done.stdout)
 
-    yield run
-    iam.delete_access_key(UserName="doctor", AccessKeyId=key["AccessKeyId"])
-    iam.delete_user_policy(UserName="doctor", PolicyName="p")
-    iam.delete_user(UserName="doctor")
+        yield run
 
 
 @pytest.fixture
@@ -133,18 +126,7 @@ def shell(upgraded, midihook):
             done = midihook(*words, env=upgraded.command_line())
             assert done.returncode == 0, done.stderr
             return
-        service, operation, *words = words
-        client, method = upgraded.client({"s3api": "s3"}.get(service, service)), operation.replace("-", "_")
-        shape = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[method]).input_shape
-        members = {xform_name(name, "-"): name for name in shape.members}
-        given = {}
-        while words:
-            option = words.pop(0).removeprefix("--")
-            value = words.pop(0) if words and not words[0].startswith("--") else True
-            if option == "region":
-                continue
-            given[members[option]] = json.loads(value) if str(value).startswith("{") else value
-        getattr(client, method)(**given)
+        aws(upgraded, *words)
 
     return run
 

@@ -144,24 +144,18 @@ def test_a_missing_stack_or_bucket_is_reported(stack, midihook):
 def person(stack):
     """A function that gives the environment of a person who may do no more than docs/operate.md says that get, status and
     list need, and these statements more."""
-    iam = stack.client("iam")
-    allow = [
+    usual = [
         {"Effect": "Allow", "Action": "cloudformation:DescribeStacks", "Resource": f"arn:aws:cloudformation:*:*:stack/{STACK_NAME}/*"},
         {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": f"arn:aws:s3:::{stack.bucket}"},
         {"Effect": "Allow", "Action": "s3:GetObject", "Resource": [f"arn:aws:s3:::{stack.bucket}/{prefix}/*" for prefix in ("midi", "watch")]},
     ]
-    iam.create_user(UserName="person")
-    key = iam.create_access_key(UserName="person")["AccessKey"]
+    with stack.user("person") as (keys, allow):
 
-    def allowed(*more):
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [*allow, *more]})
-        iam.put_user_policy(UserName="person", PolicyName="p", PolicyDocument=policy)
-        return nameless(stack) | {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+        def allowed(*more):
+            allow({"Version": "2012-10-17", "Statement": [*usual, *more]})
+            return nameless(stack) | keys
 
-    yield allowed
-    iam.delete_access_key(UserName="person", AccessKeyId=key["AccessKeyId"])
-    iam.delete_user_policy(UserName="person", PolicyName="p")
-    iam.delete_user(UserName="person")
+        yield allowed
 
 
 def test_a_song_is_fetched_in_one_command_by_its_task(stack, midihook, person, tmp_path):

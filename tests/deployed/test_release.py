@@ -16,7 +16,7 @@ import yaml
 
 from release import __main__ as steps
 from release import package
-from tests.local_stack.stack import REGION, ROOT, STACK_NAME, LocalStack, StackError
+from tests.local_stack.stack import REGION, ROOT, LocalStack, StackError
 from tests.programs.functions import bootstrap
 from tests.programs.template import PARAMETERS, TEMPLATE, Loader
 

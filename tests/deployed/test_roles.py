@@ -1,7 +1,5 @@
 """Each function may do what it needs, and no more: IAM is asked about each call that a function's role could be used for."""
 
-import json
-
 import boto3
 import pytest
 from botocore.exceptions import ClientError
@@ -35,27 +33,18 @@ MAY = {
 @pytest.fixture
 def acts_as(stack):
     """A function that gives the clients of somebody who has a role's policies."""
-    iam, cloudformation = stack.client("iam"), stack.client("cloudformation")
-    iam.create_user(UserName="impostor")
-    key = iam.create_access_key(UserName="impostor")["AccessKey"]
-    session = boto3.Session(key["AccessKeyId"], key["SecretAccessKey"], region_name=REGION)
-    policies = []
+    iam = stack.client("iam")
+    with stack.user("impostor") as (keys, allow):
+        session = boto3.Session(*keys.values(), region_name=REGION)
 
-    def of(role):
-        resource = cloudformation.describe_stack_resource(StackName=STACK_NAME, LogicalResourceId=role)["StackResourceDetail"]
-        name = resource["PhysicalResourceId"]
-        assert iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"] == []
-        policies.extend(iam.list_role_policies(RoleName=name)["PolicyNames"])
-        for policy in policies:
-            document = iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
-            iam.put_user_policy(UserName="impostor", PolicyName=policy, PolicyDocument=json.dumps(document))
-        return lambda service: session.client(service, endpoint_url=stack.endpoint, verify=stack.ca)
+        def of(role):
+            name = stack.resource(role)
+            assert iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"] == []
+            for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
+                allow(iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"], policy)
+            return lambda service: session.client(service, endpoint_url=stack.endpoint, verify=stack.ca)
 
-    yield of
-    for policy in policies:
-        iam.delete_user_policy(UserName="impostor", PolicyName=policy)
-    iam.delete_access_key(UserName="impostor", AccessKeyId=key["AccessKeyId"])
-    iam.delete_user(UserName="impostor")
+        yield of
 
 
 def calls(stack, client, elsewhere):

@@ -261,6 +261,25 @@ class LocalStack:
             self.clients[service] = session.client(service, endpoint_url=self.endpoint, verify=self.ca)
         return self.clients[service]
 
+    @contextlib.contextmanager
+    def user(self, name):
+        """A user of the account within a `with` block: the variables with the keys, and a function that takes a policy of
+        the user, perhaps one of several by their names."""
+        iam = self.client("iam")
+        iam.create_user(UserName=name)
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+
+        def allow(document, policy="p"):
+            iam.put_user_policy(UserName=name, PolicyName=policy, PolicyDocument=json.dumps(document))
+
+        try:
+            yield {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}, allow
+        finally:
+            for policy in iam.list_user_policies(UserName=name)["PolicyNames"]:
+                iam.delete_user_policy(UserName=name, PolicyName=policy)
+            iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
+            iam.delete_user(UserName=name)
+
     def post(self, body, task_id, signing_key=None, timestamp=None, headers=None):
         """Posts a body as the provider does. `headers` replaces the usual headers; the value None removes one."""
         timestamp = str(int(time.time())) if timestamp is None else timestamp
