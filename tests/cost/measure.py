@@ -8,10 +8,10 @@ import platform
 import statistics
 
 from tests.bench.callbacks import callback
-from tests.programs.account import Account, message, run
-from tests.load.callbacks import TASK, Step
+from tests.load.callbacks import Step
 from tests.load.senders import to_one_process
 from tests.local_stack.stack import ROOT
+from tests.programs.account import Account, message, run
 
 NOTES = 3000
 EVENT = json.loads(json.loads((ROOT / "events" / "sqs-eventbridge.json").read_text())["Records"][0]["body"])
@@ -48,19 +48,15 @@ def measured(callbacks=500, starts=9):
     }
     figures = {}
     for function, do in runs.items():
-        begun = [run(account, f"{function.capitalize()}Function", iter([])).starting for _ in range(starts)]
-        # What a start asks is not a callback's.
-        asked_by_starts = collections.Counter(map(kind, account.requests))
         account.requests.clear()
         done = do()
         requests = collections.Counter(map(kind, account.requests))
-        requests.subtract({kind: count // starts for kind, count in asked_by_starts.items()})
-        account.requests.clear()
+        begun = [run(account, f"{function.capitalize()}Function", iter([])).starting for _ in range(starts)]
         lines = done.log.splitlines()
         figures[function] = {
             "processor_ms": round(1e3 * done.working / callbacks, 2),
             "start_processor_ms": round(1e3 * statistics.median(begun), 1),
-            "s3": {kind: count / callbacks for kind, count in sorted(requests.items()) if count and kind != "POST"},
+            "s3": {kind: count / callbacks for kind, count in sorted(requests.items()) if kind != "POST"},
             "logs": logged([line for line in lines if "_aws" not in line], callbacks),
             "metrics": logged([line for line in lines if "_aws" in line], callbacks),
         }

@@ -67,6 +67,8 @@ class Bucket:
 
     def answer(self, handler):
         url = urllib.parse.urlsplit(handler.path)
+        if url.query == "location":  # a receiver that starts, and no request for an object
+            return 200, {"content-type": "application/xml"}, b"<LocationConstraint/>"
         self.requests.append((handler.command, urllib.parse.unquote(url.path)))
         if self.down:
             return 503, {}, b""
@@ -74,8 +76,6 @@ class Bucket:
             is_sqs = "x-amz-target" in handler.headers
             return self.queued(json.loads(handler.body)) if is_sqs else self.described(dict(urllib.parse.parse_qsl(handler.body.decode())))
         name = urllib.parse.unquote(url.path.removeprefix("/bucket").removeprefix("/"))
-        if url.query == "location":
-            return 200, {"content-type": "application/xml"}, b"<LocationConstraint/>"
         if not name:
             return self.list(**dict(urllib.parse.parse_qsl(url.query)))
         if handler.command == "PUT":
