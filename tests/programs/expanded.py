@@ -56,8 +56,6 @@ class Expanded:
                 return one == other
             case "Fn::Not":
                 return not self._holds(operands[0])
-            case "Fn::And":
-                return all(map(self._holds, operands))
             case "Fn::Or":
                 return any(map(self._holds, operands))
         raise ValueError(f"an unknown condition: {function}")
