@@ -41,12 +41,14 @@ deploy: build ## Deploy to AWS; asks for what it needs the first time, and keeps
 	else sam deploy --guided --parameter-overrides Architecture=$(ARCH); fi
 
 # Panic messages name source files. They must not name the builder's, which differ from one computer to the next.
-functions package-% bench release release-cli: export RUSTFLAGS := --remap-path-prefix=$(CARGO_HOME)=/cargo
+functions peers package-% release release-cli: export RUSTFLAGS := --remap-path-prefix=$(CARGO_HOME)=/cargo
+# Builds functions for Lambda.
+BUILD_FUNCTIONS = cargo lambda build --locked --profile function --target $(TARGET).$(GLIBC) --package midihook
 
 .PHONY: functions
 functions: $(VENV)/.ready
 	@echo "==> Building the functions for $(ARCH) (the first time takes some minutes)"
-	cargo lambda build --locked --profile function --target $(TARGET).$(GLIBC) --package midihook $(LAMBDAS:%=--bin %)
+	$(BUILD_FUNCTIONS) $(LAMBDAS:%=--bin %)
 
 build: functions ## Build the functions in release mode, for SAM
 	@echo "==> Packaging them for SAM"
@@ -96,11 +98,14 @@ mutants: $(VENV)/.ready ## Change the core in a thousand small ways: its tests m
 	PROPTEST_CASES=50 cargo mutants --package suno-midi --profile mutants --jobs $${MUTANTS_JOBS:-2} --output target \
 	    --cargo-arg=--lib --cargo-arg=--test=golden --cargo-arg=--test=properties $(MUTANTS_ARGS)
 
-bench: $(VENV)/.ready ## What a conversion, the inference, the receiver and a stranger's 5.9 MB cost, each beside a peer
+# What the receiver is compared with.
+.PHONY: peers
+peers: $(VENV)/.ready
+	$(BUILD_FUNCTIONS) --example hello --example put_and_send
+
+bench: functions peers ## What a conversion, the inference, the receiver and a stranger's 5.9 MB cost, each beside a peer
 	cargo bench --locked --package suno-midi
 	cargo build --locked --release --package midihook-cli --no-default-features
-	cargo lambda build --locked --profile function --target $(TARGET).$(GLIBC) --package midihook --bin receiver
-	cargo lambda build --locked --profile function --target $(TARGET).$(GLIBC) --package midihook --example hello --example put_and_send
 	@python -m tests.bench target/release/midihook target/lambda
 
 bench-music: $(VENV)/.ready ## How often beats, bars and keys of real songs are right; SONGS=… (tests/music/README.md)
@@ -164,5 +169,5 @@ build-RendererFunction: package-renderer
 build-ReconcilerFunction: package-reconciler
 build-PusherFunction: package-pusher
 package-%:
-	cargo lambda build --locked --quiet --profile function --target $(TARGET).$(GLIBC) --package midihook --bin $*
+	$(BUILD_FUNCTIONS) --quiet --bin $*
 	cp target/lambda/$*/bootstrap "$(ARTIFACTS_DIR)/"
