@@ -12,6 +12,7 @@ use std::{
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use aws_smithy_runtime_api::{
     client::{
         http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn},
@@ -425,8 +426,8 @@ impl Call {
                 let (path, query) = request.uri().split_once('?').unwrap_or((request.uri(), ""));
                 let key = path.split_once(&format!("{BUCKET}/")).map_or(path, |(_, key)| key);
                 match query.split('&').find_map(|pair| pair.strip_prefix("prefix=")) {
-                    _ if query.starts_with("location") => "GetBucketLocation".to_owned(),
                     Some(prefix) => format!("LIST {}", percent_decode_str(prefix).decode_utf8_lossy()),
+                    None if query.starts_with("location") => "GetBucketLocation".to_owned(),
                     None => format!("{} {key}", request.method()),
                 }
             }
@@ -574,6 +575,21 @@ impl State {
         self.written.push((key.to_owned(), object.clone()));
         self.objects.insert(key.to_owned(), object);
     }
+}
+
+/// What SQS gives a function: these messages, with the ids `m1`, `m2` and so on.
+pub fn sqs_event(bodies: &[impl AsRef<str>]) -> SqsEvent {
+    let mut event = SqsEvent::default();
+    event.records = (1..)
+        .zip(bodies)
+        .map(|(id, body)| {
+            let mut message = SqsMessage::default();
+            message.message_id = Some(format!("m{id}"));
+            message.body = Some(body.as_ref().to_owned());
+            message
+        })
+        .collect();
+    event
 }
 
 fn response(status: u16, body: Vec<u8>) -> HttpResponse {

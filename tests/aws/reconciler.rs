@@ -2,12 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use aws_lambda_events::event::sqs::SqsEvent;
 use midihook::{objects::raw, provider, reconciler::Reconciler};
 use serde_json::{Value, json};
 
 use crate::{
-    fake::{Aws, BUCKET, Clock, Fault, QUEUE_URL, RESULTS_URL, WATCH_URL},
+    fake::{Aws, BUCKET, Clock, Fault, QUEUE_URL, RESULTS_URL, WATCH_URL, sqs_event},
     server::{Reply, Server, json as answer},
 };
 
@@ -71,12 +70,7 @@ impl Task {
     /// Gives the reconciler these messages. Returns which of them come back.
     async fn look(&self, messages: &[&str]) -> Vec<String> {
         self.aws.state().clock = Clock::Stopped(self.clock());
-        let records: Vec<Value> = (1..)
-            .zip(messages)
-            .map(|(id, body)| json!({"messageId": format!("m{id}"), "body": body}))
-            .collect();
-        let event: SqsEvent = serde_json::from_value(json!({ "Records": records })).unwrap();
-        let response = self.reconciler.handle(event, self.clock()).await;
+        let response = self.reconciler.handle(sqs_event(messages), self.clock()).await;
         let failures = response.batch_item_failures.into_iter();
         failures.map(|failure| failure.item_identifier).collect()
     }
@@ -166,9 +160,7 @@ impl Task {
     }
 
     async fn render_one(&self, job: &str) {
-        let event = json!({"Records": [{"messageId": "job", "body": job}]});
-        let event: SqsEvent = serde_json::from_value(event).unwrap();
-        let response = self.aws.renderer().handle(event, self.clock()).await;
+        let response = self.aws.renderer().handle(sqs_event(&[job]), self.clock()).await;
         assert!(response.batch_item_failures.is_empty());
     }
 }

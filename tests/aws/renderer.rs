@@ -14,12 +14,11 @@ use midihook::{
 use serde_json::{Value, json};
 use suno_midi::{Asked, document::State};
 
-use crate::fake::{Aws, BUCKET, Fault};
+use crate::fake::{Aws, BUCKET, Fault, sqs_event};
 
 const TASK: &str = "5c79c0ffeebe8e";
 
-async fn failures(aws: &Aws, event: Value) -> Vec<String> {
-    let event: SqsEvent = serde_json::from_value(event).unwrap();
+async fn failures(aws: &Aws, event: SqsEvent) -> Vec<String> {
     let response = aws.renderer().handle(event, SystemTime::now()).await;
     response
         .batch_item_failures
@@ -28,15 +27,7 @@ async fn failures(aws: &Aws, event: Value) -> Vec<String> {
         .collect()
 }
 
-fn batch(bodies: &[String]) -> Value {
-    let records: Vec<Value> = (1..)
-        .zip(bodies)
-        .map(|(id, body)| json!({"messageId": format!("m{id}"), "body": body}))
-        .collect();
-    json!({ "Records": records })
-}
-
-fn file(name: &str) -> Value {
+fn file(name: &str) -> SqsEvent {
     serde_json::from_str(&std::fs::read_to_string(format!("events/{name}.json")).unwrap()).unwrap()
 }
 
@@ -99,7 +90,7 @@ async fn every_form_of_a_job_renders_the_song() {
 async fn the_document_is_written_last_and_only_over_what_was_seen() {
     let aws = Aws::default();
     let job = archive(&aws, "t", &song(60), 1);
-    failures(&aws, batch(&[job])).await;
+    failures(&aws, sqs_event(&[job])).await;
     // Where nothing is, S3 is not asked what is there.
     let calls = aws.calls();
     assert_eq!(calls[0], "GET midi/t.json");
@@ -125,7 +116,7 @@ async fn the_same_job_again_writes_nothing() {
     let aws = Aws::default();
     let job = archive(&aws, "t", &song(60), 1);
     for _ in 0..3 {
-        assert_eq!(failures(&aws, batch(&[job.clone(), job.clone()])).await, [""; 0]);
+        assert_eq!(failures(&aws, sqs_event(&[job.clone(), job.clone()])).await, [""; 0]);
     }
     assert_eq!(aws.calls().iter().filter(|call| call.starts_with("PUT")).count(), 3);
 }
@@ -141,7 +132,7 @@ async fn the_newest_song_decides_in_whatever_order_jobs_arrive() {
             .map(|(body, time)| archive(&aws, "t", body, *time))
             .collect();
         for index in order {
-            assert_eq!(failures(&aws, batch(&jobs[index..=index])).await, [""; 0]);
+            assert_eq!(failures(&aws, sqs_event(&jobs[index..=index])).await, [""; 0]);
         }
         assert_eq!(document(&aws, "t")["source"]["webhookTimestamp"], 3, "{order:?}");
         outcomes.push((aws.body("midi/t.mid"), aws.body("midi/t.json")));
@@ -162,7 +153,7 @@ async fn the_newest_request_decides_in_whatever_order_jobs_arrive() {
             asking(&plain, 6, r#"{"tempo":"92","key":"Ebm","quantize":"1/16"}"#),
         ];
         for index in order {
-            assert_eq!(failures(&aws, batch(&jobs[index..=index])).await, [""; 0]);
+            assert_eq!(failures(&aws, sqs_event(&jobs[index..=index])).await, [""; 0]);
         }
         let document = document(&aws, "t");
         assert_eq!(
@@ -191,18 +182,18 @@ async fn the_newest_request_decides_in_whatever_order_jobs_arrive() {
 async fn a_job_without_a_request_renders_a_result_again_as_it_was_asked_for() {
     let aws = Aws::default();
     let plain = archive(&aws, "t", &song(60), 1);
-    failures(&aws, batch(&[asking(&plain, 5, r#"{"key":"Ebm"}"#)])).await;
+    failures(&aws, sqs_event(&[asking(&plain, 5, r#"{"key":"Ebm"}"#)])).await;
     // As an older release rendered it.
     let good = aws.body("midi/t.mid");
     let mut headers = aws.state().objects["midi/t.mid"].headers.clone();
     headers.insert("x-amz-meta-content-sha256".to_owned(), "another".to_owned());
     aws.state().write("midi/t.mid", b"worse".to_vec(), headers);
-    assert_eq!(failures(&aws, batch(std::slice::from_ref(&plain))).await, [""; 0]);
+    assert_eq!(failures(&aws, sqs_event(std::slice::from_ref(&plain))).await, [""; 0]);
     assert_eq!(aws.body("midi/t.mid"), good);
     assert_eq!(document(&aws, "t")["song"]["key"]["name"], "Ebm");
 
     // Only a request takes a request back.
-    failures(&aws, batch(&[asking(&plain, 6, "{}")])).await;
+    failures(&aws, sqs_event(&[asking(&plain, 6, "{}")])).await;
     assert_eq!(document(&aws, "t")["song"].get("key"), None);
 }
 
@@ -210,14 +201,14 @@ async fn a_job_without_a_request_renders_a_result_again_as_it_was_asked_for() {
 async fn a_document_that_is_not_understood_still_outranks_a_job_without_a_request() {
     let aws = Aws::default();
     let plain = archive(&aws, "t", &song(60), 1);
-    failures(&aws, batch(&[asking(&plain, 5, r#"{"key":"Ebm"}"#)])).await;
+    failures(&aws, sqs_event(&[asking(&plain, 5, r#"{"key":"Ebm"}"#)])).await;
     let object = aws.state().objects["midi/t.json"].clone();
     let newer = String::from_utf8(object.body)
         .unwrap()
         .replace("\"options\"", "\"wishes\"");
     aws.state()
         .write("midi/t.json", newer.clone().into_bytes(), object.headers);
-    assert_eq!(failures(&aws, batch(&[plain])).await, [""; 0]);
+    assert_eq!(failures(&aws, sqs_event(&[plain])).await, [""; 0]);
     assert_eq!(aws.body("midi/t.json"), newer.into_bytes());
 }
 
@@ -231,7 +222,7 @@ async fn a_better_body_decides_even_if_nobody_asked_for_it() {
             archive(&aws, "t", &newer, 2),
         ];
         for index in order {
-            failures(&aws, batch(&jobs[index..=index])).await;
+            failures(&aws, sqs_event(&jobs[index..=index])).await;
         }
         assert_eq!(document(&aws, "t")["source"].get("asked"), None);
         assert_eq!(document(&aws, "t")["source"]["webhookTimestamp"], 2);
@@ -244,9 +235,9 @@ async fn each_instrument_has_its_file_before_the_document_names_it() {
     let job = archive(&aws, "t", &song(60), 1);
     let job = asking(&job, 5, r#"{"split":true,"quantize":"1/8"}"#);
     aws.fail("PUT midi/t/01-piano.mid", vec![Fault::Status(503); 3]);
-    assert_eq!(failures(&aws, batch(std::slice::from_ref(&job))).await, ["m1"]);
+    assert_eq!(failures(&aws, sqs_event(std::slice::from_ref(&job))).await, ["m1"]);
     assert!(!aws.object_names().contains(&"midi/t.json".to_owned()));
-    assert_eq!(failures(&aws, batch(&[job])).await, [""; 0]);
+    assert_eq!(failures(&aws, sqs_event(&[job])).await, [""; 0]);
     let puts: Vec<String> = aws.calls().into_iter().filter(|call| call.starts_with("PUT")).collect();
     assert_eq!(
         puts[puts.len() - 2..],
@@ -267,7 +258,7 @@ async fn a_bad_request_comes_back_and_changes_nothing() {
     let aws = Aws::default();
     let job = archive(&aws, "t", &song(60), 1);
     let bad = asking(&job, 5, r#"{"tempo":"92"}"#).replace("92", "fast");
-    assert_eq!(failures(&aws, batch(&[bad])).await, ["m1"]);
+    assert_eq!(failures(&aws, sqs_event(&[bad])).await, ["m1"]);
     assert_eq!(aws.object_names().len(), 1);
 }
 
@@ -306,7 +297,7 @@ async fn each_kind_of_body_ends_in_its_state_and_no_message_comes_back() {
     ] {
         let aws = Aws::default();
         let job = archive(&aws, "t", body, 1);
-        assert_eq!(failures(&aws, batch(&[job])).await, [""; 0], "{body}");
+        assert_eq!(failures(&aws, sqs_event(&[job])).await, [""; 0], "{body}");
         assert_eq!(document(&aws, "t")["state"], state, "{body}");
         assert_eq!(
             aws.object_names().contains(&"midi/t.mid".to_owned()),
@@ -335,7 +326,7 @@ async fn only_failed_messages_come_back() {
     .unwrap();
     let poison = ["not json".to_owned(), "{}".to_owned(), elsewhere];
     let messages: Vec<String> = poison.into_iter().chain([good]).collect();
-    assert_eq!(failures(&aws, batch(&messages)).await, ["m1", "m2", "m3"]);
+    assert_eq!(failures(&aws, sqs_event(&messages)).await, ["m1", "m2", "m3"]);
     assert_eq!(document(&aws, "t")["state"], "rendered");
 }
 
@@ -351,17 +342,17 @@ async fn while_s3_fails_the_message_comes_back_and_then_succeeds() {
         let aws = Aws::default();
         // An older result is there.
         let older = archive(&aws, "t", &song(61), 0);
-        failures(&aws, batch(&[older])).await;
+        failures(&aws, sqs_event(&[older])).await;
         let job = archive(&aws, "t", &song(60), 1);
         aws.fail(what, vec![Fault::Status(503); 3]);
         assert_eq!(
-            failures(&aws, batch(std::slice::from_ref(&job))).await,
+            failures(&aws, sqs_event(std::slice::from_ref(&job))).await,
             ["m1"],
             "{what}"
         );
         let sent_at = |aws: &Aws| document(aws, "t")["source"]["webhookTimestamp"].clone();
         assert_eq!(sent_at(&aws), 0, "{what}: no document before all is there");
-        assert_eq!(failures(&aws, batch(&[job])).await, [""; 0], "{what}");
+        assert_eq!(failures(&aws, sqs_event(&[job])).await, [""; 0], "{what}");
         assert_eq!(sent_at(&aws), 1, "{what}");
     }
 }
@@ -371,9 +362,9 @@ async fn a_body_that_arrives_in_part_has_no_result() {
     let aws = Aws::default();
     let job = archive(&aws, "t", &song(60), 1);
     aws.fail("GET", [Fault::CutOff]);
-    assert_eq!(failures(&aws, batch(std::slice::from_ref(&job))).await, ["m1"]);
+    assert_eq!(failures(&aws, sqs_event(std::slice::from_ref(&job))).await, ["m1"]);
     assert_eq!(aws.object_names().len(), 1, "no result that calls it invalid");
-    assert_eq!(failures(&aws, batch(&[job])).await, [""; 0]);
+    assert_eq!(failures(&aws, sqs_event(&[job])).await, [""; 0]);
     assert_eq!(document(&aws, "t")["state"], "rendered");
 }
 
@@ -400,7 +391,7 @@ async fn a_write_that_races_is_decided_again() {
     let aws = Aws::default();
     let job = archive(&aws, "t", &song(60), 1);
     aws.fail("PUT", [Fault::Status(409), Fault::Status(412)]);
-    assert_eq!(failures(&aws, batch(&[job])).await, [""; 0]);
+    assert_eq!(failures(&aws, sqs_event(&[job])).await, [""; 0]);
     assert_eq!(document(&aws, "t")["state"], "rendered");
 }
 
@@ -409,8 +400,8 @@ async fn each_result_is_announced_even_if_the_first_try_failed() {
     let aws = Aws::default();
     let job = archive(&aws, "t", &song(60), 1);
     aws.fail("SendMessage", vec![Fault::Status(500); 3]);
-    assert_eq!(failures(&aws, batch(std::slice::from_ref(&job))).await, ["m1"]);
-    assert_eq!(failures(&aws, batch(std::slice::from_ref(&job))).await, [""; 0]);
+    assert_eq!(failures(&aws, sqs_event(std::slice::from_ref(&job))).await, ["m1"]);
+    assert_eq!(failures(&aws, sqs_event(std::slice::from_ref(&job))).await, [""; 0]);
     let announced: Value = serde_json::from_str(&aws.messages()[0]).unwrap();
     let mut expected = document(&aws, "t");
     expected["bucket"] = BUCKET.into();
@@ -421,7 +412,7 @@ async fn each_result_is_announced_even_if_the_first_try_failed() {
     );
 
     let failure = archive(&aws, "t", FAILURE, 9);
-    assert_eq!(failures(&aws, batch(&[failure])).await, [""; 0]);
+    assert_eq!(failures(&aws, sqs_event(&[failure])).await, [""; 0]);
     assert_eq!(aws.state().messages.len(), 1, "what stands was announced already");
 }
 
@@ -430,7 +421,7 @@ async fn an_announcement_fits_into_a_message() {
     let aws = Aws::default();
     let instruments = vec![r#"{"name":"Piano","notes":[{"pitch":60,"start":0,"end":1}]}"#; 1900].join(",");
     let job = archive(&aws, "t", &format!(r#"{{"instruments":[{instruments}]}}"#), 1);
-    assert_eq!(failures(&aws, batch(&[job])).await, [""; 0]);
+    assert_eq!(failures(&aws, sqs_event(&[job])).await, [""; 0]);
     assert!(aws.messages()[0].len() < 256 * 1024);
     assert_eq!(
         document(&aws, "t")["song"]["instruments"].as_array().unwrap().len(),
@@ -442,13 +433,13 @@ async fn an_announcement_fits_into_a_message() {
 async fn a_deleted_body_has_a_result_that_says_so_and_replaces_nothing() {
     let aws = Aws::default();
     let gone = serde_json::to_string(&Job::new("t".parse().unwrap(), BUCKET, "raw/t/gone.json".to_owned())).unwrap();
-    assert_eq!(failures(&aws, batch(std::slice::from_ref(&gone))).await, [""; 0]);
+    assert_eq!(failures(&aws, sqs_event(std::slice::from_ref(&gone))).await, [""; 0]);
     let result = document(&aws, "t");
     assert_eq!(result["state"], "invalid");
     assert!(result["warnings"][0].as_str().unwrap().contains("deleted"), "{result}");
 
     let failure = archive(&aws, "t", FAILURE, 1);
-    assert_eq!(failures(&aws, batch(&[failure, gone])).await, [""; 0]);
+    assert_eq!(failures(&aws, sqs_event(&[failure, gone])).await, [""; 0]);
     assert_eq!(document(&aws, "t")["state"], "failed");
 }
 
@@ -456,7 +447,7 @@ async fn a_deleted_body_has_a_result_that_says_so_and_replaces_nothing() {
 async fn an_object_larger_than_any_callback_is_not_read() {
     let aws = Aws::default();
     let job = archive(&aws, "t", &" ".repeat(MAX_OBJECT_BYTES as usize + 1), 1);
-    assert_eq!(failures(&aws, batch(&[job])).await, [""; 0]);
+    assert_eq!(failures(&aws, sqs_event(&[job])).await, [""; 0]);
     let result = document(&aws, "t");
     assert_eq!(result["state"], "invalid");
     assert!(
@@ -478,6 +469,6 @@ async fn each_record_of_a_message_is_tried() {
         .collect();
     aws.fail("GET raw/a/", vec![Fault::Status(503); 3]);
     let message = json!({ "Records": records }).to_string();
-    assert_eq!(failures(&aws, batch(&[message])).await, ["m1"]);
+    assert_eq!(failures(&aws, sqs_event(&[message])).await, ["m1"]);
     assert_eq!(document(&aws, "b")["state"], "rendered");
 }

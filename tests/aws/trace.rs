@@ -6,20 +6,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use aws_lambda_events::event::sqs::SqsEvent;
-use serde_json::json;
-
 use crate::{
-    fake::{Aws, Clock, QUEUE_URL, RESULTS_URL, WATCH_URL},
+    fake::{Aws, Clock, QUEUE_URL, RESULTS_URL, WATCH_URL, sqs_event},
     receiver::{KEY, NOW, signed, verdict},
 };
 
 const TRACE: &str = "Root=1-6a050680-0123456789abcdef01234567;Parent=0123456789abcdef;Sampled=1;Lineage=1:8a5c0d1e:0";
-
-/// Gives a function this message.
-fn event(body: &str) -> SqsEvent {
-    serde_json::from_value(json!({"Records": [{"messageId": "m", "body": body}]})).unwrap()
-}
 
 #[tokio::test]
 async fn the_trace_goes_with_the_job_and_the_announcement_and_not_with_a_look() {
@@ -41,11 +33,11 @@ async fn the_trace_goes_with_the_job_and_the_announcement_and_not_with_a_look() 
     let callback = signed(r#"{"code":200,"data":{"taskId":"t","instruments":[]}}"#, "t");
     assert_eq!(verdict(&aws.receiver(), &callback, now).await, 200);
     let job = aws.messages().remove(0);
-    aws.renderer().handle(event(&job), now).await;
+    aws.renderer().handle(sqs_event(&[job]), now).await;
     // There is no result of the other task, so the next look is queued.
     aws.state().clock = Clock::Stopped(now + Duration::from_secs(1));
     let look = r#"{"version":1,"taskId":"other"}"#;
-    aws.reconciler(None).handle(event(look), now).await;
+    aws.reconciler(None).handle(sqs_event(&[look]), now).await;
 
     let state = aws.state();
     let sends = state.calls.iter().filter(|call| call.what == "SendMessage");

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use aws_lambda_events::event::sqs::SqsBatchResponse;
 use midihook::{
     archive::{Archive, Loaded},
     clients,
@@ -29,7 +29,7 @@ use tokio::{
 
 use super::plan::{Callback, Plan, Purge, Purged, Watcher};
 use crate::{
-    fake::{Aws, BUCKET, QUEUE_URL, WATCH_URL},
+    fake::{Aws, BUCKET, QUEUE_URL, WATCH_URL, sqs_event},
     provider::Provider,
     queue::{Message, Queue},
     receiver::{request, verdict},
@@ -412,8 +412,8 @@ impl World {
         let now = self.aws.state().clock.now();
         let handled = async {
             match function {
-                Function::Renderer(renderer) => renderer.handle(event(body), now).await,
-                Function::Reconciler(reconciler) => reconciler.handle(event(body), now).await,
+                Function::Renderer(renderer) => renderer.handle(sqs_event(&[body]), now).await,
+                Function::Reconciler(reconciler) => reconciler.handle(sqs_event(&[body]), now).await,
             }
         };
         let faults = self.provider.state().chance > 0.0;
@@ -456,13 +456,4 @@ impl World {
             assert!(workers.iter().all(|worker| !worker.is_finished()), "a worker panicked");
         }
     }
-}
-
-fn event(body: &str) -> SqsEvent {
-    let mut message = SqsMessage::default();
-    message.message_id = Some("m".to_owned());
-    message.body = Some(body.to_owned());
-    let mut event = SqsEvent::default();
-    event.records.push(message);
-    event
 }
