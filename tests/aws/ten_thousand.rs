@@ -8,13 +8,13 @@ use std::{
     time::Duration,
 };
 
-use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use midihook::{
     jobs,
     objects::{self, task_of_raw},
     reconciler::Reconciler,
     watch::{self, State, Watch},
 };
+use serde_json::Value;
 use suno_midi::TaskId;
 use tokio::{
     task::{LocalSet, spawn_local},
@@ -22,21 +22,17 @@ use tokio::{
 };
 
 use crate::{
-    fake::{Aws, BUCKET, Chaos, Clock, QUEUE_URL, WATCH_URL},
+    fake::{Aws, BUCKET, Chaos, Clock, QUEUE_URL, WATCH_URL, sqs_event},
     provider::{API_KEY, Fate, Provider, Task},
     queue::Queue,
     reconciler::arrived,
 };
 
-/// AWS's list prices for us-east-1 as we know them, in dollars.
-mod price {
-    pub const S3_PUT_OR_LIST: f64 = 0.005 / 1e3;
-    pub const S3_GET_OR_HEAD: f64 = 0.0004 / 1e3;
-    /// EventBridge takes an event for each object that is written.
-    pub const S3_EVENT: f64 = 1.00 / 1e6;
-    pub const SQS_REQUEST: f64 = 0.40 / 1e6;
-    pub const LAMBDA_INVOCATION: f64 = 0.20 / 1e6;
-    pub const LAMBDA_GB_SECOND: f64 = 0.0000166667;
+/// What one costs, in dollars, of those that tests/cost/prices.json names.
+fn price(name: &str) -> f64 {
+    let prices: Value = serde_json::from_str(include_str!("../cost/prices.json")).unwrap();
+    let entry = &prices["prices"][name];
+    entry["usd"].as_f64().unwrap() / entry["per"].as_f64().unwrap()
 }
 
 /// As in template.yaml.
@@ -202,13 +198,9 @@ impl Simulation {
         let reconciler: Reconciler = self.aws.process().reconciler(Some(self.provider.connection()));
         while let Some(received) = self.queue.receive(|_| 0).await {
             let requests = watch::read(&received.body).unwrap();
-            let mut message = SqsMessage::default();
-            message.body = Some(received.body.clone());
-            let mut event = SqsEvent::default();
-            event.records.push(message);
             let began = Instant::now();
             let now = self.aws.state().clock.now();
-            let response = reconciler.handle(event, now).await;
+            let response = reconciler.handle(sqs_event(&[&received.body]), now).await;
             assert!(response.batch_item_failures.is_empty(), "{}", received.body);
             self.queue.done(received, false);
             {
@@ -284,13 +276,14 @@ impl Figures {
         let costs = [
             (
                 "S3",
-                put_or_list * price::S3_PUT_OR_LIST + get_or_head * price::S3_GET_OR_HEAD,
+                put_or_list * price("s3_put_or_list") + get_or_head * price("s3_get_or_head"),
             ),
-            ("EventBridge", calls("PUT") * price::S3_EVENT),
-            ("SQS", sqs * price::SQS_REQUEST),
+            // EventBridge takes an event for each object that is written.
+            ("EventBridge", calls("PUT") * price("event")),
+            ("SQS", sqs * price("sqs_request")),
             (
                 "Lambda",
-                self.invocations as f64 * price::LAMBDA_INVOCATION + gb_seconds * price::LAMBDA_GB_SECOND,
+                self.invocations as f64 * price("lambda_request") + gb_seconds * price("lambda_gb_second"),
             ),
         ];
         let cost: f64 = costs.iter().map(|(_, cost)| cost).sum();

@@ -6,7 +6,7 @@ import json
 import math
 import pathlib
 
-from tests.programs.template import properties, usual
+from tests.programs.template import TEMPLATE, properties, usual
 
 DIRECTORY = pathlib.Path(__file__).parent
 PRICES = json.loads((DIRECTORY / "prices.json").read_text())["prices"]
@@ -20,7 +20,9 @@ MEMORY = {function: usual(properties(f"{function.capitalize()}Function")["Memory
 SENDS = {"receiver": 1, "renderer": 1, "reconciler": 0}
 # The queues that Lambda polls: the render queue and the watch queue.
 POLLED = 2
-METRICS, ALARMS, SECRETS = 10, 5, 1
+METRICS, SECRETS = 10, 1
+# Those that every stack has.
+ALARMS = sum(it["Type"] == "AWS::CloudWatch::Alarm" and "Condition" not in it for it in TEMPLATE["Resources"].values())
 MONTH = 30 * 86_400
 REREAD = 300
 GB = 2**30
