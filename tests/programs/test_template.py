@@ -160,22 +160,22 @@ def test_the_template_and_the_receiver_accept_the_same_tolerance():
         assert f"from {lowest} to {highest}" in error
 
 
+def accepts_the_same_url(parameter, function, variable, url, valid, secret):
+    by_template = re.search(PARAMETERS[parameter]["AllowedPattern"], url) is not None
+    by_function = settings_error(function, **{variable: url})
+    assert by_template == valid
+    assert (by_function is None) == valid, by_function
+    assert secret not in (by_function or "")
+
+
 @pytest.mark.parametrize(("url", "valid"), URLS.items())
 def test_the_template_and_the_reconciler_accept_the_same_urls(url, valid):
-    by_template = re.search(PARAMETERS["ProviderApiUrl"]["AllowedPattern"], url) is not None
-    by_reconciler = settings_error("ReconcilerFunction", PROVIDER_API_URL=url)
-    assert by_template == valid
-    assert (by_reconciler is None) == valid, by_reconciler
-    assert "password" not in (by_reconciler or "")
+    accepts_the_same_url("ProviderApiUrl", "ReconcilerFunction", "PROVIDER_API_URL", url, valid, secret="password")
 
 
 @pytest.mark.parametrize(("url", "valid"), PUSH_URLS.items())
 def test_the_template_and_the_pusher_accept_the_same_urls(url, valid):
-    by_template = re.search(PARAMETERS["PushUrl"]["AllowedPattern"], url) is not None
-    by_pusher = settings_error("PusherFunction", PUSH_URL=url)
-    assert by_template == valid
-    assert (by_pusher is None) == valid, by_pusher
-    assert "a-token" not in (by_pusher or "")
+    accepts_the_same_url("PushUrl", "PusherFunction", "PUSH_URL", url, valid, secret="a-token")
 
 
 @pytest.mark.parametrize(("size", "valid"), {23: False, 24: True, 25: True, 26: True, 64: True, 67: False}.items())
