@@ -49,6 +49,9 @@ const CONTENT_SHA256: &str = "content-sha256";
 /// How many times we try a write that conflicts with other writes. After that the caller must retry.
 const CONFLICT_ATTEMPTS: u32 = 5;
 
+/// How many times we read an object whose body breaks off, or stalls for the SDK's five seconds.
+const BODY_ATTEMPTS: u32 = 3;
+
 /// The bucket.
 #[derive(Debug, Clone)]
 pub struct Archive {
@@ -269,36 +272,44 @@ impl Archive {
     /// If S3 did not answer, or denied access.
     pub async fn load(&self, object: &str) -> Result<Loaded, ArchiveError> {
         let failed = self.failure("read", object);
-        let found = match self.s3.get_object().bucket(&self.bucket).key(object).send().await {
-            Ok(found) => found,
-            Err(SdkError::ServiceError(e)) if matches!(e.err(), GetObjectError::NoSuchKey(_)) => {
-                return Ok(Loaded::Gone);
+        let mut attempt = 1;
+        loop {
+            let found = match self.s3.get_object().bucket(&self.bucket).key(object).send().await {
+                Ok(found) => found,
+                Err(SdkError::ServiceError(e)) if matches!(e.err(), GetObjectError::NoSuchKey(_)) => {
+                    return Ok(Loaded::Gone);
+                }
+                Err(e) => return Err(failed(e.into())),
+            };
+            let bytes = found.content_length.and_then(|bytes| u64::try_from(bytes).ok());
+            if let Some(bytes) = bytes.filter(|&bytes| bytes > MAX_OBJECT_BYTES) {
+                return Ok(Loaded::TooLarge(bytes));
             }
-            Err(e) => return Err(failed(e.into())),
-        };
-        let bytes = found.content_length.and_then(|bytes| u64::try_from(bytes).ok());
-        if let Some(bytes) = bytes.filter(|&bytes| bytes > MAX_OBJECT_BYTES) {
-            return Ok(Loaded::TooLarge(bytes));
+            let metadata = |name: &str| found.metadata.as_ref()?.get(name);
+            let sent = metadata(WEBHOOK_TIMESTAMP).and_then(|text| text.parse().ok());
+            let asked_for = metadata(SOURCE).is_some_and(|source| source == POLL);
+            let stored = || {
+                found
+                    .last_modified
+                    .and_then(|time| u64::try_from(time.secs()).ok())
+                    .unwrap_or(0)
+            };
+            let webhook_timestamp = sent.unwrap_or_else(stored);
+            let etag = found.e_tag.unwrap_or_default();
+            match found.body.collect().await {
+                Ok(body) => {
+                    return Ok(Loaded::Body(RawObject {
+                        body: body.to_vec(),
+                        webhook_timestamp,
+                        asked_for,
+                        etag,
+                    }));
+                }
+                // The SDK tries a request again, but not a body that breaks off.
+                Err(_) if attempt < BODY_ATTEMPTS => attempt += 1,
+                Err(e) => return Err(failed(CallError::Unanswered(e.into()))),
+            }
         }
-        let metadata = |name: &str| found.metadata.as_ref()?.get(name);
-        let sent = metadata(WEBHOOK_TIMESTAMP).and_then(|text| text.parse().ok());
-        let asked_for = metadata(SOURCE).is_some_and(|source| source == POLL);
-        let stored = || {
-            found
-                .last_modified
-                .and_then(|time| u64::try_from(time.secs()).ok())
-                .unwrap_or(0)
-        };
-        let webhook_timestamp = sent.unwrap_or_else(stored);
-        let etag = found.e_tag.unwrap_or_default();
-        let body = found.body.collect().await;
-        let body = body.map_err(|e| failed(CallError::Unanswered(e.into())))?;
-        Ok(Loaded::Body(RawObject {
-            body: body.to_vec(),
-            webhook_timestamp,
-            asked_for,
-            etag,
-        }))
     }
 
     /// Writes an object if it is still the version that the caller has seen; `None` if there was none. Returns the new

@@ -35,6 +35,8 @@ pub struct Patience {
     pub operation: Duration,
     /// The limit for each try.
     pub attempt: Duration,
+    /// How many tries there are at most.
+    pub tries: u32,
 }
 
 impl Patience {
@@ -46,14 +48,14 @@ impl Patience {
             .operation_timeout(self.operation)
             .build()
     }
-}
 
-/// Three tries for each call. The SDK's own first delay is up to a second, which would leave the receiver no time for
-/// the third try.
-pub fn retries() -> RetryConfig {
-    RetryConfig::standard()
-        .with_max_attempts(3)
-        .with_initial_backoff(Duration::from_millis(250))
+    /// The tries for the SDK. The delay before the second is up to a quarter of a second, before each further one up to twice
+    /// as long. The SDK would begin with a second, which would leave the receiver no time for its third try.
+    pub fn retries(self) -> RetryConfig {
+        RetryConfig::standard()
+            .with_max_attempts(self.tries)
+            .with_initial_backoff(Duration::from_millis(250))
+    }
 }
 
 /// Whose signature on the certificate of a server we trust.
@@ -102,7 +104,7 @@ pub fn loader(patience: Patience) -> ConfigLoader {
     aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(Trust::System.https())
         .timeout_config(patience.timeouts())
-        .retry_config(retries())
+        .retry_config(patience.retries())
 }
 
 /// The configuration of a function. Lambda puts its region and its credentials into its environment; the endpoint of a
@@ -118,7 +120,7 @@ pub fn of_function(patience: Patience, variable: fn(&str) -> Option<String>) -> 
         .service_config(Endpoints(variable))
         .http_client(Trust::of_function(variable).https())
         .timeout_config(patience.timeouts())
-        .retry_config(retries());
+        .retry_config(patience.retries());
     config.set_endpoint_url(variable("AWS_ENDPOINT_URL").filter(|url| !url.is_empty()));
     config.build()
 }

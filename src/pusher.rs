@@ -30,6 +30,7 @@ use crate::{
 pub const PATIENCE: Patience = Patience {
     operation: Duration::from_secs(10),
     attempt: Duration::from_secs(4),
+    tries: 3,
 };
 
 /// How long a push that failed waits for the second try. Each further wait is [`GROWTH`] times as long.

@@ -46,11 +46,12 @@ use crate::{
 /// How long an answer may take. The provider gives up after 15 s, which must also cover a cold start.
 pub const DEADLINE: Duration = Duration::from_secs(9);
 
-/// How long the receiver waits for a call. Its three calls in a row, with three tries each, end within [`DEADLINE`] unless
+/// How long the receiver waits for a call. Its three calls in a row, with its tries, end within [`DEADLINE`] unless
 /// most of them are slow.
 pub const PATIENCE: Patience = Patience {
     operation: Duration::from_secs(4),
     attempt: Duration::from_millis(1500),
+    tries: 3,
 };
 
 /// How long [`Receiver::prepare`] may take. Within AWS it takes a twentieth of that.

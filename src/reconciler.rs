@@ -36,10 +36,11 @@ use crate::{
     watch::{self, Cause, LONGEST, Message, NotAWatch, Request, State, UNKNOWN_FOR, Watch, seconds},
 };
 
-/// How long the reconciler waits for a call to AWS: nobody waits for its answer.
+/// How long the reconciler waits for a call to AWS, for the reasons of [`renderer::PATIENCE`](crate::renderer::PATIENCE).
 pub const PATIENCE: Patience = Patience {
     operation: Duration::from_secs(15),
     attempt: Duration::from_secs(5),
+    tries: 7,
 };
 
 /// How long after its beginning a look asks at the earliest. Whatever its invocation follows, an answer or a crash, the

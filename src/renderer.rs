@@ -28,10 +28,12 @@ use crate::{
     telemetry::{self, Unit},
 };
 
-/// How long the renderer waits for a call: nobody waits for its answer.
+/// How long the renderer waits for a call. Nobody waits for its answer, but a message that fails is away for six minutes.
+/// So the tries use all of the time: S3 may be slow, or refuse, for some seconds.
 pub const PATIENCE: Patience = Patience {
     operation: Duration::from_secs(15),
     attempt: Duration::from_secs(5),
+    tries: 7,
 };
 
 /// The renderer and what it works with.

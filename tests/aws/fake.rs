@@ -27,7 +27,7 @@ use aws_smithy_types::{
 };
 use midihook::{
     account::AccountSettings,
-    clients::{Patience, retries},
+    clients::Patience,
     provider,
     pusher::{self, Pusher},
     receiver::{self, Receiver},
@@ -358,7 +358,7 @@ impl Aws {
                 aws_smithy_async::rt::sleep::TokioSleep::new(),
             ))
             .timeout_config(patience.timeouts())
-            .retry_config(retries())
+            .retry_config(patience.retries())
             .http_client(http_client_fn(move |_, _| connector.clone()))
             .build()
     }

@@ -2,7 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use midihook::{objects::raw, provider, reconciler::Reconciler};
+use midihook::{
+    objects::raw,
+    provider,
+    reconciler::{PATIENCE, Reconciler},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -640,12 +644,12 @@ async fn a_forged_number_is_one_more_look_and_ends_no_watch() {
     assert_eq!((task.watch("look"), task.watch("state")), (5.into(), "watching".into()));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_crash_anywhere_loses_no_look() {
     // Whatever call fails, the message comes back, and then the task has one message that counts.
     for what in ["GET watch/", "HEAD midi/", "LIST raw/", "PUT watch/", "SendMessage"] {
         let task = Task::without_key();
-        task.aws.fail(what, vec![Fault::Status(500); 3]);
+        task.aws.fail(what, vec![Fault::Status(500); PATIENCE.tries as usize]);
         assert_eq!(task.look(&[WATCH]).await, ["m1"], "{what}");
         task.done(WATCH).await;
         let sent = task.sent_to(WATCH_URL);

@@ -10,6 +10,7 @@ use midihook::{
     jobs::Job,
     objects::raw,
     precedence::Rank,
+    renderer::PATIENCE,
 };
 use serde_json::{Value, json};
 use suno_midi::{Asked, document::State};
@@ -229,12 +230,15 @@ async fn a_better_body_decides_even_if_nobody_asked_for_it() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn each_instrument_has_its_file_before_the_document_names_it() {
     let aws = Aws::default();
     let job = archive(&aws, "t", &song(60), 1);
     let job = asking(&job, 5, r#"{"split":true,"quantize":"1/8"}"#);
-    aws.fail("PUT midi/t/01-piano.mid", vec![Fault::Status(503); 3]);
+    aws.fail(
+        "PUT midi/t/01-piano.mid",
+        vec![Fault::Status(503); PATIENCE.tries as usize],
+    );
     assert_eq!(failures(&aws, sqs_event(std::slice::from_ref(&job))).await, ["m1"]);
     assert!(!aws.object_names().contains(&"midi/t.json".to_owned()));
     assert_eq!(failures(&aws, sqs_event(&[job])).await, [""; 0]);
@@ -330,7 +334,18 @@ async fn only_failed_messages_come_back() {
     assert_eq!(document(&aws, "t")["state"], "rendered");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
+async fn a_moment_in_which_s3_refuses_does_not_send_the_message_back() {
+    let aws = Aws::default();
+    let job = archive(&aws, "t", &song(60), 1);
+    for what in ["GET raw/", "PUT midi/t.mid", "SendMessage"] {
+        aws.fail(what, vec![Fault::Status(503); 5]);
+    }
+    assert_eq!(failures(&aws, sqs_event(&[job])).await, [""; 0]);
+    assert_eq!(document(&aws, "t")["state"], "rendered");
+}
+
+#[tokio::test(start_paused = true)]
 async fn while_s3_fails_the_message_comes_back_and_then_succeeds() {
     for what in [
         "GET",
@@ -344,7 +359,7 @@ async fn while_s3_fails_the_message_comes_back_and_then_succeeds() {
         let older = archive(&aws, "t", &song(61), 0);
         failures(&aws, sqs_event(&[older])).await;
         let job = archive(&aws, "t", &song(60), 1);
-        aws.fail(what, vec![Fault::Status(503); 3]);
+        aws.fail(what, vec![Fault::Status(503); PATIENCE.tries as usize]);
         assert_eq!(
             failures(&aws, sqs_event(std::slice::from_ref(&job))).await,
             ["m1"],
@@ -361,9 +376,11 @@ async fn while_s3_fails_the_message_comes_back_and_then_succeeds() {
 async fn a_body_that_arrives_in_part_has_no_result() {
     let aws = Aws::default();
     let job = archive(&aws, "t", &song(60), 1);
-    aws.fail("GET", [Fault::CutOff]);
+    aws.fail("GET raw/", [Fault::CutOff; 3]);
     assert_eq!(failures(&aws, sqs_event(std::slice::from_ref(&job))).await, ["m1"]);
     assert_eq!(aws.object_names().len(), 1, "no result that calls it invalid");
+    // One that breaks off twice is read again.
+    aws.fail("GET raw/", [Fault::CutOff; 2]);
     assert_eq!(failures(&aws, sqs_event(&[job])).await, [""; 0]);
     assert_eq!(document(&aws, "t")["state"], "rendered");
 }
@@ -395,11 +412,11 @@ async fn a_write_that_races_is_decided_again() {
     assert_eq!(document(&aws, "t")["state"], "rendered");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn each_result_is_announced_even_if_the_first_try_failed() {
     let aws = Aws::default();
     let job = archive(&aws, "t", &song(60), 1);
-    aws.fail("SendMessage", vec![Fault::Status(500); 3]);
+    aws.fail("SendMessage", vec![Fault::Status(500); PATIENCE.tries as usize]);
     assert_eq!(failures(&aws, sqs_event(std::slice::from_ref(&job))).await, ["m1"]);
     assert_eq!(failures(&aws, sqs_event(std::slice::from_ref(&job))).await, [""; 0]);
     let announced: Value = serde_json::from_str(&aws.messages()[0]).unwrap();
@@ -456,7 +473,7 @@ async fn an_object_larger_than_any_callback_is_not_read() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn each_record_of_a_message_is_tried() {
     let aws = Aws::default();
     let records: Vec<Value> = ["a", "b"]
@@ -467,7 +484,7 @@ async fn each_record_of_a_message_is_tried() {
                 "s3": {"bucket": {"name": BUCKET}, "object": {"key": job["key"]}}})
         })
         .collect();
-    aws.fail("GET raw/a/", vec![Fault::Status(503); 3]);
+    aws.fail("GET raw/a/", vec![Fault::Status(503); PATIENCE.tries as usize]);
     let message = json!({ "Records": records }).to_string();
     assert_eq!(failures(&aws, sqs_event(&[message])).await, ["m1"]);
     assert_eq!(document(&aws, "b")["state"], "rendered");

@@ -139,6 +139,7 @@ impl Place {
         let patience = Patience {
             operation: Duration::from_secs(60),
             attempt: Duration::from_secs(20),
+            tries: 5,
         };
         let mut loader = clients::loader(patience);
         if let Some(profile) = &self.profile {
