@@ -24,5 +24,18 @@ def midihook():
 @pytest.fixture(scope="session")
 def stack():
     """The template, deployed on a local AWS stack. All tests of a session share it."""
-    with LocalStack(secrets.token_urlsafe(24)) as stack:
+    # A function may fail if this computer stands still for some seconds. Its message comes back before a test gives up.
+    with LocalStack(secrets.token_urlsafe(24)) as stack, stack.visibility_timeout(20):
         yield stack
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Adds to a failed test of a stack what was logged last: the stack is gone when somebody reads the report."""
+    report = yield
+    stack = getattr(item, "funcargs", {}).get("stack")
+    if report.failed and stack:
+        report.sections.append(("the functions' last lines", "\n".join(stack.logs()[-60:])))
+        complaints = [line for line in stack.log.read_text().splitlines() if "INFO" not in line]
+        report.sections.append(("MiniStack's last complaints", "\n".join(complaints[-60:])))
+    return report

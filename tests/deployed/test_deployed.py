@@ -138,8 +138,7 @@ def test_an_eventbridge_rule_may_feed_the_render_queue(stack, task_id):
 
 def test_an_unparseable_message_ends_in_the_dead_letter_queue(stack):
     sqs = stack.client("sqs")
-    with stack.visibility_timeout(1) as usual:
-        assert usual >= 6 * 60, "six times the function's timeout"
+    with stack.visibility_timeout(1):
         sqs.send_message(QueueUrl=stack.outputs["RenderQueueUrl"], MessageBody="poison")
         wait_for("the dead letter", lambda: stack.queued("RenderDeadLetterQueueUrl") == 1)
     sqs.purge_queue(QueueUrl=stack.outputs["RenderDeadLetterQueueUrl"])

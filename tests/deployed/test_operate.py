@@ -68,6 +68,21 @@ def test_replaying_a_period_twice_changes_nothing(stack, operate, songs):
     assert versions(stack) == before
 
 
+def test_many_callbacks_of_one_task_are_rendered_at_once(stack, operate):
+    # They wait for the result's object all at the same time. None may give up: it would be back after the visibility timeout.
+    task_id = uuid.uuid4().hex
+    bodies = [json.dumps(json.loads(song(task_id)) | {"n": n}) for n in range(40)]
+    for body in bodies:
+        assert stack.post(body, task_id).status_code == 200
+    wait_for("the queue to drain", lambda: stack.queued() == 0)
+    for name in stack.object_names(f"midi/{task_id}."):
+        stack.client("s3").delete_object(Bucket=stack.bucket, Key=name)
+    assert operate("replay", task_id).returncode == 0
+    wait_for("the queue to drain", lambda: stack.queued() == 0)
+    assert stack.result(task_id)["state"] == "rendered"
+    assert len(raw_names(stack, task_id)) == len(bodies)
+
+
 def test_the_musician_has_the_last_word_until_it_is_taken_back(stack, operate, songs):
     def replayed(*options):
         done = operate("replay", songs[0], *options)
