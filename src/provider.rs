@@ -6,13 +6,16 @@ use std::{error::Error, fmt, io, net::Ipv4Addr, str::FromStr, time::Duration};
 
 use aws_sdk_s3::{
     config::http::HttpRequest,
-    primitives::{ByteStream, SdkBody},
+    primitives::{ByteStream, DateTime, DateTimeFormat, SdkBody},
 };
 use aws_smithy_http_client::{
     Connector,
     tls::{Provider as Tls, rustls_provider::CryptoMode},
 };
-use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
+use aws_smithy_runtime_api::{
+    client::http::{HttpConnector, SharedHttpConnector},
+    http::Headers,
+};
 use suno_midi::{
     TaskId,
     provider::api::{self, Answer, Refusal, Report, Request},
@@ -90,6 +93,23 @@ pub(crate) fn split_origin(url: &str) -> Option<(&str, &str)> {
     let is_here = || host == "localhost" || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback());
     let is_allowed = scheme == "https" || (scheme == "http" && is_here());
     (is_host && is_port && is_allowed).then(|| url.split_at(url.len() - path.len()))
+}
+
+/// How long an answer's `Retry-After` asks to wait: its number of seconds, or the time from the answer's own `Date` to its
+/// date, so that it does not matter what our clock says. `None` without a usable one.
+pub(crate) fn retry_after(headers: &Headers) -> Option<Duration> {
+    let text = header(headers, "retry-after")?.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // Digits that are no `u64` are too many.
+        return Some(text.parse().map_or(Duration::MAX, Duration::from_secs));
+    }
+    let seconds = |date: &str| Some(DateTime::from_str(date, DateTimeFormat::HttpDate).ok()?.secs());
+    let wait = seconds(text)?.saturating_sub(seconds(header(headers, "date")?)?);
+    Some(Duration::from_secs(wait.try_into().unwrap_or(0)))
+}
+
+fn header<'a>(headers: &'a Headers, name: &'static str) -> Option<&'a str> {
+    headers.try_get(name)?.ok()
 }
 
 impl fmt::Display for ApiUrl {
@@ -226,9 +246,8 @@ impl Provider {
         let answered = self.http.call(request).await;
         let answered = answered.map_err(|error| ProviderError::Unanswered(error.into()))?;
         let status = answered.status().as_u16();
-        let header = |name| answered.headers().try_get(name).and_then(Result::ok);
-        let retry_after = header("retry-after").map(str::to_owned);
-        let announced = header("content-length").and_then(|length| length.parse().ok());
+        let retry_after = retry_after(answered.headers());
+        let announced = header(answered.headers(), "content-length").and_then(|length| length.parse().ok());
         if announced.is_some_and(|length: u64| length > MAX_ANSWER_BYTES as u64) {
             return Err(ProviderError::TooLarge);
         }
@@ -266,6 +285,35 @@ impl Provider {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn retry_after_is_a_number_of_seconds_or_a_date() {
+        let now = "Wed, 21 Oct 2026 07:28:00 GMT";
+        for (text, date, seconds) in [
+            ("7", None, Some(7)),
+            (" 0 ", None, Some(0)),
+            ("99999999999999999999999", None, Some(u64::MAX)),
+            ("Wed, 21 Oct 2026 07:29:30 GMT", Some(now), Some(90)),
+            ("Thu, 22 Oct 2026 07:28:00 GMT", Some(now), Some(86_400)),
+            (now, Some(now), Some(0)),
+            ("Wed, 21 Oct 2026 07:27:59 GMT", Some(now), Some(0)),
+            ("Wed, 21 Oct 2026 07:29:30 GMT", None, None),
+            ("Wed, 21 Oct 2026 07:29:30 GMT", Some("today"), None),
+            ("", Some(now), None),
+            ("-1", Some(now), None),
+            ("1.5", Some(now), None),
+            ("tomorrow", Some(now), None),
+        ] {
+            let mut headers = Headers::new();
+            headers.insert("retry-after", text);
+            if let Some(date) = date {
+                headers.insert("date", date);
+            }
+            let wait = retry_after(&headers);
+            assert_eq!(wait.map(|wait| wait.as_secs()), seconds, "{text:?}, sent at {date:?}");
+        }
+        assert_eq!(retry_after(&Headers::new()), None);
+    }
 
     #[test]
     fn a_base_url_is_https_or_on_this_computer() {

@@ -298,8 +298,8 @@ proptest! {
     }
 
     #[test]
-    fn an_answer_that_is_done_has_a_song(status in any_status(), retry_after in any::<Option<String>>(), body in any_callback()) {
-        let answer = |body: Vec<u8>| Answer { status, retry_after: retry_after.clone(), body };
+    fn an_answer_that_is_done_has_a_song(status in any_status(), retry_after in any::<Option<std::time::Duration>>(), body in any_callback()) {
+        let answer = |body: Vec<u8>| Answer { status, retry_after, body };
         let body = body.to_string().into_bytes();
         if let Ok(Report::Done(body)) = report(&task(), answer(body.clone())) {
             prop_assert!(matches!(callback::read(&body), Ok(Callback::Song(_))));
