@@ -10,7 +10,7 @@ use suno_midi::webhooks::{ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER};
 use thiserror::Error;
 use tokio::time::timeout;
 
-use crate::provider::{USER_AGENT, split_origin};
+use crate::provider::{USER_AGENT, retry_after, split_origin};
 
 /// How long we wait for an answer (Standard Webhooks, "Request timeouts": 15 to 30 s).
 pub const PATIENCE: Duration = Duration::from_secs(15);
@@ -59,8 +59,13 @@ impl fmt::Debug for PushUrl {
 #[derive(Debug, Error)]
 pub enum PushError {
     /// The receiver answered with something else than success.
-    #[error("it answered HTTP {0}")]
-    Refused(u16),
+    #[error("it answered HTTP {status}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// What `Retry-After` asks for, however long it is.
+        retry_after: Option<Duration>,
+    },
     /// The receiver wants no more results.
     #[error("it answered HTTP 410: it wants no more results. If that is right, empty the parameter PushUrl")]
     Gone,
@@ -101,7 +106,10 @@ impl Push {
         match answer.status().as_u16() {
             200..=299 => Ok(()),
             410 => Err(PushError::Gone),
-            status => Err(PushError::Refused(status)),
+            status => Err(PushError::Refused {
+                status,
+                retry_after: retry_after(answer.headers()),
+            }),
         }
     }
 

@@ -36,8 +36,11 @@ pub const PATIENCE: Patience = Patience {
 /// How long a push that failed waits for the second try. Each further wait is [`GROWTH`] times as long.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 const GROWTH: u32 = 3;
-/// The longest wait. With the number of tries in template.yaml, the last one is more than a day after the first.
+/// The longest wait before its jitter, also if the receiver asks for a longer one. With the number of tries in template.yaml,
+/// the last one is more than a day after the first.
 const LONGEST_WAIT: Duration = Duration::from_secs(3 * 3600);
+/// The most that jitter adds to a wait is the wait divided by this (Standard Webhooks asks for jitter).
+const JITTER: u32 = 5;
 
 /// The pusher and what it works with.
 #[derive(Debug)]
@@ -66,6 +69,16 @@ enum Failed {
     Push(#[from] PushError),
 }
 
+impl Failed {
+    /// How long the receiver asks to wait.
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Push(PushError::Refused { retry_after, .. }) => *retry_after,
+            _ => None,
+        }
+    }
+}
+
 impl Pusher {
     /// The pusher with these settings, over these connections to the receiver. This does not call AWS yet.
     pub fn new(config: &SdkConfig, http: SharedHttpConnector, settings: PusherSettings) -> Self {
@@ -86,7 +99,7 @@ impl Pusher {
             let Err(error) = self.message(message, now).await else {
                 return true;
             };
-            let wait = wait(message);
+            let wait = wait(message, error.retry_after().unwrap_or_default());
             let (receiver, reason) = (&self.url, in_one_line(&error));
             tracing::error!(%receiver, error = reason, waitSeconds = wait.as_secs(), "not pushed; the message goes back to the queue");
             let receipt = message.receipt_handle.as_deref().unwrap_or_default();
@@ -132,13 +145,17 @@ impl Pusher {
     }
 }
 
-/// How long to wait after this receive of a message has failed.
-fn wait(message: &SqsMessage) -> Duration {
+/// How long to wait after this receive of a message has failed, at least as long as the receiver asks.
+fn wait(message: &SqsMessage, asked: Duration) -> Duration {
     let receives = message.attributes.get("ApproximateReceiveCount");
     let earlier = receives
         .and_then(|count| count.parse::<u32>().ok())
         .unwrap_or(1)
         .saturating_sub(1);
     let growth = GROWTH.saturating_pow(earlier);
-    FIRST_WAIT.saturating_mul(growth).min(LONGEST_WAIT)
+    let wait = FIRST_WAIT.saturating_mul(growth).max(asked).min(LONGEST_WAIT);
+    // Pushes that failed together come back one by one. The message's id spreads them as well as chance.
+    let id = message.message_id.as_deref().unwrap_or_default();
+    let [share, ..] = *Digest::of(id.as_bytes()).as_bytes();
+    wait + wait * u32::from(share) / (u32::from(u8::MAX) * JITTER)
 }

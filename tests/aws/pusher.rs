@@ -31,11 +31,17 @@ const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const OTHER: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 /// How often SQS gives out a message, as in template.yaml.
 const TRIES: u32 = 16;
+/// The waits without jitter, in seconds. All further ones are as long as the last.
+const SCHEDULE: [u64; 8] = [5, 15, 45, 135, 405, 1215, 3645, 10_800];
+/// The longest wait, with its jitter.
+const LONGEST_WAIT: u64 = 12960;
 
 /// What the receiver does with one push.
 #[derive(Debug, Clone, Copy)]
 enum Reply {
     Status(u16),
+    /// With `Retry-After`.
+    Later(u16, &'static str),
     Refused,
     Silence,
 }
@@ -93,16 +99,19 @@ impl HttpConnector for Receiver {
         state.1.push(received);
         let reply = state.0.pop_front().unwrap_or(Reply::Status(204));
         HttpConnectorFuture::new(async move {
-            match reply {
-                Reply::Status(status) => {
-                    let status = StatusCode::try_from(status).unwrap();
-                    let mut answer = HttpResponse::new(status, SdkBody::from("{}"));
-                    answer.headers_mut().insert("location", "https://elsewhere.test/");
-                    Ok(answer)
-                }
-                Reply::Refused => Err(ConnectorError::io("connection refused".into())),
+            let (status, retry_after) = match reply {
+                Reply::Status(status) => (status, None),
+                Reply::Later(status, retry_after) => (status, Some(retry_after)),
+                Reply::Refused => return Err(ConnectorError::io("connection refused".into())),
                 Reply::Silence => std::future::pending().await,
+            };
+            let mut answer = HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::from("{}"));
+            answer.headers_mut().insert("location", "https://elsewhere.test/");
+            answer.headers_mut().insert("date", "Wed, 21 Oct 2026 07:28:00 GMT");
+            if let Some(retry_after) = retry_after {
+                answer.headers_mut().insert("retry-after", retry_after);
             }
+            Ok(answer)
         })
     }
 }
@@ -129,15 +138,31 @@ fn about(object: &str) -> String {
 
 /// Receives a message for the n-th time, `later` seconds after the first. Returns whether it is done.
 async fn try_to_push(pusher: &midihook::pusher::Pusher, body: &str, receives: u32, later: u64) -> bool {
+    try_to_push_message(pusher, "m", body, receives, later).await
+}
+
+/// The same with a message of this id.
+async fn try_to_push_message(
+    pusher: &midihook::pusher::Pusher,
+    id: &str,
+    body: &str,
+    receives: u32,
+    later: u64,
+) -> bool {
     let event: SqsEvent = serde_json::from_value(json!({"Records": [{
-        "messageId": "m", "receiptHandle": "receipt", "body": body,
+        "messageId": id, "receiptHandle": "receipt", "body": body,
         "attributes": {"ApproximateReceiveCount": receives.to_string()},
     }]}))
     .unwrap();
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW + later);
     let failures = pusher.handle(event, now).await.batch_item_failures;
-    assert!(failures.iter().all(|failure| failure.item_identifier == "m"));
+    assert!(failures.iter().all(|failure| failure.item_identifier == id));
     failures.is_empty()
+}
+
+/// A wait with jitter: so many seconds, and up to a fifth more.
+fn about_seconds(wait: u64, seconds: u64) -> bool {
+    (seconds..=seconds + seconds / 5).contains(&wait)
 }
 
 /// For how long the message was put off, each time.
@@ -192,7 +217,8 @@ async fn only_2xx_in_time_is_success() {
             1,
             "no redirect is followed, and SQS tries again"
         );
-        assert_eq!(waits(&aws), [5]);
+        let [wait] = waits(&aws).try_into().unwrap();
+        assert!(about_seconds(wait, 5), "{wait}");
         assert_eq!(
             began.elapsed() >= PATIENCE,
             matches!(reply, Reply::Silence),
@@ -271,7 +297,9 @@ async fn without_a_usable_secret_nothing_is_sent() {
         let (aws, receiver) = (account(), Receiver::default());
         aws.state().signing_keys.insert("AWSCURRENT", secret.to_owned());
         assert!(!try_to_push(&pusher(&aws, &receiver), &about(OBJECT), 1, 0).await);
-        assert!(receiver.received().is_empty() && waits(&aws) == [5]);
+        assert!(receiver.received().is_empty());
+        let [wait] = waits(&aws).try_into().unwrap();
+        assert!(about_seconds(wait, 5), "{wait}");
     }
 }
 
@@ -298,30 +326,61 @@ async fn a_push_is_tried_for_more_than_a_day_and_less_and_less_often() {
         assert!(!try_to_push(&pusher, &about(OBJECT), receives, 0).await);
     }
     let waits = waits(&aws);
-    assert_eq!(waits[..3], [5, 15, 45]);
+    for (wait, seconds) in waits.iter().zip(SCHEDULE) {
+        assert!(about_seconds(*wait, seconds), "{waits:?}");
+    }
     assert!(waits.is_sorted());
     let between_first_and_last: u64 = waits[..waits.len() - 1].iter().sum();
     assert!((86_400..2 * 86_400).contains(&between_first_and_last), "{waits:?}");
     assert!(
-        waits.iter().all(|&wait| wait <= 12 * 3600),
-        "SQS hides no message for longer"
+        waits.iter().all(|&wait| wait <= LONGEST_WAIT && wait < 12 * 3600),
+        "SQS hides no message for longer than 12 hours"
     );
 }
 
 #[tokio::test]
-async fn a_deleted_result_is_not_pushed() {
-    let (aws, receiver) = (Aws::with_key(SECRET), Receiver::default());
-    assert!(try_to_push(&pusher(&aws, &receiver), &about(OBJECT), 1, 0).await);
-    assert!(receiver.received().is_empty());
+async fn pushes_that_failed_together_come_back_one_by_one() {
+    let (aws, receiver) = (account(), Receiver::new([Reply::Status(503); 200]));
+    let pusher = pusher(&aws, &receiver);
+    for message in (0..100).chain(0..100) {
+        let id = format!("message {message}");
+        assert!(!try_to_push_message(&pusher, &id, &about(OBJECT), TRIES, 0).await);
+    }
+    let waits = waits(&aws);
+    assert_eq!(
+        waits[..100],
+        waits[100..],
+        "a message has its own jitter, not that of chance"
+    );
+    assert!(waits.iter().all(|&wait| about_seconds(wait, 10_800)), "{waits:?}");
+    for tenth in 0..10 {
+        let from = 10_800 + tenth * 216;
+        assert!(
+            waits.iter().any(|wait| (from..from + 216).contains(wait)),
+            "the whole fifth is used: {waits:?}"
+        );
+    }
 }
 
 #[tokio::test]
-async fn a_message_that_is_not_about_a_result_goes_back() {
-    let (aws, receiver) = (account(), Receiver::default());
-    let pusher = pusher(&aws, &receiver);
-    let others = ["raw/t/a.json", "midi/t.mid", "midi/t/x.json", "midi/.json"].map(about);
-    for body in others.iter().map(String::as_str).chain(["", "{}", "[]", "not JSON"]) {
-        assert!(!try_to_push(&pusher, body, 1, 0).await, "{body}");
+async fn the_receiver_may_ask_for_a_longer_wait() {
+    for (reply, receives, seconds) in [
+        (Reply::Later(429, "60"), 1, 60),
+        (Reply::Later(503, "60"), 1, 60),
+        (Reply::Later(503, "Wed, 21 Oct 2026 07:38:00 GMT"), 1, 600),
+        // Our own wait is longer.
+        (Reply::Later(503, "0"), 1, 5),
+        (Reply::Later(503, "60"), 4, 135),
+        (Reply::Later(503, "Wed, 21 Oct 2026 07:27:00 GMT"), 1, 5),
+        (Reply::Later(503, "soon"), 1, 5),
+        // A wrong header must not cost a result.
+        (Reply::Later(503, "86400"), 1, 10_800),
+        (Reply::Later(503, "99999999999999999999999"), 1, 10_800),
+        (Reply::Later(503, "Fri, 31 Dec 9999 23:59:59 GMT"), 1, 10_800),
+    ] {
+        let (aws, receiver) = (account(), Receiver::new([reply]));
+        assert!(!try_to_push(&pusher(&aws, &receiver), &about(OBJECT), receives, 0).await);
+        let [wait] = waits(&aws).try_into().unwrap();
+        assert!(about_seconds(wait, seconds), "{reply:?}: {wait}");
     }
-    assert!(receiver.received().is_empty());
 }
