@@ -1,7 +1,11 @@
 //! A batch of messages from SQS, one after the other. A message that fails goes back to its queue.
 
+use std::time::{Duration, SystemTime};
+
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use tracing::Instrument as _;
+
+use crate::clock::since_epoch;
 
 /// Handles each message, and returns those that must be received again. `handle` says whether a message is done.
 pub async fn each(event: SqsEvent, handle: impl AsyncFn(&SqsMessage) -> bool) -> SqsBatchResponse {
@@ -17,4 +21,10 @@ pub async fn each(event: SqsEvent, handle: impl AsyncFn(&SqsMessage) -> bool) ->
         }
     }
     response
+}
+
+/// How long a message has waited in the queue, if the event says when it was sent.
+pub fn age(message: &SqsMessage, now: SystemTime) -> Option<Duration> {
+    let sent = message.attributes.get("SentTimestamp")?.parse().ok()?;
+    Some(since_epoch(now).saturating_sub(Duration::from_millis(sent)))
 }

@@ -24,6 +24,7 @@ use crate::{
     push::{Push, PushError, PushUrl},
     queue::Queue,
     settings::PusherSettings,
+    telemetry::{self, Unit},
 };
 
 /// How long the pusher waits for a call to AWS.
@@ -99,6 +100,7 @@ impl Pusher {
             let Err(error) = self.message(message, now).await else {
                 return true;
             };
+            count_failure(message, now);
             let wait = wait(message, error.retry_after().unwrap_or_default());
             let (receiver, reason) = (&self.url, in_one_line(&error));
             tracing::error!(%receiver, error = reason, waitSeconds = wait.as_secs(), "not pushed; the message goes back to the queue");
@@ -140,9 +142,17 @@ impl Pusher {
             body,
         };
         push.send(&self.http, &self.url).await?;
+        telemetry::emit(&[("Pushes", Unit::Count, 1.0)], &[("taskId", task_id.as_str())]);
         tracing::info!(taskId = %task_id, receiver = %self.url, "pushed");
         Ok(())
     }
+}
+
+/// Counts a push that failed, whatever the reason. Its age tells a receiver that restarts from one that stays away.
+fn count_failure(message: &SqsMessage, now: SystemTime) {
+    let mut metrics = vec![("FailedPushes", Unit::Count, 1.0)];
+    metrics.extend(batch::age(message, now).map(|age| ("FailedPushAge", Unit::Seconds, age.as_secs_f64())));
+    telemetry::emit(&metrics, &[]);
 }
 
 /// How long to wait after this receive of a message has failed, at least as long as the receiver asks.

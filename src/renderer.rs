@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use aws_config::SdkConfig;
-use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use serde::Deserialize;
 use thiserror::Error;
 use tokio::time::Instant;
@@ -19,7 +19,6 @@ use crate::{
     batch,
     call_error::in_one_line,
     clients::{self, Patience},
-    clock::since_epoch,
     jobs::{self, Job},
     precedence::Rank,
     queue::{Queue, QueueError},
@@ -89,7 +88,7 @@ impl Renderer {
     /// Handles each message of a batch, and returns those that must be received again. `now` is the renderer's clock.
     pub async fn handle(&self, event: SqsEvent, now: SystemTime) -> SqsBatchResponse {
         batch::each(event, async |message| {
-            if let Some(age) = age(message, now) {
+            if let Some(age) = batch::age(message, now) {
                 telemetry::emit(&[("QueueAge", Unit::Seconds, age.as_secs_f64())], &[]);
             }
             self.message(message.body.as_deref().unwrap_or_default()).await
@@ -213,10 +212,4 @@ fn report(job: &Job, outcome: &Outcome, took: Duration) {
             tracing::warn!(taskId = %job.task_id, state = state.name(), key = job.object, warnings = ?outcome.document.warnings, "done without a MIDI file")
         }
     }
-}
-
-/// How long a message has waited in the queue, if the event says when it was sent.
-fn age(message: &SqsMessage, now: SystemTime) -> Option<Duration> {
-    let sent = message.attributes.get("SentTimestamp")?.parse().ok()?;
-    Some(since_epoch(now).saturating_sub(Duration::from_millis(sent)))
 }

@@ -33,8 +33,10 @@ const OTHER: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 const TRIES: u32 = 16;
 /// The waits without jitter, in seconds. All further ones are as long as the last.
 const SCHEDULE: [u64; 8] = [5, 15, 45, 135, 405, 1215, 3645, 10_800];
-/// The longest wait, with its jitter.
+/// The longest wait, with its jitter: template.yaml keeps an alarm on for longer.
 const LONGEST_WAIT: u64 = 12960;
+/// How old a push that fails must be for the alarm, as in template.yaml.
+const ALARM_AGE: u64 = 1800;
 
 /// What the receiver does with one push.
 #[derive(Debug, Clone, Copy)]
@@ -338,6 +340,15 @@ async fn a_push_is_tried_for_more_than_a_day_and_less_and_less_often() {
     );
 }
 
+#[test]
+fn the_alarm_rings_at_the_seventh_try() {
+    let age = |tries: usize| SCHEDULE[..tries - 1].iter().sum::<u64>();
+    assert!(
+        age(6) + age(6) / 5 < ALARM_AGE && ALARM_AGE <= age(7),
+        "whatever the jitter"
+    );
+}
+
 #[tokio::test]
 async fn pushes_that_failed_together_come_back_one_by_one() {
     let (aws, receiver) = (account(), Receiver::new([Reply::Status(503); 200]));
@@ -383,4 +394,30 @@ async fn the_receiver_may_ask_for_a_longer_wait() {
         let [wait] = waits(&aws).try_into().unwrap();
         assert!(about_seconds(wait, seconds), "{reply:?}: {wait}");
     }
+}
+
+#[tokio::test]
+async fn a_person_can_have_a_result_pushed_again() {
+    let (aws, receiver) = (account(), Receiver::default());
+    let message = r#"{"detail": {"object": {"key": "midi/t.json"}}}"#;
+    assert!(try_to_push(&pusher(&aws, &receiver), message, 1, 0).await);
+    assert_eq!(receiver.received()[0].body, DOCUMENT);
+}
+
+#[tokio::test]
+async fn a_deleted_result_is_not_pushed() {
+    let (aws, receiver) = (Aws::with_key(SECRET), Receiver::default());
+    assert!(try_to_push(&pusher(&aws, &receiver), &about(OBJECT), 1, 0).await);
+    assert!(receiver.received().is_empty());
+}
+
+#[tokio::test]
+async fn a_message_that_is_not_about_a_result_goes_back() {
+    let (aws, receiver) = (account(), Receiver::default());
+    let pusher = pusher(&aws, &receiver);
+    let others = ["raw/t/a.json", "midi/t.mid", "midi/t/x.json", "midi/.json"].map(about);
+    for body in others.iter().map(String::as_str).chain(["", "{}", "[]", "not JSON"]) {
+        assert!(!try_to_push(&pusher, body, 1, 0).await, "{body}");
+    }
+    assert!(receiver.received().is_empty());
 }

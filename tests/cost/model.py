@@ -21,8 +21,14 @@ SENDS = {"receiver": 1, "renderer": 1, "reconciler": 0}
 # The queues that Lambda polls: the render queue and the watch queue.
 POLLED = 2
 METRICS, SECRETS = 10, 1
-# Those that every stack has.
-ALARMS = sum(it["Type"] == "AWS::CloudWatch::Alarm" and "Condition" not in it for it in TEMPLATE["Resources"].values())
+
+def alarms(condition=None):
+    """The alarms that a stack has under a condition, or always."""
+    return sum(it["Type"] == "AWS::CloudWatch::Alarm" and it.get("Condition") == condition for it in TEMPLATE["Resources"].values())
+
+
+ALARMS = alarms()
+PUSH_METRICS, PUSH_ALARMS = 3, alarms("Pushes")
 MONTH = 30 * 86_400
 REREAD = 300
 GB = 2**30

@@ -6,6 +6,8 @@ from tests.cost.model import (
     MEMORY,
     MONTH,
     PRICES,
+    PUSH_ALARMS,
+    PUSH_METRICS,
     SIMULATED,
     Options,
     bill,
@@ -13,6 +15,7 @@ from tests.cost.model import (
     milliseconds,
     on_lambda,
     price,
+    receives,
     rendered_again,
     requests,
     total,
@@ -112,6 +115,19 @@ def asking():
     )
 
 
+def pushing():
+    """What pushes cost while there are none."""
+    fixed = price("secret", 1) + price("metric", PUSH_METRICS) + price("alarm", PUSH_ALARMS)
+    polls = price("sqs_request", receives(1, KNOWN["pollers"]))
+    return table(
+        ["", "dollars a month"],
+        [
+            [f"`PushUrl`: another secret, {PUSH_METRICS} metrics and {PUSH_ALARMS} alarms", dollars(fixed)],
+            ["empty polls of the push queue", dollars(polls)],
+        ],
+    )
+
+
 def limits():
     """The limits, in the order in which more callbacks meet them."""
     seconds = {function: milliseconds(function) / 1e3 for function in FUNCTIONS}
@@ -184,6 +200,7 @@ TABLES = {
     "What one callback takes": callback,
     "What a change saves": savings,
     "What the questions to the provider cost": asking,
+    "What pushes cost": pushing,
     "What a watched task takes": watched,
     "Limits": limits,
     "Prices": prices,

@@ -31,7 +31,7 @@ def push(replies, tls=None, **more):
     Returns the requests to it, as path, headers and body, whether each was taken, and the log. A reply of None closes the
     connection."""
     received, answers = [], []
-    message = {"messageId": "m", "receiptHandle": "r", "body": json.dumps(EVENT), "attributes": {"ApproximateReceiveCount": "1"}}
+    message = {"messageId": "m", "receiptHandle": "r", "body": json.dumps(EVENT), "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "0"}}
 
     def receiver(handler):
         received.append((handler.path, dict(handler.headers), handler.body))
@@ -72,6 +72,7 @@ def test_the_reference_library_verifies_a_push_with_either_secret():
 def test_what_is_not_taken_is_sent_again_and_nothing_secret_is_logged():
     received, taken, log = push([500, 302, 410, None, 200])
     assert taken == [False] * 4 + [True], log
+    assert log.count('"FailedPushes":1.0') == log.count('"FailedPushAge":') == 4 and log.count('"Pushes":1.0') == 1
     assert len(received) == 5, "no redirect is followed"
     assert len({headers["webhook-id"] for _, headers, _ in received}) == 1
     for _, headers, body in received:

@@ -218,6 +218,23 @@ def test_texts_about_dead_letters_give_the_number_of_tries(queue, alarm):
         assert WORDS[re.search(r"failed (\w+) times", text).group(1)] == tries
 
 
+def test_the_alarm_of_pushes_outlasts_the_wait_for_the_next_try():
+    alarm = properties("PushesFailAlarm")
+    assert constant("pusher.rs", "ALARM_AGE") == alarm["Threshold"] == 30 * 60 and "half an hour" in alarm["AlarmDescription"]
+    # CloudWatch may count the hour that has just begun.
+    assert (alarm["EvaluationPeriods"] - 1) * alarm["Period"] > constant("pusher.rs", "LONGEST_WAIT")
+
+
+def test_the_dashboard_is_json_with_and_without_pushes():
+    for parameters, shown in ({}, False), (PUSHES, True):
+        text, texts = stack_with(parameters).resources("AWS::CloudWatch::Dashboard")["OperationsDashboard"]["DashboardBody"]["Fn::Sub"]
+        for name, value in texts.items():
+            text = text.replace(f"${{{name}}}", value if isinstance(value, str) else value["Fn::Sub"])
+        widgets = json.loads(text)["widgets"]
+        assert ("Pushes" in [widget["properties"]["title"] for widget in widgets]) == shown
+        assert ("PushesFailAlarm" in text) == ("PushDeadLetterAlarm" in text) == ("PusherLog" in text) == shown
+
+
 def test_texts_about_alarms_give_their_thresholds():
     age = properties("RenderQueueAgeAlarm")
     assert int(re.search(r"(\d+) minutes", age["AlarmDescription"]).group(1)) * 60 == age["Threshold"]
@@ -293,7 +310,8 @@ def test_without_parameters_nothing_is_there_that_nobody_asked_for():
         *("Domain", "DomainMapping", "DnsRecord", "ProviderKey"),
         *("AnnouncementTopic", "AnnouncementRule", "AnnouncementTopicPolicy"),
         *("PusherFunction", "PusherFunctionResults", "PusherRole", "PusherLog", "PushKey", "PushRule"),
-        *("PushQueue", "PushQueuePolicy", "PushDeadLetterQueue", "PushDeadLetterQueuePolicy", "PushDeadLetterAlarm"),
+        *("PushQueue", "PushQueuePolicy", "PushDeadLetterQueue", "PushDeadLetterQueuePolicy"),
+        *("PushDeadLetterAlarm", "PushesFailAlarm"),
         *("AlarmTopic", "RequestSpikeAlarm", "AccountRefusedAlarm", "ContradictedCallbackAlarm"),
     }
     text = json.dumps(stack_with({}).template["Resources"])
