@@ -2,6 +2,7 @@
 
 What must be there before is made as docs/deploy.md and docs/consume.md say: with their policies and their commands."""
 
+import functools
 import json
 import re
 import secrets
@@ -9,14 +10,17 @@ import shlex
 import uuid
 
 import pytest
+from standardwebhooks import Webhook
 
 from tests.deployed.aws_cli import aws
 from tests.deployed.test_deployed import song
 from tests.local_stack.stack import REGION, ROOT, LocalStack, StackError, wait_for
+from tests.programs.servers import Server
 
 ACCOUNT, BUCKET, DOMAIN = "000000000000", "songs-of-mine", "midi.example.com"
 TAGS = {"team": "music", "cost-centre": "7"}
-ROLES = ("ReceiverRole", "RendererRole", "ReconcilerRole")
+ROLES = ("ReceiverRole", "RendererRole", "ReconcilerRole", "PusherRole")
+PUSH_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 def filled(text, **values):
@@ -39,7 +43,7 @@ def commands(page, word, **values):
     return [shlex.split(filled(line, **values).replace("\\\n", ""))[1:] for line in lines if word in line]
 
 
-def prepare(stack):
+def prepare(stack, push_url):
     """Makes what the account has before the stack. Returns the parameters that name it."""
     s3, iam = stack.client("s3"), stack.client("iam")
     s3.create_bucket(Bucket=BUCKET)
@@ -66,12 +70,31 @@ def prepare(stack):
         "AlarmEmail": "somebody@example.com",
         "ProviderApiKey": "a key",
         "UnsignedCallbacks": "ask",
+        "PushUrl": push_url,
+        "PushSecret": PUSH_SECRET,
     }
 
 
 @pytest.fixture(scope="module")
-def account():
-    with LocalStack(secrets.token_urlsafe(24), prepare=prepare, tags=[f"{name}={value}" for name, value in TAGS.items()]) as stack:
+def pushed():
+    """The receiver of pushes, with the documents that it took, by their tasks."""
+
+    def take(handler):
+        document = Webhook(PUSH_SECRET).verify(handler.body, dict(handler.headers))
+        server.documents[document["taskId"]] = document
+        return 204, {}, b""
+
+    server = Server(take)
+    server.documents = {}
+    yield server
+    server.shutdown()
+    assert not server.errors
+
+
+@pytest.fixture(scope="module")
+def account(pushed):
+    ready = functools.partial(prepare, push_url=f"http://{pushed.address}/hook")
+    with LocalStack(secrets.token_urlsafe(24), prepare=ready, tags=[f"{name}={value}" for name, value in TAGS.items()]) as stack:
         # The local CloudFormation leaves boundaries out. IAM knows them.
         put_boundary(stack, "boundary")
         yield stack
@@ -96,7 +119,7 @@ def consumer(account):
     sqs.delete_queue(QueueUrl=url)
 
 
-def test_a_callback_becomes_a_song_and_everybody_hears_of_it(account, consumer):
+def test_a_callback_becomes_a_song_and_everybody_hears_of_it(account, consumer, pushed):
     task_id, sqs = uuid.uuid4().hex, account.client("sqs")
     assert account.post(song(task_id), task_id).status_code == 200
     assert account.result(task_id)["state"] == "rendered"
@@ -106,6 +129,8 @@ def test_a_callback_becomes_a_song_and_everybody_hears_of_it(account, consumer):
     assert (detail["bucket"]["name"], detail["object"]["key"]) == (BUCKET, f"midi/{task_id}.json")
     [announced] = sqs.receive_message(QueueUrl=account.outputs["ResultsQueueUrl"], WaitTimeSeconds=20)["Messages"]
     assert json.loads(announced["Body"])["taskId"] == task_id, "the results queue has it too"
+    wait_for("the push", lambda: task_id in pushed.documents)
+    assert pushed.documents[task_id]["state"] == "rendered"
 
 
 def test_a_body_that_arrives_in_the_bucket_is_watched(account):
@@ -143,7 +168,7 @@ def test_what_the_parameters_ask_for_is_there(account):
     assert [mapping["ScalingConfig"]["MaximumConcurrency"] for mapping in mappings] == [2]
     assert all(client("iam").get_role(RoleName=account.resource(role))["Role"]["Path"] == "/midi/" for role in ROLES)
     alarms = client("cloudwatch").describe_alarms()["MetricAlarms"]
-    assert len(alarms) == 8 and all(len(alarm["AlarmActions"]) == 2 for alarm in alarms)
+    assert len(alarms) == 10 and all(len(alarm["AlarmActions"]) == 2 for alarm in alarms)
 
 
 def resources(stack):
@@ -158,8 +183,8 @@ def test_everything_that_is_kept_has_the_key(account):
         attributes = client("sqs").get_queue_attributes(QueueUrl=account.outputs[name], AttributeNames=["KmsMasterKeyId"])
         assert attributes["Attributes"]["KmsMasterKeyId"] == key
     groups = client("logs").describe_log_groups(logGroupNamePrefix="/aws/cloudformation/midihook/")["logGroups"]
-    assert [group["kmsKeyId"] for group in groups] == [key] * 4
-    for secret in ("WebhookKey", "ProviderKey"):
+    assert [group["kmsKeyId"] for group in groups] == [key] * 5
+    for secret in ("WebhookKey", "ProviderKey", "PushKey"):
         assert client("secretsmanager").describe_secret(SecretId=account.resource(secret))["KmsKeyId"] == key
 
 
@@ -168,7 +193,7 @@ def test_tags_are_on_functions_queues_topics_roles_and_secrets(account):
     filters = [{"Key": name, "Values": [value]} for name, value in TAGS.items()]
     found = client("resourcegroupstaggingapi").get_resources(TagFilters=filters)["ResourceTagMappingList"]
     kinds = [mapping["ResourceARN"].split(":")[2] for mapping in found]
-    assert {kind: kinds.count(kind) for kind in set(kinds)} == {"lambda": 3, "sqs": 5, "sns": 2}
+    assert {kind: kinds.count(kind) for kind in set(kinds)} == {"lambda": 4, "sqs": 7, "sns": 2}
     api = client("apigatewayv2").get_api(ApiId=account.resource("Api"))["Tags"]
     stage = client("apigatewayv2").get_stage(ApiId=account.resource("Api"), StageName="$default")["Tags"]
     roles = [client("iam").list_role_tags(RoleName=account.resource(role))["Tags"] for role in ROLES]

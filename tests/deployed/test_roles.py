@@ -6,7 +6,8 @@ from botocore.exceptions import ClientError
 
 from tests.local_stack.stack import REGION, STACK_NAME
 
-QUEUES = ("RenderQueue", "RenderDeadLetterQueue", "WatchQueue", "WatchDeadLetterQueue", "ResultsQueue")
+QUEUES = ("RenderQueue", "RenderDeadLetterQueue", "WatchQueue", "WatchDeadLetterQueue", "ResultsQueue", "PushQueue", "PushDeadLetterQueue")
+SECRETS = {"WebhookKey": "WebhookKeyArn", "PushKey": "PushSecretArn"}
 OBJECTS = ("raw/none/a", "midi/none.json", "midi/none.mid", "watch/none.json", "none.json")
 
 MAY = {
@@ -27,7 +28,20 @@ MAY = {
         *("look at WatchQueue", "receive from WatchQueue", "send to WatchQueue"),
         *("send to RenderQueue", "send to ResultsQueue"),
     },
+    "Pusher": {
+        *("list the bucket", "get midi/none.json"),
+        *("look at PushQueue", "receive from PushQueue"),
+        "read PushKey",
+    },
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def pushes(stack):
+    """The stack has all roles. Nobody listens at the URL."""
+    stack.deploy(PushUrl="http://127.0.0.1:9/", PushSecret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    yield
+    stack.deploy(PushUrl="", PushSecret="")
 
 
 @pytest.fixture
@@ -66,8 +80,10 @@ def calls(stack, client, elsewhere):
         yield f"send to {queue}", lambda: sqs.send_message(QueueUrl=url, MessageBody='{"Event": "s3:TestEvent"}')
         yield f"receive from {queue}", lambda: sqs.receive_message(QueueUrl=url)
         yield f"purge {queue}", lambda: sqs.purge_queue(QueueUrl=url)
-    yield "read WebhookKey", lambda: secrets.get_secret_value(SecretId=stack.outputs["WebhookKeyArn"])
-    yield "change WebhookKey", lambda: secrets.put_secret_value(SecretId=stack.outputs["WebhookKeyArn"], SecretString="none")
+    for secret, output in SECRETS.items():
+        arn = stack.outputs[output]
+        yield f"read {secret}", lambda: secrets.get_secret_value(SecretId=arn)
+        yield f"change {secret}", lambda: secrets.put_secret_value(SecretId=arn, SecretString="none")
     yield "read another secret", lambda: secrets.get_secret_value(SecretId=elsewhere)
     for function in MAY:
         group, name = stack.outputs[f"{function}LogGroup"], stack.outputs[f"{function}FunctionName"]
