@@ -14,12 +14,13 @@ from tests.local_stack.stack import ROOT
 from tests.programs.servers import Server
 from tests.programs.template import OUTPUTS, TEMPLATE
 
-FUNCTIONS = ("ReceiverFunction", "RendererFunction", "ReconcilerFunction")
+FUNCTIONS = ("ReceiverFunction", "RendererFunction", "ReconcilerFunction", "PusherFunction")
 DAY = 86_400
 CBOR = {"smithy-protocol": "rpc-v2-cbor", "content-type": "application/cbor"}
 DENIAL = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
-# Those that a stack with an API key has.
-RESOURCES = {name: resource["Type"] for name, resource in TEMPLATE["Resources"].items() if resource.get("Condition") in (None, "HasProviderApiKey")}
+# Those that a stack with an API key and pushes has.
+PRESENT = (None, "HasProviderApiKey", "Pushes")
+RESOURCES = {name: resource["Type"] for name, resource in TEMPLATE["Resources"].items() if resource.get("Condition") in PRESENT}
 
 
 def healthy():
@@ -34,10 +35,10 @@ def healthy():
         "concurrency": {name.lower(): {} for name in FUNCTIONS},
         "mappings": {
             name.lower(): [{"UUID": f"uuid-of-{name.lower()}", "State": "Enabled", "LastProcessingResult": "OK"}]
-            for name in ("RendererFunction", "ReconcilerFunction")
+            for name in ("RendererFunction", "ReconcilerFunction", "PusherFunction")
         },
         "queues": {name.lower(): {"ApproximateNumberOfMessages": "0", "QueueArn": f"arn:aws:sqs:{name}"} for name, kind in RESOURCES.items() if kind.endswith("::Queue")},
-        "secrets": {name: {"LastChangedDate": time.time() - 3.5 * DAY, "VersionIdsToStages": {"1": ["AWSCURRENT"]}} for name in ("webhookkey", "providerkey")},
+        "secrets": {name: {"LastChangedDate": time.time() - 3.5 * DAY, "VersionIdsToStages": {"1": ["AWSCURRENT"]}} for name in ("webhookkey", "providerkey", "pushkey")},
         "notification": "<EventBridgeConfiguration/>",
         "policy": {"Statement": [DENIAL]},
         "alarms": {name.lower(): {"StateValue": "OK", "ActionsEnabled": True, "AlarmActions": ["topic"]} for name, kind in RESOURCES.items() if kind.endswith("::Alarm")},
@@ -187,7 +188,8 @@ def test_a_healthy_stack(doctor, account):
     version = OUTPUTS["Version"]["Value"]
     assert lines[0] == f"midihook in us-east-1: CREATE_COMPLETE, version {version}" and lines[-1] == "nothing is wrong"
     assert any(line.split()[:2] == ["WebhookKey", "stored"] and line.endswith(" 3 days ago") for line in lines)
-    assert "  RenderQueue           0 waiting, 0 in work, 0 delayed" in lines
+    assert any(line.split()[:2] == ["PushKey", "stored"] for line in lines)
+    assert {f"  {queue:<21} 0 waiting, 0 in work, 0 delayed" for queue in ("RenderQueue", "PushQueue", "PushDeadLetterQueue")} <= set(lines)
     assert "\x1b" not in done.stdout.decode(), "colour only on a terminal"
     assert all(action.startswith(("Describe", "Get", "List")) and action != "GetSecretValue" for action in account.asked)
 
@@ -242,6 +244,20 @@ PROBLEMS = {
         changed("queues", "watchdeadletterqueue", ApproximateNumberOfMessagesNotVisible="1"),
         "looks that failed five times: 1",
         "aws sqs start-message-move-task --source-arn arn:aws:sqs:WatchDeadLetterQueue",
+    ),
+    "dead pushes": (
+        changed("queues", "pushdeadletterqueue", ApproximateNumberOfMessages="3"),
+        "pushes that failed for more than a day: 3",
+        "aws sqs start-message-move-task --source-arn arn:aws:sqs:PushDeadLetterQueue",
+    ),
+    "pushes that fail": (changed("alarms", "pushesfailalarm", StateValue="ALARM"), "PushesFailAlarm rings", "docs/runbook.md#pushesfailalarm"),
+    "no pushes": (lambda says: says["mappings"]["pusherfunction"].clear(), "no queue invokes PusherFunction", UNDO),
+    "a lost push queue": (gone("queues", "pushqueue"), "PushQueue is gone", UNDO),
+    "a lost push key": (gone("secrets", "pushkey"), "PushKey is gone", "docs/runbook.md#change-the-secret-of-the-pushes"),
+    "an empty push key": (
+        changed("secrets", "pushkey", VersionIdsToStages={}),
+        "PushKey holds no key",
+        "docs/runbook.md#change-the-secret-of-the-pushes",
     ),
     "a lost queue": (gone("queues", "renderqueue"), "RenderQueue is gone", UNDO),
     "a lost key": (gone("secrets", "webhookkey"), "WebhookKey is gone", "docs/runbook.md#rejectedcallbacksalarm"),

@@ -212,20 +212,27 @@ pub async fn queues(account: &Account, report: &mut Report) -> Result<(), CallEr
             delayed: count(QueueAttributeName::ApproximateNumberOfMessagesDelayed),
         };
         let dead = messages.waiting + messages.in_work;
+        let move_back = || {
+            let arn = seen.get(&QueueAttributeName::QueueArn).map_or("", String::as_str);
+            account.aws(format!("sqs start-message-move-task --source-arn {arn}"))
+        };
         match logical {
             "RenderDeadLetterQueue" if dead > 0 => report.problem(
                 format!("jobs that failed five times: {dead}. For the cause, see docs/runbook.md#deadletteralarm"),
                 account.midihook("redrive"),
             ),
-            "WatchDeadLetterQueue" if dead > 0 => {
-                let arn = seen.get(&QueueAttributeName::QueueArn).map_or("", String::as_str);
-                report.problem(
-                    format!(
-                        "looks that failed five times: {dead}. For the cause, see docs/runbook.md#watchdeadletteralarm"
-                    ),
-                    account.aws(format!("sqs start-message-move-task --source-arn {arn}")),
-                );
-            }
+            "WatchDeadLetterQueue" if dead > 0 => report.problem(
+                format!(
+                    "looks that failed five times: {dead}. For the cause, see docs/runbook.md#watchdeadletteralarm"
+                ),
+                move_back(),
+            ),
+            "PushDeadLetterQueue" if dead > 0 => report.problem(
+                format!(
+                    "pushes that failed for more than a day: {dead}. For the cause, see docs/runbook.md#pushdeadletteralarm"
+                ),
+                move_back(),
+            ),
             _ => {}
         }
         report.queues.insert(logical.to_owned(), messages);
@@ -236,9 +243,15 @@ pub async fn queues(account: &Account, report: &mut Report) -> Result<(), CallEr
 /// Whether the keys are there, and since when. Their values are not read.
 pub async fn keys(account: &Account, report: &mut Report) -> Result<(), CallError> {
     let secrets = aws_sdk_secretsmanager::Client::new(&account.config);
-    for (logical, store) in [
-        ("WebhookKey", "docs/runbook.md#change-the-signing-key"),
-        ("ProviderKey", "docs/runbook.md#change-the-api-key"),
+    let no_key = "docs/runbook.md#rejectedcallbacksalarm, at NoKey";
+    for (logical, store, make_again) in [
+        ("WebhookKey", "docs/runbook.md#change-the-signing-key", no_key),
+        ("ProviderKey", "docs/runbook.md#change-the-api-key", no_key),
+        (
+            "PushKey",
+            "docs/runbook.md#change-the-secret-of-the-pushes",
+            "docs/runbook.md#change-the-secret-of-the-pushes",
+        ),
     ] {
         let Some(id) = account.resource(logical) else {
             if logical == "ProviderKey" {
@@ -256,10 +269,7 @@ pub async fn keys(account: &Account, report: &mut Report) -> Result<(), CallErro
                     .as_service_error()
                     .is_some_and(|error| error.is_resource_not_found_exception()) =>
             {
-                report.problem(
-                    format!("{logical} is gone"),
-                    "docs/runbook.md#rejectedcallbacksalarm, at NoKey",
-                );
+                report.problem(format!("{logical} is gone"), make_again);
                 continue;
             }
             seen => seen?,
