@@ -6,37 +6,67 @@ import uuid
 import pytest
 from standardwebhooks import Webhook
 
-from tests.deployed.test_deployed import song
+from tests.deployed.test_deployed import emitted, song, watched
 from tests.local_stack.stack import wait_for
 from tests.programs.servers import Server
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
+class Receiver(Server):
+    """The receiver of the stack's pushes. It refuses the first ones of each task."""
+
+    def __init__(self):
+        super().__init__(self.take)
+        self.received, self.refusals = [], {}
+
+    def take(self, handler):
+        self.received.append((dict(handler.headers), handler.body))
+        task_id = json.loads(handler.body)["taskId"]
+        self.refusals[task_id] = self.refusals.get(task_id, 0) - 1
+        return 500 if self.refusals[task_id] >= 0 else 204, {}, b""
+
+    def pushes(self, task_id):
+        """The headers and bodies about a task."""
+        return [(headers, body) for headers, body in self.received if json.loads(body)["taskId"] == task_id]
+
+
 @pytest.fixture(scope="module")
-def pushes(stack):
-    """The requests to the receiver of the stack's pushes, as headers and body. It refuses the first two with 500."""
-    received = []
-
-    def answer(handler):
-        received.append((dict(handler.headers), handler.body))
-        return 500 if len(received) <= 2 else 204, {}, b""
-
-    server = Server(answer)
+def receiver(stack):
+    server = Receiver()
     stack.deploy(PushUrl=f"http://{server.address}/a-token", PushSecret=SECRET)
-    yield received
+    yield server
     stack.deploy(PushUrl="", PushSecret="")
     server.shutdown()
     assert not server.errors
 
 
-def test_a_result_is_pushed_until_it_is_taken(stack, pushes):
+def pushed(stack, receiver, refusals):
+    """A new task, and what was pushed about it until it was taken."""
     task_id = uuid.uuid4().hex
+    receiver.refusals[task_id] = refusals
     assert stack.post(song(task_id), task_id).status_code == 200
-    # The waits between the tries are 5 s and 15 s.
-    wait_for("three tries", lambda: len(pushes) >= 3, seconds=50)
+    # The waits between the tries are about 5 s and 15 s.
+    wait_for("the result to be taken", lambda: len(receiver.pushes(task_id)) > refusals, seconds=60)
+    return task_id, receiver.pushes(task_id)
+
+
+def test_a_result_is_pushed_until_it_is_taken(stack, receiver):
+    task_id, pushes = pushed(stack, receiver, refusals=2)
     assert len({headers["webhook-id"] for headers, _ in pushes}) == 1
     assert len({headers["webhook-timestamp"] for headers, _ in pushes}) == 3
     for headers, body in pushes:
         Webhook(SECRET).verify(body, headers)
-        assert body == stack.read(f"midi/{task_id}.json") and json.loads(body)["taskId"] == task_id
+        assert body == stack.read(f"midi/{task_id}.json")
+
+
+def test_alarm_and_dashboard_watch_what_is_emitted(stack, receiver):
+    pushed(stack, receiver, refusals=1)
+    ours = {"Pushes", "FailedPushes", "FailedPushAge"}
+    wait_for("the metrics", lambda: {name for name, _ in emitted(stack)} >= ours)
+    cloudwatch = stack.client("cloudwatch")
+    [alarm] = cloudwatch.describe_alarms(AlarmNames=[stack.resource("PushesFailAlarm")])["MetricAlarms"]
+    assert (alarm["MetricName"], alarm["Dimensions"][0]["Value"]) in emitted(stack)
+    body = cloudwatch.get_dashboard(DashboardName="midihook-us-east-1")["DashboardBody"]
+    assert "${" not in body and ours <= set().union(*map(watched, json.loads(body)["widgets"]))
+    assert alarm["AlarmArn"] in body and stack.outputs["PusherLogGroup"] in body
