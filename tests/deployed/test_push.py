@@ -6,6 +6,7 @@ import uuid
 import pytest
 from standardwebhooks import Webhook
 
+from tests.deployed.aws_cli import aws
 from tests.deployed.test_deployed import emitted, song, watched
 from tests.local_stack.stack import wait_for
 from tests.programs.servers import Server
@@ -70,3 +71,17 @@ def test_alarm_and_dashboard_watch_what_is_emitted(stack, receiver):
     body = cloudwatch.get_dashboard(DashboardName="midihook-us-east-1")["DashboardBody"]
     assert "${" not in body and ours <= set().union(*map(watched, json.loads(body)["widgets"]))
     assert alarm["AlarmArn"] in body and stack.outputs["PusherLogGroup"] in body
+
+
+def test_a_result_is_pushed_again_by_one_message_and_dead_pushes_have_a_command(stack, midihook, receiver):
+    task_id, _ = pushed(stack, receiver, refusals=0)
+    names = stack.command_line()
+    message = json.dumps({"detail": {"object": {"key": f"midi/{task_id}.json"}}})
+    aws(stack, "sqs", "send-message", "--queue-url", names["MIDIHOOK_PUSH_QUEUE_URL"], "--message-body", message)
+    wait_for("the second push", lambda: len(receiver.pushes(task_id)) == 2)
+
+    stack.client("sqs").send_message(QueueUrl=stack.outputs["PushDeadLetterQueueUrl"], MessageBody=message)
+    report = json.loads(midihook("doctor", "--json", env=names).stdout)
+    [mend] = [finding["mend"] for finding in report["findings"] if "pushes that failed" in finding["what"]]
+    assert mend.startswith(f"aws sqs start-message-move-task --source-arn {names['MIDIHOOK_PUSH_DEAD_LETTER_QUEUE_ARN']}")
+    # The local stack has no StartMessageMoveTask: only AWS can run the command.
