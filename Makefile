@@ -136,6 +136,7 @@ fmt: ## Format the sources
 .PHONY: release release-cli clean help
 
 release: $(VENV)/.ready $(VENV)/bin/cargo-cyclonedx ## Build a release into dist/: what people deploy without a toolchain; ARCHES=x86_64 for one only
+	@python -m release targets $(ARCHES) $(TARGETS)
 	@python -m release stack $(ARCHES)
 	@python -m release cli $(TARGETS)
 	@python -m release sbom

@@ -1,4 +1,5 @@
-"""`make release`: the steps that compile. `python -m release stack ARCH…`, `cli TARGET…`, `sbom`, `index`; `notes TAG`."""
+"""`make release`: the steps that compile. `python -m release targets ARCH… TARGET…`, `stack ARCH…`, `cli TARGET…`, `sbom`,
+`index`; `notes TAG`."""
 
 import os
 import subprocess
@@ -25,17 +26,27 @@ def write(name, data):
     print(f"    dist/{name}  ({len(data):,} bytes)", flush=True)
 
 
+def add_targets(*names):
+    """Adds targets of Rust, which may also be named by the processor type of functions."""
+    for name in names:
+        target = GNU_TARGETS.get(name, name)
+        try:
+            run("rustup", "target", "add", target)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise ReleaseError(f"rustup cannot add {target}. To do without it, run make release with other ARCHES and TARGETS") from error
+
+
 def make_stacks(*arches):
+    add_targets(*arches)
     for arch in arches:
-        run("rustup", "target", "add", GNU_TARGETS[arch])
         run("make", "functions", f"ARCH={arch}")
         built = ROOT / "target" / "lambda"
         write(*stack(arch, {name: (built / name / "bootstrap").read_bytes() for name in FUNCTIONS}))
 
 
 def make_command_lines(*targets):
+    add_targets(*targets)
     for target in targets:
-        run("rustup", "target", "add", target)
         # zig brings the C library of other systems, but not Apple's frameworks: those targets build on a Mac only.
         build = "build" if "apple" in target else "zigbuild"
         run("cargo", build, "--locked", "--release", "--target", target, "--package", "midihook-cli")
@@ -66,7 +77,14 @@ def print_notes(tag):
     print(notes(tag, (ROOT / "CHANGELOG.md").read_text()))
 
 
-STEPS = {"stack": make_stacks, "cli": make_command_lines, "sbom": make_bills, "index": make_index, "notes": print_notes}
+STEPS = {
+    "targets": add_targets,
+    "stack": make_stacks,
+    "cli": make_command_lines,
+    "sbom": make_bills,
+    "index": make_index,
+    "notes": print_notes,
+}
 
 if __name__ == "__main__":
     step, *arguments = sys.argv[1:]
@@ -75,4 +93,4 @@ if __name__ == "__main__":
     except ReleaseError as error:
         sys.exit(f"release: {error}")
     except subprocess.CalledProcessError as error:
-        sys.exit(error.returncode)
+        sys.exit(f"release: this failed, for the reason above: {' '.join(error.cmd)}")

@@ -171,6 +171,16 @@ def test_a_published_crate_has_its_sources_and_nothing_else(crate):
     assert [file for file in files if not re.fullmatch(usual, file)] == []
 
 
+def test_a_target_of_rust_that_cannot_be_had_is_named(tmp_path, monkeypatch):
+    rustup = tmp_path / "rustup"
+    rustup.write_text('#!/bin/sh\ncase "$*" in *aarch64*) exit 1;; esac\n')
+    rustup.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    steps.add_targets("x86_64", "x86_64-unknown-linux-musl")
+    with pytest.raises(package.ReleaseError, match="cannot add aarch64-unknown-linux-gnu"):
+        steps.add_targets("x86_64", "arm64")
+
+
 def test_the_notes_are_the_section_of_the_changelog():
     version = package.VERSION
     changelog = f"# Changelog\n\n## Unreleased\n\n## {version}.1\n- x\n\n## {version} - 2026-12-01\n\n### Added\n- a\n\n## 0.0.1\n- b\n"
