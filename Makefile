@@ -21,6 +21,8 @@ CARGO_HOME   ?= $(HOME)/.cargo
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 export PYTHONDONTWRITEBYTECODE := 1
+# What was built is looked for in target/.
+unexport CARGO_TARGET_DIR
 
 .DEFAULT_GOAL := help
 
