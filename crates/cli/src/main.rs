@@ -35,6 +35,11 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+// Cargo.toml says why.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Turn the MIDI callbacks of KIE.ai's Suno API into MIDI files
 #[derive(Parser)]
 #[command(name = "midihook", version, after_help = EXIT_CODES, propagate_version = true)]
