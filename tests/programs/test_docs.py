@@ -270,7 +270,7 @@ def environment(folder, midihook):
     bucket, doctor, sqs = Bucket(), Account(), Sqs(random.Random(1), [])
     bucket.song(TASK)
     programs = Programs({})
-    names = re.findall(r"(MIDIHOOK_\w+)=", OUTPUTS["CommandLine"]["Value"][0])
+    names = re.findall(r"(MIDIHOOK_\w+)=", json.dumps(OUTPUTS["CommandLine"]["Value"]))
     programs.names |= {name: f"{bucket.url}/0/{name.lower()}" if name.endswith("QUEUE_URL") else name.lower() for name in names}
     programs.names |= {"MIDIHOOK_BUCKET": "bucket", "MIDIHOOK_CALLBACK_URL": f"http://{programs.server.address}/callback"}
     redrive = sqs.environment["AWS_ENDPOINT_URL"]

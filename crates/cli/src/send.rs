@@ -26,7 +26,8 @@ pub struct Args {
     /// The JSON to post as it is; - for standard input
     file: PathBuf,
     /// The webhookHmacKey to sign with
-    #[arg(long, env = "MIDIHOOK_KEY", hide_env_values = true)]
+    // A random key may begin with a hyphen.
+    #[arg(long, env = "MIDIHOOK_KEY", hide_env_values = true, allow_hyphen_values = true)]
     key: String,
     /// The task id to sign, for a body that has none or more than one [default: the body's]
     #[arg(long, value_name = "ID")]

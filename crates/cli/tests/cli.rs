@@ -375,7 +375,7 @@ fn server(status: &'static str) -> (String, thread::JoinHandle<Asked>) {
 fn send_signs_and_posts_the_file_byte_for_byte() {
     let (url, asked) = server("200 OK");
     let (code, out, err) = outcome(
-        &["send", &url, "../../events/callback-success.json", "--key", "secret"],
+        &["send", &url, "../../events/callback-success.json", "--key", "-secret"],
         b"",
     );
     assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "200 OK  {}\n", ""));
@@ -389,7 +389,7 @@ fn send_signs_and_posts_the_file_byte_for_byte() {
     };
     assert_eq!(head[0], "POST /callback HTTP/1.1");
     assert_eq!(header("content-type"), "application/json");
-    let key = suno_midi::provider::signature::SigningKey::new("secret").unwrap();
+    let key = suno_midi::provider::signature::SigningKey::new("-secret").unwrap();
     assert_eq!(
         header("x-webhook-signature"),
         key.sign("5c79c0ffeebe8e", &header("x-webhook-timestamp"))
