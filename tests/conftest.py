@@ -25,7 +25,8 @@ def midihook():
 def stack():
     """The template, deployed on a local AWS stack. All tests of a session share it."""
     # A function may fail if this computer stands still for some seconds. Its message comes back before a test gives up.
-    with LocalStack(secrets.token_urlsafe(24)) as stack, stack.visibility_timeout(20):
+    with LocalStack(secrets.token_urlsafe(24)) as stack, stack.visibility_timeout(20) as usual:
+        assert usual >= 6 * 60, "six times the renderer's timeout"
         yield stack
 
 
@@ -35,7 +36,11 @@ def pytest_runtest_makereport(item, call):
     report = yield
     stack = getattr(item, "funcargs", {}).get("stack")
     if report.failed and stack:
-        report.sections.append(("the functions' last lines", "\n".join(stack.logs()[-60:])))
         complaints = [line for line in stack.log.read_text().splitlines() if "INFO" not in line]
         report.sections.append(("MiniStack's last complaints", "\n".join(complaints[-60:])))
+        try:
+            lines = stack.logs()[-60:]
+        except Exception as error:  # whatever failed the test may fail this too
+            lines = [repr(error)]
+        report.sections.append(("the functions' last lines", "\n".join(lines)))
     return report

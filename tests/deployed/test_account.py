@@ -14,13 +14,13 @@ from standardwebhooks import Webhook
 
 from tests.deployed.aws_cli import aws
 from tests.deployed.test_deployed import song
+from tests.deployed.test_push import SECRET
 from tests.local_stack.stack import REGION, ROOT, LocalStack, StackError, wait_for
 from tests.programs.servers import Server
 
 ACCOUNT, BUCKET, DOMAIN = "000000000000", "songs-of-mine", "midi.example.com"
 TAGS = {"team": "music", "cost-centre": "7"}
 ROLES = ("ReceiverRole", "RendererRole", "ReconcilerRole", "PusherRole")
-PUSH_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 def filled(text, **values):
@@ -71,7 +71,7 @@ def prepare(stack, push_url):
         "ProviderApiKey": "a key",
         "UnsignedCallbacks": "ask",
         "PushUrl": push_url,
-        "PushSecret": PUSH_SECRET,
+        "PushSecret": SECRET,
     }
 
 
@@ -80,7 +80,7 @@ def pushed():
     """The receiver of pushes, with the documents that it took, by their tasks."""
 
     def take(handler):
-        document = Webhook(PUSH_SECRET).verify(handler.body, dict(handler.headers))
+        document = Webhook(SECRET).verify(handler.body, dict(handler.headers))
         server.documents[document["taskId"]] = document
         return 204, {}, b""
 

@@ -1,5 +1,6 @@
 """Each result is pushed to a URL: on the deployed template, to a receiver on this computer."""
 
+import contextlib
 import json
 import uuid
 
@@ -32,12 +33,19 @@ class Receiver(Server):
         return [(headers, body) for headers, body in self.received if json.loads(body)["taskId"] == task_id]
 
 
+@contextlib.contextmanager
+def pushing(stack, url):
+    """The stack pushes its results to this URL within a `with` block."""
+    stack.deploy(PushUrl=url, PushSecret=SECRET)
+    yield
+    stack.deploy(PushUrl="", PushSecret="")
+
+
 @pytest.fixture(scope="module")
 def receiver(stack):
     server = Receiver()
-    stack.deploy(PushUrl=f"http://{server.address}/a-token", PushSecret=SECRET)
-    yield server
-    stack.deploy(PushUrl="", PushSecret="")
+    with pushing(stack, f"http://{server.address}/a-token"):
+        yield server
     server.shutdown()
     assert not server.errors
 

@@ -4,6 +4,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.deployed.test_push import pushing
 from tests.local_stack.stack import REGION, STACK_NAME
 
 QUEUES = ("RenderQueue", "RenderDeadLetterQueue", "WatchQueue", "WatchDeadLetterQueue", "ResultsQueue", "PushQueue", "PushDeadLetterQueue")
@@ -39,9 +40,8 @@ MAY = {
 @pytest.fixture(scope="module", autouse=True)
 def pushes(stack):
     """The stack has all roles. Nobody listens at the URL."""
-    stack.deploy(PushUrl="http://127.0.0.1:9/", PushSecret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-    yield
-    stack.deploy(PushUrl="", PushSecret="")
+    with pushing(stack, "http://127.0.0.1:9/"):
+        yield
 
 
 @pytest.fixture

@@ -114,7 +114,8 @@ HARMLESS = {
 
 def test_hostile_messages_end_in_the_dead_letter_queue_or_do_nothing(stack):
     sqs, there, dead = stack.client("sqs"), set(stack.object_names()), stack.queued("WatchDeadLetterQueueUrl")
-    with stack.visibility_timeout(1, "WatchQueueUrl"):
+    with stack.visibility_timeout(1, "WatchQueueUrl") as usual:
+        assert usual >= 6 * 60, "six times the function's timeout"
         # The harmless ones first: if they came back, they would be dead by the time the others are.
         for message in [*(message(stack.bucket) for message in HARMLESS.values()), *HOSTILE.values()]:
             body = message if isinstance(message, str) else json.dumps(message)

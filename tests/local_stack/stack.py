@@ -235,7 +235,7 @@ class LocalStack:
             sqs.set_queue_attributes(QueueUrl=url, Attributes=usual)
 
     def visibility_timeout(self, seconds, queue="RenderQueueUrl"):
-        """Changes a queue's visibility timeout within a `with` block."""
+        """Changes a queue's visibility timeout within a `with` block; gives the usual one."""
         return self.changed_queue(queue, "VisibilityTimeout", seconds)
 
     def command_line(self):
