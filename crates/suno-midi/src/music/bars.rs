@@ -297,8 +297,12 @@ fn pitch_classes(onsets: &Onsets, beats: &[f64]) -> Vec<[f64; 12]> {
             first += 1;
         }
         let class = usize::from(class);
-        // A beat that begins after the note gets nothing.
-        let sounds = |beat: usize, from: f64| (ends[beat].min(end) - from).max(0.0);
+        // A beat that begins after the note gets nothing. Unlike `f64::min` and `f64::max`, this does not look for NaN, which
+        // there is none of.
+        let sounds = |beat: usize, from: f64| {
+            let to = if end < ends[beat] { end } else { ends[beat] };
+            if to > from { to - from } else { 0.0 }
+        };
         // The tenth of a second is for staccato.
         sounding[first][class] += sounds(first, start) + 0.1;
         // A long note says no more after two bars.

@@ -5,6 +5,8 @@
 //! It pays for each change of the length. The work is the number of samples × the lengths × the changes: linear in the length
 //! of the song.
 
+use std::{array, ops::RangeInclusive};
+
 use super::{
     onsets::Onset,
     spectrum::{SAMPLES, Spectrum},
@@ -69,42 +71,75 @@ pub fn usual_beats(spectrum: Spectrum, most: f64) -> Vec<f64> {
     found
 }
 
-/// A length that a beat may have.
-struct Length {
-    samples: usize,
-    /// What it costs to be far from the usual length.
-    unusual: f64,
-    /// The shortest length that the beat before may have, as an index, and what the change from it and from each longer
-    /// one costs. To fill the last group of [`LANES`], some changes cost infinitely much.
-    first: usize,
-    costs: Vec<f32>,
-}
-
-/// How many changes of the length are compared at once. Processors do that in one instruction.
+/// How many lengths are looked at together. Processors do that in one instruction.
 const LANES: usize = 4;
 
-impl Length {
-    /// What each of the beats before earns if its length changes to this one; `row` is what they earn.
-    fn after<'a>(&'a self, row: &'a [f32]) -> impl Iterator<Item = f32> + 'a {
-        self.row(row).iter().zip(&self.costs).map(|(value, cost)| value - cost)
+/// Lengths that a beat may have, one after another, in samples.
+struct Lengths {
+    samples: [u32; LANES],
+    /// What it costs to be far from the usual length.
+    unusual: [f64; LANES],
+    /// What the change from the length before costs: for each lane from the one of this index in a row, from the next one,
+    /// and so on. A row has [`LANES`] values of the row before it first.
+    first: usize,
+    costs: Vec<[f32; LANES]>,
+}
+
+impl Lengths {
+    /// From this length on. Those that are not in the range, and changes that are too large, cost infinitely much.
+    fn new(first: usize, range: &RangeInclusive<usize>, middle: f64) -> Self {
+        let samples: [usize; LANES] = array::from_fn(|lane| first + lane);
+        let near = |before: usize, now: usize| {
+            let away = (before as f64 - now as f64).abs();
+            range.contains(&before) && range.contains(&now) && away <= STEP * now as f64
+        };
+        let cost = |before: usize, now: usize| {
+            if !near(before, now) {
+                return f32::INFINITY;
+            }
+            let change = (now as f64 / before as f64).ln();
+            // A change of one sample is none: lengths between two samples alternate.
+            let change = (change.abs() - 0.6 / now as f64).max(0.0);
+            (RIGID * change * change * middle) as f32
+        };
+        let widest = (STEP * (first + LANES) as f64) as usize;
+        let from = first - widest.min(first + LANES - range.start());
+        Self {
+            samples: samples.map(|length| length as u32),
+            unusual: samples.map(|now| {
+                let away = (now as f64 / middle).ln();
+                if range.contains(&now) {
+                    0.3 * away * away
+                } else {
+                    f64::INFINITY
+                }
+            }),
+            first: LANES + from - range.start(),
+            costs: (from..=first + widest)
+                .map(|before| array::from_fn(|lane| cost(before + lane, first + lane)))
+                .collect(),
+        }
     }
 
-    /// The most of [`Length::after`].
-    fn most_after(&self, row: &[f32]) -> f32 {
-        // Unlike `f32::max`, this does not look for NaN, which there is none of.
-        let larger = |a: f32, b: f32| if b > a { b } else { a };
+    /// The most that each lane has after a beat of one of the lengths of this row.
+    fn most_after(&self, row: &[f32]) -> [f32; LANES] {
         let mut most = [f32::MIN; LANES];
-        let groups = self.row(row).chunks_exact(LANES).zip(self.costs.chunks_exact(LANES));
-        for (values, costs) in groups {
+        for (values, costs) in row[self.first..].windows(LANES).zip(&self.costs) {
             for ((most, value), cost) in most.iter_mut().zip(values).zip(costs) {
-                *most = larger(*most, value - cost);
+                // Unlike `f32::max`, this does not look for NaN, which there is none of.
+                let left = value - cost;
+                *most = if left > *most { left } else { *most };
             }
         }
-        most.into_iter().fold(f32::MIN, larger)
+        most
     }
 
-    fn row<'a>(&self, row: &'a [f32]) -> &'a [f32] {
-        &row[self.first..][..self.costs.len()]
+    /// The length before which a lane has the most, as an index in the row.
+    fn before(&self, lane: usize, row: &[f32]) -> usize {
+        let most = self.most_after(row)[lane];
+        let is_most = |(value, costs): (&f32, &[f32; LANES])| value - costs[lane] == most;
+        let first = self.first + lane;
+        first + row[first..].iter().zip(&self.costs).position(is_most).unwrap_or(0)
     }
 }
 
@@ -113,66 +148,61 @@ pub fn follow(onsets: &[Onset], usual: &[f64]) -> Vec<Vec<f64>> {
     let origin = onsets[0].seconds - 0.5;
     let samples = ((onsets[onsets.len() - 1].seconds - origin) * SAMPLES) as usize + 32;
     let strength = strengths(onsets, origin, samples);
+    let mut memory = Vec::new();
     let follow = |&usual: &f64| {
-        let mut beats = best_way(&strength, usual, origin);
+        let mut beats = best_way(&strength, usual, origin, &mut memory);
         settle(onsets, &mut beats);
         beats
     };
     usual.iter().map(follow).collect()
 }
 
-/// The beats of about this length that earn most.
-fn best_way(strength: &[f64], usual: f64, origin: f64) -> Vec<f64> {
+/// The beats of about this length that earn most. `best` is memory: new memory costs as much as the search.
+fn best_way(strength: &[f64], usual: f64, origin: f64, best: &mut Vec<f32>) -> Vec<f64> {
     let samples = strength.len();
     let shortest = ((usual * RANGE.0 * SAMPLES).round() as usize).max(6);
     let longest = ((usual * RANGE.1 * SAMPLES).round() as usize).max(shortest + 2);
     let middle = usual * SAMPLES;
-    let lengths: Vec<Length> = (shortest..=longest)
-        .map(|now| {
-            let near = |&before: &usize| (before as f64 - now as f64).abs() <= STEP * now as f64;
-            let cost = |before: usize| {
-                let change = (now as f64 / before as f64).ln();
-                // A change of one sample is none: lengths between two samples alternate.
-                let change = (change.abs() - 0.6 / now as f64).max(0.0);
-                (RIGID * change * change * middle) as f32
-            };
-            let mut costs: Vec<f32> = (shortest..=longest).filter(near).map(cost).collect();
-            costs.resize(costs.len().next_multiple_of(LANES), f32::INFINITY);
-            let away = (now as f64 / middle).ln();
-            Length {
-                samples: now,
-                unusual: 0.3 * away * away,
-                first: (shortest..=longest).find(near).unwrap_or(now) - shortest,
-                costs,
-            }
-        })
+    let range = shortest..=longest;
+    let lengths: Vec<Lengths> = range
+        .clone()
+        .step_by(LANES)
+        .map(|first| Lengths::new(first, &range, middle))
         .collect();
-    let width = lengths.len();
-    // What the beats earn up to each state. A group of lanes may go beyond its row, but not beyond the row after.
-    let mut best = Vec::with_capacity(samples * width);
+    let width = lengths.len() * LANES;
+    // What the beats have earned up to each state: a row of lengths for each sample, and for a beat after the song.
+    best.clear();
+    best.resize(LANES + (samples + shortest + width) * width, 0.0);
+    // Nothing begins before the song.
+    let half_way = [vec![0.0; longest], strength.to_vec()].concat();
     for (now, &here) in strength.iter().enumerate() {
-        for length in &lengths {
-            let half = now.checked_sub(length.samples / 2).map_or(0.0, |half| strength[half]);
-            let earned = (length.samples as f64 * (here + HALF_WAY * half - length.unusual)) as f32;
-            best.push(match now.checked_sub(length.samples) {
-                Some(before) => length.most_after(&best[before * width..]) + earned,
-                None => earned,
-            });
+        let row = now * width;
+        let states = best[LANES + row..][..width].chunks_exact_mut(LANES);
+        for (states, lengths) in states.zip(&lengths) {
+            for ((state, length), unusual) in states.iter_mut().zip(lengths.samples).zip(lengths.unusual) {
+                let half = half_way[longest + now - length as usize / 2];
+                *state += (f64::from(length) * (here + HALF_WAY * half - unusual)) as f32;
+            }
+        }
+        // Each state is where the next beat can come from, of any length.
+        for (group, lengths) in lengths.iter().enumerate() {
+            let most = lengths.most_after(&best[row..]);
+            for (lane, (most, length)) in most.into_iter().zip(lengths.samples).enumerate() {
+                best[LANES + row + length as usize * width + group * LANES + lane] = most;
+            }
         }
     }
     // Back from the best of the last beats.
     let last = (samples.saturating_sub(longest)..samples)
-        .flat_map(|now| (0..width).map(move |index| (now, index)))
+        .flat_map(|now| (LANES..LANES + width).map(move |index| (now, index)))
         .max_by(|a, b| best[a.0 * width + a.1].total_cmp(&best[b.0 * width + b.1]));
     let Some((mut now, mut index)) = last else {
         return Vec::new();
     };
     let mut beats = vec![origin + now as f64 / SAMPLES];
-    while let Some(before) = now.checked_sub(lengths[index].samples) {
-        let (length, row) = (&lengths[index], &best[before * width..]);
-        let most = length.most_after(row);
-        let came = length.after(row).position(|value| value == most).unwrap_or(0);
-        (now, index) = (before, length.first + came);
+    while let Some(before) = now.checked_sub(shortest + index - LANES) {
+        let (group, lane) = (index / LANES - 1, index % LANES);
+        (now, index) = (before, lengths[group].before(lane, &best[before * width..]));
         beats.push(origin + now as f64 / SAMPLES);
     }
     beats.reverse();
