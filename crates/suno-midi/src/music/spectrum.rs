@@ -66,6 +66,14 @@ impl Complex {
         }
     }
 
+    /// The other side of the real axis.
+    fn mirrored(self) -> Self {
+        Self {
+            re: self.re,
+            im: -self.im,
+        }
+    }
+
     fn turned(self, by: Self) -> Self {
         Self {
             re: self.re * by.re - self.im * by.im,
@@ -76,6 +84,7 @@ impl Complex {
 
 /// The Fourier transform of the onsets of a song.
 pub struct Spectrum {
+    /// For rates up to half of [`SAMPLES`]; those above mirror them.
     values: Vec<Complex>,
     /// See [`turns`].
     turns: Vec<Vec<Complex>>,
@@ -91,7 +100,9 @@ impl Spectrum {
         let origin = onsets.first().map_or(0.0, |onset| onset.seconds);
         let span = onsets.last().map_or(0.0, |onset| onset.seconds) - origin;
         let samples = (span * SAMPLES) as usize + 3;
-        let mut values = vec![Complex::default(); (samples * PADDING).next_power_of_two()];
+        let count = (samples * PADDING).next_power_of_two();
+        let mut values = Vec::with_capacity(count / 2 + 1);
+        values.resize(count / 2, Complex::default());
         let mut total = 0.0;
         for onset in onsets {
             total += onset.weight;
@@ -99,10 +110,10 @@ impl Spectrum {
             let at = ((onset.seconds - origin) * SAMPLES).max(0.0);
             let index = at as usize;
             let after = at - at.floor();
-            values[index].re += onset.weight * (1.0 - after);
-            values[index + 1].re += onset.weight * after;
+            *real(&mut values, index) += onset.weight * (1.0 - after);
+            *real(&mut values, index + 1) += onset.weight * after;
         }
-        let turns = turns(values.len());
+        let turns = turns(count);
         transform(&mut values, &turns);
         Self {
             values,
@@ -114,7 +125,7 @@ impl Spectrum {
 
     /// The distance between two rates, in Hz.
     pub fn step(&self) -> f64 {
-        SAMPLES / self.values.len() as f64
+        SAMPLES / (2 * (self.values.len() - 1)) as f64
     }
 
     /// The mean vector of the onsets at a rate in Hz. Its length is 1 if all onsets are on the grid of this rate, near 0 if
@@ -126,11 +137,7 @@ impl Spectrum {
         let x = std::f64::consts::PI * rate / SAMPLES;
         let damping = if x < 1e-6 { 1.0 } else { (x.sin() / x).powi(2) };
         // The transform turns clockwise.
-        Complex {
-            re: value.re,
-            im: -value.im,
-        }
-        .times(1.0 / (self.total * damping))
+        value.mirrored().times(1.0 / (self.total * damping))
     }
 
     /// A time on the grid of this rate.
@@ -140,52 +147,90 @@ impl Spectrum {
 
     /// The autocorrelation for each distance in samples up to `most`, smoothed by some 25 ms. It grows with the weights.
     pub fn autocorrelation(mut self, most: usize) -> Vec<f64> {
-        let (count, step) = (self.values.len(), self.step());
-        for (index, value) in self.values.iter_mut().enumerate() {
+        let (step, half) = (self.step(), self.values.len() - 1);
+        let power = |index: usize, value: Complex| {
             // Smoothing each onset by a bell of 18 ms is a product here.
-            let rate = index.min(count - index) as f64 * step;
-            let bell = (-0.5 * (TAU * rate * 0.018).powi(2)).exp();
-            *value = Complex {
-                re: (value.re * value.re + value.im * value.im) * bell * bell,
-                im: 0.0,
-            };
+            let bell = (-0.5 * (TAU * index as f64 * step * 0.018).powi(2)).exp();
+            (value.re * value.re + value.im * value.im) * bell * bell
+        };
+        // The powers take the places of the values, and those of the rates above half of the samples mirror them.
+        let last = self.values.pop().map_or(0.0, |value| power(half, value));
+        for index in 0..half {
+            *real(&mut self.values, index) = power(index, self.values[index]);
+        }
+        *real(&mut self.values, half) = last;
+        for index in 1..half {
+            *real(&mut self.values, 2 * half - index) = *real(&mut self.values, index);
         }
         transform(&mut self.values, &self.turns);
+        let count = (2 * half) as f64;
         self.values
             .iter()
             .take(most + 1)
-            .map(|value| value.re / count as f64)
+            .map(|value| value.re / count)
             .collect()
     }
 }
 
-/// By how much transforms of 2, 4, 8 … up to `count` values turn them: the first half of a full turn, clockwise.
-fn turns(count: usize) -> Vec<Vec<Complex>> {
-    let turn = |index| Complex::turn(-(index as f64) / count as f64);
-    let finest: Vec<Complex> = (0..count / 2).map(turn).collect();
-    let sizes = (1..=count.trailing_zeros()).map(|bits| 1usize << bits);
-    sizes
-        .map(|size| finest.iter().step_by(count / size).copied().collect())
-        .collect()
+/// One of twice as many real values, of which those at even places are real parts, and the others imaginary ones.
+fn real(values: &mut [Complex], index: usize) -> &mut f64 {
+    let pair = &mut values[index / 2];
+    if index.is_multiple_of(2) {
+        &mut pair.re
+    } else {
+        &mut pair.im
+    }
 }
 
-/// The discrete Fourier transform of a power of two of values, in place (Cooley and Tukey).
-fn transform(values: &mut [Complex], turns: &[Vec<Complex>]) {
-    let count = values.len();
-    let bits = count.trailing_zeros();
-    if bits == 0 {
+/// By how much transforms of 2, 4, 8 … up to `count` values turn them, clockwise: the first half of a full turn; of the last
+/// one, which is for real values, the first quarter.
+fn turns(count: usize) -> Vec<Vec<Complex>> {
+    let quarter: Vec<Complex> = (0..=count / 4)
+        .map(|index| Complex::turn(-(index as f64) / count as f64))
+        .collect();
+    let turn = |index: usize| match quarter.get(index) {
+        Some(turn) => *turn,
+        None => quarter[count / 2 - index].mirrored().times(-1.0),
+    };
+    let sizes = (1..count.trailing_zeros()).map(|bits| 1usize << bits);
+    let mut turns: Vec<Vec<Complex>> = sizes
+        .map(|size| (0..size / 2).map(|index| turn(index * (count / size))).collect())
+        .collect();
+    turns.push(quarter);
+    turns
+}
+
+/// The discrete Fourier transform of a power of two of [`real`] values, in place: its first half, and the value after it.
+fn transform(values: &mut Vec<Complex>, turns: &[Vec<Complex>]) {
+    let half = values.len();
+    let bits = half.trailing_zeros();
+    let Some((turns, of_halves)) = turns.split_last().filter(|_| bits > 0) else {
         return;
-    }
-    for index in 0..count {
+    };
+    for index in 0..half {
         let mirrored = index.reverse_bits() >> (usize::BITS - bits);
         if index < mirrored {
             values.swap(index, mirrored);
         }
     }
-    combine(values, turns);
+    combine(values, of_halves);
+    // Takes the transforms of the values at even and at odd places apart, and combines them.
+    values.push(values[0]);
+    for (index, turn) in turns.iter().enumerate() {
+        let (a, b) = (values[index], values[half - index].mirrored());
+        let (even, odd) = (a.plus(b).times(0.5), a.minus(b).times(0.5));
+        let odd = Complex {
+            re: odd.im,
+            im: -odd.re,
+        }
+        .turned(*turn);
+        values[index] = even.plus(odd);
+        values[half - index] = even.minus(odd).mirrored();
+    }
 }
 
-/// Transforms both halves, then combines them. Depth first: a part that fits in the processor's cache is finished there.
+/// Transforms both halves, then combines them (Cooley and Tukey). The values are in the order of their mirrored bits. Depth
+/// first: a part that fits in the processor's cache is finished there.
 fn combine(values: &mut [Complex], turns: &[Vec<Complex>]) {
     let Some((turns, of_halves)) = turns.split_last() else {
         return;
@@ -196,5 +241,53 @@ fn combine(values: &mut [Complex], turns: &[Vec<Complex>]) {
     for ((a, b), turn) in low.iter_mut().zip(high).zip(turns) {
         let turned = b.turned(*turn);
         (*a, *b) = (a.plus(turned), a.minus(turned));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_transform_is_the_sum_that_defines_it() {
+        for count in [4, 8, 64] {
+            let values: Vec<f64> = (0..count)
+                .map(|index| f64::from(index * index * 7 % 11) - 3.0)
+                .collect();
+            let mut transformed: Vec<Complex> = values
+                .chunks(2)
+                .map(|pair| Complex {
+                    re: pair[0],
+                    im: pair[1],
+                })
+                .collect();
+            transform(&mut transformed, &turns(values.len()));
+            assert_eq!(transformed.len(), values.len() / 2 + 1);
+            for (rate, found) in transformed.into_iter().enumerate() {
+                let turn = |index: usize| Complex::turn(-((rate * index) as f64) / f64::from(count));
+                let sum = values
+                    .iter()
+                    .enumerate()
+                    .map(|(index, value)| turn(index).times(*value))
+                    .fold(Complex::default(), Complex::plus);
+                assert!(
+                    found.minus(sum).length() < 1e-12,
+                    "{count}, {rate}: {found:?}, not {sum:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_autocorrelation_is_highest_at_the_distance_of_the_onsets() {
+        let onset = |index: u32| Onset {
+            seconds: 1.0 + 0.5 * f64::from(index),
+            weight: 1.0,
+            ..Onset::default()
+        };
+        let onsets: Vec<Onset> = (0..64).map(onset).collect();
+        let found = Spectrum::new(&onsets).autocorrelation(48);
+        let highest = (8..=48).max_by(|&a, &b| found[a].total_cmp(&found[b]));
+        assert_eq!(highest, Some(32), "{found:?}");
     }
 }
