@@ -111,7 +111,7 @@ fn main() {
         let Ok(Callback::Song(parts)) = callback::read(body.as_bytes()) else {
             panic!("{name}: not a song")
         };
-        let score = Score::new(&parts).expect("few instruments");
+        let score = Score::new(parts).expect("few instruments");
         let notes = score.note_count();
         let inference = median(RUNS, || drop(black_box(Song::new(score.clone(), &Choices::default()))));
         let task = "5c79".parse().expect("a task id");

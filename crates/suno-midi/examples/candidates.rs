@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let Callback::Song(parts) = callback::read(line?.as_bytes())? else {
             return Err("a callback without a song".into());
         };
-        let score = Score::new(&parts)?;
+        let score = Score::new(parts)?;
         let onsets = Onsets::new(&score, &Voice::all(&score));
         let candidates = beat::candidates(&onsets, &Choices::default());
         let found: Vec<_> = candidates.iter().map(|c| (c.signs, c.score, &c.beats)).collect();

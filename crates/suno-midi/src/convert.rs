@@ -107,14 +107,10 @@ pub fn convert(task_id: &TaskId, body: &[u8], options: &Options) -> Outcome {
 pub fn convert_read(task_id: &TaskId, body: &[u8], read: Result<Callback, Unreadable>, options: &Options) -> Outcome {
     let without_song = |state, why: &str| Outcome::without_song(task_id, state, why.to_owned());
     match read {
-        Ok(Callback::Song(parts)) => {
-            let score = Score::new(&parts);
-            drop(parts); // most of the memory of a conversion
-            match score {
-                Ok(score) => song(task_id, body, &Song::new(score, &options.choices), options),
-                Err(too_many) => without_song(State::Invalid, &too_many.to_string()),
-            }
-        }
+        Ok(Callback::Song(parts)) => match Score::new(parts) {
+            Ok(score) => song(task_id, body, &Song::new(score, &options.choices), options),
+            Err(too_many) => without_song(State::Invalid, &too_many.to_string()),
+        },
         Ok(Callback::Failed { code, message }) => Outcome::without_files(Document {
             failure: Some(Failure {
                 code,
@@ -140,7 +136,7 @@ pub fn convert_read(task_id: &TaskId, body: &[u8], read: Result<Callback, Unread
 /// does not count.
 pub fn agree(one: &[u8], other: &[u8]) -> bool {
     let said = |body| match callback::read(body) {
-        Ok(Callback::Song(parts)) => Some(Score::new(&parts).ok()),
+        Ok(Callback::Song(parts)) => Some(Score::new(parts).ok()),
         Ok(Callback::Failed { .. }) => Some(None),
         Ok(Callback::Pending | Callback::Unsupported) | Err(_) => None,
     };

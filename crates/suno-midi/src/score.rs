@@ -112,12 +112,12 @@ impl Score {
     ///
     /// # Errors
     /// If there are too many instruments.
-    pub fn new(parts: &[Part]) -> Result<Self, TooManyInstruments> {
+    pub fn new(parts: Vec<Part>) -> Result<Self, TooManyInstruments> {
         if parts.len() > MAX_INSTRUMENTS {
             return Err(TooManyInstruments(parts.len()));
         }
         Ok(Self {
-            instruments: parts.iter().map(Instrument::new).collect(),
+            instruments: parts.into_iter().map(Instrument::new).collect(),
         })
     }
 
@@ -138,24 +138,28 @@ impl Score {
 }
 
 impl Instrument {
-    fn new(part: &Part) -> Self {
+    fn new(part: Part) -> Self {
         let mut instrument = Self {
             name: text::plain(&part.name, MAX_NAME),
-            notes: Vec::with_capacity(part.notes.len()),
             ..Self::default()
         };
-        for sent in &part.notes {
+        let mut counted = |sent: SentNote| {
             let mut repairs = Vec::new();
-            match playable(sent, &mut repairs) {
+            match playable(&sent, &mut repairs) {
                 Ok(note) => {
-                    instrument.notes.push(note);
                     for repair in repairs {
                         *instrument.repaired.entry(repair).or_default() += 1;
                     }
+                    Some(note)
                 }
-                Err(skip) => *instrument.skipped.entry(skip).or_default() += 1,
+                Err(skip) => {
+                    *instrument.skipped.entry(skip).or_default() += 1;
+                    None
+                }
             }
-        }
+        };
+        // In the memory of the notes as sent, most of what a conversion needs: new memory costs more than the work.
+        instrument.notes = part.notes.into_iter().filter_map(&mut counted).collect();
         // The order in which notes were sent means nothing: any order gives the same file. Nearly always the onsets are in
         // order already; then only the notes of each chord are sorted.
         instrument.notes.sort_by(|a, b| a.start.total_cmp(&b.start));
@@ -249,7 +253,7 @@ impl Score {
             name: (*name).to_owned(),
             notes: notes.iter().map(note).collect(),
         };
-        Self::new(&parts.iter().map(part).collect::<Vec<_>>()).unwrap()
+        Self::new(parts.iter().map(part).collect()).unwrap()
     }
 }
 
@@ -268,7 +272,7 @@ mod tests {
     }
 
     fn one(note: SentNote) -> Instrument {
-        Instrument::new(&Part {
+        Instrument::new(Part {
             name: String::new(),
             notes: vec![note],
         })
@@ -383,15 +387,15 @@ mod tests {
             name: name.to_owned(),
             notes: vec![],
         };
-        assert_eq!(Instrument::new(&part(" Grand\tPiano\n")).name, "Grand Piano");
-        assert_eq!(Instrument::new(&part(&"é".repeat(500))).name, "é".repeat(120));
+        assert_eq!(Instrument::new(part(" Grand\tPiano\n")).name, "Grand Piano");
+        assert_eq!(Instrument::new(part(&"é".repeat(500))).name, "é".repeat(120));
     }
 
     #[test]
     fn too_many_instruments_are_refused() {
-        let crowd = vec![Part::default(); MAX_INSTRUMENTS + 1];
-        assert_eq!(Score::new(&crowd[1..]).unwrap().instruments.len(), MAX_INSTRUMENTS);
-        let error = Score::new(&crowd).unwrap_err();
+        let crowd = |count| Score::new(vec![Part::default(); count]);
+        assert_eq!(crowd(MAX_INSTRUMENTS).unwrap().instruments.len(), MAX_INSTRUMENTS);
+        let error = crowd(MAX_INSTRUMENTS + 1).unwrap_err();
         assert_eq!(
             error.to_string(),
             "1921 instruments are more than the 1920 that a MIDI file can hold"

@@ -28,7 +28,7 @@ use std::{fmt, str::FromStr};
 use thiserror::Error;
 
 use super::Voice;
-use crate::score::Score;
+use crate::score::{Note, Score};
 
 /// A key: a tonic with its spelling, and major or minor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -194,14 +194,14 @@ const MODE_SLOPE: f64 = 27.0;
 ///
 /// The signature with the fewest accidentals is taken: six flats rather than six sharps.
 pub fn infer(score: &Score, voices: &[Voice]) -> Option<Found> {
-    let tones = tones_in_time(score, voices);
-    let all = normalised(&Histogram::of(&tones).seconds);
+    let notes = pitched_notes(score, voices);
+    let all = normalised(&Histogram::of(&notes).seconds);
     let present = all.iter().filter(|&&share| share >= TONE).count();
-    if tones.len() < FEWEST_NOTES || present < FEWEST_TONES {
+    if notes.len() < FEWEST_NOTES || present < FEWEST_TONES {
         return None;
     }
 
-    let parts = parts(&tones);
+    let parts = parts(&notes);
     let (relative_major, signature) = signature(&parts);
     // A part in another key says nothing about the mode of this one.
     let mut shares = [0.0; 12];
@@ -229,8 +229,8 @@ pub fn infer(score: &Score, voices: &[Voice]) -> Option<Found> {
     })
 }
 
-/// The pitch class and the weight in seconds of each pitched note that has a length, in the order of their onsets.
-fn tones_in_time(score: &Score, voices: &[Voice]) -> Vec<(usize, f64)> {
+/// The pitched notes that have a length, in the order of their onsets.
+fn pitched_notes<'a>(score: &'a Score, voices: &[Voice]) -> Vec<&'a Note> {
     let pitched = score
         .instruments
         .iter()
@@ -241,15 +241,12 @@ fn tones_in_time(score: &Score, voices: &[Voice]) -> Vec<(usize, f64)> {
     // The sort is stable, so that the same body always gives the same sums.
     notes.sort_by(|a, b| a.start.total_cmp(&b.start));
     notes
-        .into_iter()
-        .map(|note| (usize::from(note.pitch % 12), (note.end - note.start).min(LONGEST)))
-        .collect()
 }
 
 /// The parts of the song, with equally many notes each.
-fn parts(tones: &[(usize, f64)]) -> [Histogram; PARTS] {
-    let bound = |part: usize| part * tones.len() / PARTS;
-    std::array::from_fn(|part| Histogram::of(&tones[bound(part)..bound(part + 1)]))
+fn parts(notes: &[&Note]) -> [Histogram; PARTS] {
+    let bound = |part: usize| part * notes.len() / PARTS;
+    std::array::from_fn(|part| Histogram::of(&notes[bound(part)..bound(part + 1)]))
 }
 
 /// The most likely signature, as the pitch class of its major tonic, and its probability.
@@ -274,11 +271,12 @@ struct Histogram {
 }
 
 impl Histogram {
-    fn of(tones: &[(usize, f64)]) -> Self {
+    fn of(notes: &[&Note]) -> Self {
         let mut seconds = [0.0; 12];
         let (mut sum, mut squares) = (0.0, 0.0);
-        for &(tone, weight) in tones {
-            seconds[tone] += weight;
+        for note in notes {
+            let weight = (note.end - note.start).min(LONGEST);
+            seconds[usize::from(note.pitch % 12)] += weight;
             sum += weight;
             squares += weight * weight;
         }

@@ -58,8 +58,15 @@ struct Struck {
     start: f64,
     end: f64,
     pitch: u8,
-    loudness: f64,
+    velocity: u8,
     drums: bool,
+}
+
+impl Struck {
+    /// 0 to 1.
+    fn loudness(&self) -> f64 {
+        f64::from(self.velocity) / 127.0
+    }
 }
 
 impl Onsets {
@@ -72,7 +79,7 @@ impl Onsets {
                 start: note.start,
                 end: note.end,
                 pitch: note.pitch,
-                loudness: f64::from(note.velocity) / 127.0,
+                velocity: note.velocity,
                 drums,
             }));
         }
@@ -111,9 +118,9 @@ impl Onsets {
 }
 
 fn onset(together: &[Struck], last_bass: &mut Option<u8>) -> Onset {
-    let loudness: f64 = together.iter().map(|note| note.loudness).sum();
+    let loudness: f64 = together.iter().map(Struck::loudness).sum();
     let mut onset = Onset {
-        seconds: together.iter().map(|note| note.start * note.loudness).sum::<f64>() / loudness,
+        seconds: together.iter().map(|note| note.start * note.loudness()).sum::<f64>() / loudness,
         weight: loudness.sqrt(),
         ..Onset::default()
     };
@@ -126,7 +133,7 @@ fn onset(together: &[Struck], last_bass: &mut Option<u8>) -> Onset {
                 49 | 52 | 55 | 57 => &mut onset.crash,
                 _ => continue,
             };
-            *kind = kind.max(note.loudness);
+            *kind = kind.max(note.loudness());
         } else {
             onset.notes += 1.0;
             onset.length = onset.length.max((note.end - note.start).min(LONGEST));

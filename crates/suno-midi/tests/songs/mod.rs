@@ -262,7 +262,7 @@ pub fn song(kind: Kind, r: &mut Random) -> Song {
             .collect()
     };
     Song {
-        score: Score::new(&parts).unwrap(),
+        score: Score::new(parts).unwrap(),
         bpm,
         downbeat,
         beats: beats(1),

@@ -29,9 +29,6 @@ pub struct Resolved {
     pub merged: usize,
 }
 
-/// The tick and the pitch of a note on, its track, and the index of the note in the track.
-type Strike = (u32, u8, usize, usize);
-
 /// Resolves the overlaps of one file and reports them for each track. Afterwards the notes of a track are ordered by
 /// `on`, then `pitch`.
 ///
@@ -40,15 +37,19 @@ type Strike = (u32, u8, usize, usize);
 /// - Notes of different tracks on one channel with the same onset and pitch all stay. All end when the longest does.
 pub fn resolve(channels: &[Channel], tracks: &mut [Vec<Span>]) -> Vec<Resolved> {
     let mut resolved = vec![Resolved::default(); tracks.len()];
-    let mut strikes_by_channel: BTreeMap<Channel, Vec<Strike>> = BTreeMap::new();
+    let mut tracks_by_channel: BTreeMap<Channel, Vec<usize>> = BTreeMap::new();
     for (track, (&channel, notes)) in channels.iter().zip(tracks.iter_mut()).enumerate() {
         resolved[track].merged = merge(notes);
-        let strikes = (0..)
-            .zip(&*notes)
-            .map(|(index, note)| (note.on, note.pitch, track, index));
-        strikes_by_channel.entry(channel).or_default().extend(strikes);
+        tracks_by_channel.entry(channel).or_default().push(track);
     }
-    for mut strikes in strikes_by_channel.into_values() {
+    // The tick and the pitch of each note on, its track, and its index in the track.
+    let mut strikes: Vec<(u32, u8, usize, usize)> = Vec::new();
+    for track_indices in tracks_by_channel.into_values() {
+        strikes.clear();
+        for track in track_indices {
+            let notes = (0..).zip(&tracks[track]);
+            strikes.extend(notes.map(|(index, note)| (note.on, note.pitch, track, index)));
+        }
         // Nearly always the channel has one track, whose notes are in order already: then this takes no time.
         strikes.sort();
         // When the next note of each pitch begins.
