@@ -64,14 +64,21 @@ def requests(function, options=USUAL):
     return made
 
 
-def milliseconds(function, options=USUAL):
+def milliseconds(function, options=USUAL, memory=None):
     """How long an invocation of a running process takes on Lambda: its share of a processor, and the calls it waits for."""
     calls = sum(requests(function, options).values()) + SENDS[function]
-    return on_lambda(function, FUNCTIONS[function]["processor_ms"]) + calls * KNOWN["aws_call_ms"]
+    return on_lambda(function, FUNCTIONS[function]["processor_ms"], memory) + calls * KNOWN["aws_call_ms"]
 
 
-def on_lambda(function, processor_ms):
-    return processor_ms * KNOWN["lambda_mb_of_one_processor"] / MEMORY[function]
+def on_lambda(function, processor_ms, memory=None):
+    """With so many MB, or those of the template."""
+    return processor_ms * KNOWN["lambda_mb_of_one_processor"] / (memory or MEMORY[function])
+
+
+def with_memory(function, memory):
+    """What an invocation takes with so many MB: milliseconds, and dollars."""
+    time = milliseconds(function, memory=memory)
+    return time, price("lambda_gb_second", math.ceil(time) / 1e3 * memory / 1024)
 
 
 def gb_seconds(function, callbacks, options=USUAL):

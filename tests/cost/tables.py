@@ -20,6 +20,7 @@ from tests.cost.model import (
     requests,
     total,
     total_beyond_free,
+    with_memory,
 )
 from tests.programs.template import properties, usual
 
@@ -56,6 +57,20 @@ def callback():
         row = [function, f"{MEMORY[function]} MB", f"{figures['processor_ms']:.1f} ms", f"{there:.0f} ms"]
         rows.append([*row, asked, f"{milliseconds(function):.0f} ms", f"{start:.0f} ms", f"{logs:,} bytes"])
     return table(["", "memory", "processor, here", "on Lambda", "S3", "billed", "a start", "logs"], rows)
+
+
+def memory_sizes():
+    """What one callback takes with more memory and with less."""
+    functions = ["receiver", "renderer"]
+
+    def row(memory):
+        figures = [with_memory(function, memory) for function in functions]
+        cells = [cell for time, cost in figures for cell in (f"{time:.0f} ms", dollars(1e6 * cost))]
+        used = [function for function in functions if MEMORY[function] == memory]
+        return [f"{memory} MB" + "".join(f" ({function})" for function in used), *cells]
+
+    head = [cell for function in functions for cell in (f"{function}, billed", "a million, dollars")]
+    return table(["memory", *head], [row(memory) for memory in (128, 256, 512, 1024, KNOWN["lambda_mb_of_one_processor"])])
 
 
 def savings():
@@ -198,6 +213,7 @@ def prices():
 TABLES = {
     "A month": month,
     "What one callback takes": callback,
+    "Memory": memory_sizes,
     "What a change saves": savings,
     "What the questions to the provider cost": asking,
     "What pushes cost": pushing,

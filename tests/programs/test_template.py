@@ -225,6 +225,13 @@ def test_the_alarm_of_pushes_outlasts_the_wait_for_the_next_try():
     assert (alarm["EvaluationPeriods"] - 1) * alarm["Period"] > constant("pusher.rs", "LONGEST_WAIT")
 
 
+@pytest.mark.parametrize(("alarm", "queue"), [("LooksWaitAlarm", "WatchQueue"), ("PushesWaitAlarm", "PushQueue")])
+def test_an_alarm_rings_if_nobody_empties_a_queue_for_half_an_hour(alarm, queue):
+    alarm = properties(alarm)
+    assert alarm["EvaluationPeriods"] * alarm["Period"] == 30 * 60 and "half an hour" in alarm["AlarmDescription"]
+    assert queue in json.dumps(alarm["Dimensions"]) and (alarm["Statistic"], alarm["Threshold"]) == ("Minimum", 1)
+
+
 def test_the_dashboard_is_json_with_and_without_pushes():
     for parameters, shown in ({}, False), (PUSHES, True):
         text, texts = stack_with(parameters).resources("AWS::CloudWatch::Dashboard")["OperationsDashboard"]["DashboardBody"]["Fn::Sub"]
@@ -232,7 +239,7 @@ def test_the_dashboard_is_json_with_and_without_pushes():
             text = text.replace(f"${{{name}}}", value if isinstance(value, str) else value["Fn::Sub"])
         widgets = json.loads(text)["widgets"]
         assert ("Pushes" in [widget["properties"]["title"] for widget in widgets]) == shown
-        assert ("PushesFailAlarm" in text) == ("PushDeadLetterAlarm" in text) == ("PusherLog" in text) == shown
+        assert {name in text for name in ("PushesFailAlarm", "PushesWaitAlarm", "PushDeadLetterAlarm", "PusherLog")} == {shown}
 
 
 def test_texts_about_alarms_give_their_thresholds():
@@ -311,7 +318,7 @@ def test_without_parameters_nothing_is_there_that_nobody_asked_for():
         *("AnnouncementTopic", "AnnouncementRule", "AnnouncementTopicPolicy"),
         *("PusherFunction", "PusherFunctionResults", "PusherRole", "PusherLog", "PushKey", "PushRule"),
         *("PushQueue", "PushQueuePolicy", "PushDeadLetterQueue", "PushDeadLetterQueuePolicy"),
-        *("PushDeadLetterAlarm", "PushesFailAlarm"),
+        *("PushDeadLetterAlarm", "PushesFailAlarm", "PushesWaitAlarm"),
         *("AlarmTopic", "RequestSpikeAlarm", "AccountRefusedAlarm", "ContradictedCallbackAlarm"),
     }
     text = json.dumps(stack_with({}).template["Resources"])
