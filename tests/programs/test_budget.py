@@ -20,7 +20,7 @@ from tests.programs.servers import certified
 
 # Millions of instructions of `midihook render` for 10,000 notes on x86_64, by tempo. Some 46 of each are the hash of the
 # body, for which valgrind has no instructions of the processor.
-BUDGET = {"off": 84, "auto": 198}
+BUDGET = {"off": 84, "auto": 175}
 # Millions of instructions of the receiver on x86_64: until it asks for the first event, with the connections that it opens,
 # and for one callback of 1 kB. AWS is in memory and speaks plain HTTP.
 START, CALLBACK = 4.3, 1.45

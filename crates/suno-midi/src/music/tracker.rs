@@ -90,18 +90,16 @@ impl Lengths {
     fn new(first: usize, range: &RangeInclusive<usize>, middle: f64) -> Self {
         let samples: [usize; LANES] = array::from_fn(|lane| first + lane);
         let near = |before: usize, now: usize| {
-            let away = (before as f64 - now as f64).abs();
-            range.contains(&before) && range.contains(&now) && away <= STEP * now as f64
+            range.contains(&before) && range.contains(&now) && before.abs_diff(now) as f64 <= STEP * now as f64
         };
         let cost = |before: usize, now: usize| {
-            if !near(before, now) {
-                return f32::INFINITY;
+            if near(before, now) {
+                cost_of_change(before as f64, now as f64, middle)
+            } else {
+                f32::INFINITY
             }
-            let change = (now as f64 / before as f64).ln();
-            // A change of one sample is none: lengths between two samples alternate.
-            let change = (change.abs() - 0.6 / now as f64).max(0.0);
-            (RIGID * change * change * middle) as f32
         };
+        // The largest change to any of these lengths.
         let widest = (STEP * (first + LANES) as f64) as usize;
         let from = first - widest.min(first + LANES - range.start());
         Self {
@@ -141,6 +139,13 @@ impl Lengths {
         let first = self.first + lane;
         first + row[first..].iter().zip(&self.costs).position(is_most).unwrap_or(0)
     }
+}
+
+/// What it costs if a beat of one length follows a beat of another, if beats usually have the length `middle`; in samples.
+fn cost_of_change(before: f64, now: f64, middle: f64) -> f32 {
+    // A change of one sample is none: lengths between two samples alternate.
+    let change = ((now / before).ln().abs() - 0.6 / now).max(0.0);
+    (RIGID * change * change * middle) as f32
 }
 
 /// The beats that follow the onsets best at about each of these lengths, in seconds.
@@ -272,5 +277,36 @@ fn settle(onsets: &[Onset], beats: &mut [f64]) {
     }
     for index in 1..beats.len() {
         beats[index] = beats[index].max(beats[index - 1] + 0.1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_length_is_compared_with_all_that_are_near() {
+        for (shortest, longest) in [(6, 8), (12, 29), (31, 72), (55, 126)] {
+            let (range, middle) = (shortest..=longest, f64::from((shortest + longest) as u32) / 2.0);
+            // What is before and after the row would win, if it were looked at.
+            let mut row = vec![1e6; 200];
+            let places = LANES..=LANES + longest - shortest;
+            places.for_each(|index| row[index] = (index * index * 7919 % 1013) as f32);
+            for now in range.clone() {
+                let (group, lane) = ((now - shortest) / LANES * LANES + shortest, (now - shortest) % LANES);
+                let lengths = Lengths::new(group, &range, middle);
+                let left =
+                    |before: usize| row[LANES + before - shortest] - cost_of_change(before as f64, now as f64, middle);
+                let near = |before: &usize| before.abs_diff(now) * 5 <= now;
+                let best = range.clone().filter(near).max_by(|&a, &b| left(a).total_cmp(&left(b)));
+                let best = best.unwrap_or_default();
+                assert_eq!(lengths.most_after(&row)[lane], left(best), "{now} of {range:?}");
+                assert_eq!(
+                    left(lengths.before(lane, &row) + shortest - LANES),
+                    left(best),
+                    "{now} of {range:?}"
+                );
+            }
+        }
     }
 }
