@@ -15,10 +15,13 @@ fuzz_target!(|body: &[u8]| {
     let (ids, read) = callback::read_with_task_ids(body);
     assert_eq!(ids, find_task_ids(body));
     match read {
-        Ok(Callback::Song(parts)) => match Score::new(&parts) {
-            Ok(score) => assert!(score.instruments.len() == parts.len() && parts.len() <= MAX_INSTRUMENTS),
-            Err(_) => assert!(parts.len() > MAX_INSTRUMENTS),
-        },
+        Ok(Callback::Song(parts)) => {
+            let count = parts.len();
+            match Score::new(parts) {
+                Ok(score) => assert!(score.instruments.len() == count && count <= MAX_INSTRUMENTS),
+                Err(_) => assert!(count > MAX_INSTRUMENTS),
+            }
+        }
         Ok(_) => {}
         Err(unreadable) => {
             let is_json = serde_json::from_slice::<serde_json::Value>(body).is_ok();
