@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import secrets
+import signal
 import sys
 import time
 
@@ -93,6 +94,9 @@ def serve():
 
 
 if __name__ == "__main__":
+    # A shell starts commands in the background with SIGINT ignored; and SIGTERM alone would leave MiniStack behind.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         {"run": run, "serve": serve}[sys.argv[1]]()
     except (StackError, TimeoutError) as error:
