@@ -79,8 +79,8 @@ struct Lengths {
     samples: [u32; LANES],
     /// What it costs to be far from the usual length.
     unusual: [f64; LANES],
-    /// What the change from the length before costs: for each lane from the one of this index in a row, from the next one,
-    /// and so on. A row has [`LANES`] values of the row before it first.
+    /// `costs[index][lane]` is what it costs this lane to come from the length at `first + index + lane` of a row. Rows begin
+    /// [`LANES`] values early here, because lanes look beyond both ends of a row.
     first: usize,
     costs: Vec<[f32; LANES]>,
 }
@@ -162,7 +162,7 @@ pub fn follow(onsets: &[Onset], usual: &[f64]) -> Vec<Vec<f64>> {
     usual.iter().map(follow).collect()
 }
 
-/// The beats of about this length that earn most. `best` is memory: new memory costs as much as the search.
+/// The beats of about this length that earn most. `best` is memory to use again, because new memory is slow.
 fn best_way(strength: &[f64], usual: f64, origin: f64, best: &mut Vec<f32>) -> Vec<f64> {
     let samples = strength.len();
     let shortest = ((usual * RANGE.0 * SAMPLES).round() as usize).max(6);
