@@ -119,6 +119,7 @@ lint: $(VENV)/.ready ## Formatting, clippy, docs, the template, the dependency t
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked --package midihook-cli --all-targets -- -D warnings
 	cargo clippy --locked --package midihook-cli --no-default-features --all-targets -- -D warnings
+	cargo check --locked --manifest-path crates/suno-midi/fuzz/Cargo.toml --no-default-features --target-dir target
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 	sam validate --lint
 	zizmor --offline --quiet --strict-collection .github/workflows
