@@ -49,9 +49,7 @@ pub enum Unit {
 /// Source: CloudWatch user guide, "Embedded metric format specification".
 pub fn emit(metrics: &[(&str, Unit, f64)], words: &[(&str, &str)]) {
     if let Ok(function) = std::env::var("AWS_LAMBDA_FUNCTION_NAME") {
-        // Written at once: standard output is locked and searched for a new line with each piece.
-        let line = line(metrics, words, &function, SystemTime::now()).to_string();
-        println!("{line}");
+        println!("{}", line(metrics, words, &function, SystemTime::now()));
     }
 }
 
