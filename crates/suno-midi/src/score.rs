@@ -143,7 +143,7 @@ impl Instrument {
             name: text::plain(&part.name, MAX_NAME),
             ..Self::default()
         };
-        let mut counted = |sent: SentNote| {
+        let counted = |sent: SentNote| {
             let mut repairs = Vec::new();
             match playable(&sent, &mut repairs) {
                 Ok(note) => {
@@ -159,7 +159,7 @@ impl Instrument {
             }
         };
         // In the memory of the notes as sent, most of what a conversion needs: new memory costs more than the work.
-        instrument.notes = part.notes.into_iter().filter_map(&mut counted).collect();
+        instrument.notes = part.notes.into_iter().filter_map(counted).collect();
         // The order in which notes were sent means nothing: any order gives the same file. Nearly always the onsets are in
         // order already; then only the notes of each chord are sorted.
         instrument.notes.sort_by(|a, b| a.start.total_cmp(&b.start));
