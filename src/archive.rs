@@ -12,7 +12,7 @@ use std::{
 
 use aws_sdk_s3::{
     Client,
-    error::{ProvideErrorMetadata as _, SdkError},
+    error::{ProvideErrorMetadata, SdkError},
     operation::{
         get_object::GetObjectError, head_object::HeadObjectOutput, put_object::builders::PutObjectFluentBuilder,
     },
@@ -20,6 +20,7 @@ use aws_sdk_s3::{
     primitives::{ByteStream, DateTime, DateTimeFormat},
     types::Object,
 };
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use bytes::Bytes;
 use suno_midi::{
     Digest, TaskId,
@@ -440,6 +441,35 @@ impl Archive {
         }
     }
 
+    /// Removes an object of an earlier result that the result of `rank` does not have, unless it is of a result that
+    /// outranks this one. The bucket keeps the removed version for a while.
+    ///
+    /// # Errors
+    /// As [`Self::publish`].
+    pub async fn withdraw(&self, object: &str, rank: &Rank) -> Result<Published, ArchiveError> {
+        let failed = self.failure("remove", object);
+        let mut attempt = 1;
+        loop {
+            let there = match self.published(object).await? {
+                None => return Ok(Published::Unchanged),
+                Some(there) if there.rank.stands_before(rank) => return Ok(Published::Outranked),
+                Some(there) => there,
+            };
+            let delete = self.s3.delete_object().bucket(&self.bucket).key(object);
+            let error = match delete.if_match(there.etag).send().await {
+                Ok(_) => return Ok(Published::Written),
+                Err(error) => error,
+            };
+            match refused(error) {
+                Conflict::Changed(_) | Conflict::Raced(_) if attempt < CONFLICT_ATTEMPTS => attempt += 1,
+                Conflict::Changed(error) | Conflict::Raced(error) => {
+                    return Err(failed(CallError::Raced(error.into())));
+                }
+                Conflict::Failed(error) => return Err(failed(error)),
+            }
+        }
+    }
+
     /// Lists result documents, from the beginning or from where another page ended.
     ///
     /// # Errors
@@ -553,18 +583,24 @@ enum Conflict {
     Failed(CallError),
 }
 
-/// Sends a conditional put, and returns the ETag of what it wrote. The SDK has no types for the answers 412, 409 and 404,
-/// and does not retry them.
+/// Sends a conditional put, and returns the ETag of what it wrote.
 async fn conditional(put: PutObjectFluentBuilder) -> Result<String, Conflict> {
-    let error = match put.send().await {
-        Ok(written) => return Ok(written.e_tag.unwrap_or_default()),
-        Err(error) => error,
-    };
+    match put.send().await {
+        Ok(written) => Ok(written.e_tag.unwrap_or_default()),
+        Err(error) => Err(refused(error)),
+    }
+}
+
+/// Why a conditional call had no effect. The SDK has no types for the answers 412, 409 and 404, and does not retry them.
+fn refused<E>(error: SdkError<E, HttpResponse>) -> Conflict
+where
+    SdkError<E, HttpResponse>: Into<CallError> + ProvideErrorMetadata,
+{
     let status = error.raw_response().map(|response| response.status().as_u16());
-    Err(match status {
+    match status {
         Some(412) => Conflict::Changed(error.into()),
         Some(409) => Conflict::Raced(error.into()),
         Some(404) if error.code() != Some("NoSuchBucket") => Conflict::Raced(error.into()),
         _ => Conflict::Failed(error.into()),
-    })
+    }
 }

@@ -4,8 +4,9 @@ use suno_midi::document::State;
 
 use crate::objects;
 
-/// The rank of a result. An answer of the provider that decides ([`objects::is_deciding`]) ranks above every callback.
-/// Then a song ranks above an empty song, and an empty song above every other state. Within a class, the newer body
+/// The rank of a result. An answer of the provider that decides ([`objects::is_deciding`]) ranks above every callback, if
+/// it tells how the task went. Then a song ranks above an empty song, an empty song above what we cannot read, and that
+/// above every other state. Within a class, the newer body
 /// ranks higher; at the same time, the greater object name does. Of the results of one body, the one that
 /// was asked for last ranks highest. This is a total order, so the same body and the same request decide in whatever order
 /// they arrive.
@@ -18,11 +19,11 @@ pub struct Rank {
     asked_at: u64,
 }
 
-/// States with a song rank above states without one. Otherwise files could be left behind that their document does not
-/// name, as they are if the provider does not confirm a song.
+/// What a body is worth. One that we cannot read may have a song that a later release finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
-    WithoutFiles,
+    WithoutSong,
+    Unreadable,
     Empty,
     Song,
 }
@@ -31,16 +32,19 @@ impl Rank {
     /// The rank of the result in `state` of the body `object`, sent at `webhook_timestamp` (Unix seconds). The state
     /// `None` stands for an object that midihook did not write; it ranks lowest.
     pub fn new(state: impl Into<Option<State>>, webhook_timestamp: u64, object: &str) -> Self {
-        let class = match state.into() {
+        let state = state.into();
+        let class = match state {
             Some(State::Rendered) => Class::Song,
             Some(State::Empty) => Class::Empty,
+            Some(State::Unreadable) => Class::Unreadable,
             Some(
                 State::Failed | State::Pending | State::Invalid | State::Unsupported | State::Expired | State::Unknown,
             )
-            | None => Class::WithoutFiles,
+            | None => Class::WithoutSong,
         };
+        let tells = matches!(state, Some(State::Rendered | State::Empty | State::Failed));
         Self {
-            decides: objects::is_deciding(object),
+            decides: objects::is_deciding(object) && tells,
             class,
             webhook_timestamp,
             object: object.to_owned(),
@@ -75,11 +79,10 @@ impl Rank {
     }
 
     /// True if the published result wins over `new`. A newer release may judge the same body differently and then
-    /// replaces its own result, unless files would be left behind that the new document does not name, or the musician
-    /// asked for the published one later.
+    /// replaces its own result, even by one without a song, unless the musician asked for the published one later.
     pub fn stands_before(&self, new: &Self) -> bool {
         let same_body = (self.webhook_timestamp, &self.object) == (new.webhook_timestamp, &new.object);
-        let judged_again = same_body && new.class > Class::WithoutFiles && self.asked_at <= new.asked_at;
+        let judged_again = same_body && self.asked_at <= new.asked_at;
         self > new && !judged_again
     }
 }
@@ -93,6 +96,8 @@ mod tests {
         let rank = |state, time| Rank::new(state, time, "k");
         assert!(rank(State::Rendered, 1) > rank(State::Failed, 9));
         assert!(rank(State::Rendered, 1) > rank(State::Empty, 9));
+        assert!(rank(State::Empty, 1) > rank(State::Unreadable, 9));
+        assert!(rank(State::Unreadable, 1) > rank(State::Failed, 9));
         assert!(rank(State::Empty, 1) > rank(State::Invalid, 9));
         assert!(rank(State::Empty, 1) > rank(State::Pending, 9));
         assert!(rank(State::Rendered, 2) > rank(State::Rendered, 1));
@@ -112,6 +117,8 @@ mod tests {
                 "{state:?}"
             );
         }
+        // An answer that tells nothing replaces no song.
+        assert!(forged.stands_before(&rank(State::Unreadable, 9, "provider-a")));
         let (failed, song) = (
             rank(State::Failed, 9, "provider-a"),
             rank(State::Rendered, 1, "provider-b"),
@@ -137,11 +144,11 @@ mod tests {
         let rank = |state, time| Rank::new(state, time, "k");
         assert!(!rank(State::Rendered, 1).stands_before(&rank(State::Empty, 1)));
         assert!(rank(State::Rendered, 1).stands_before(&rank(State::Empty, 2)));
-        assert!(
-            rank(State::Rendered, 1).stands_before(&rank(State::Invalid, 1)),
-            "its files would be left"
-        );
-        assert!(!rank(State::Rendered, 1).stands_before(&rank(State::Rendered, 1)));
+        for state in State::ALL {
+            assert!(!rank(State::Empty, 1).stands_before(&rank(state, 1)), "{state:?}");
+        }
+        let another = Rank::new(State::Invalid, 1, "l");
+        assert!(rank(State::Rendered, 1).stands_before(&another));
         let asked = |state| rank(state, 1).asked_at(5);
         assert!(!rank(State::Rendered, 1).stands_before(&asked(State::Empty)));
         assert!(asked(State::Rendered).stands_before(&rank(State::Empty, 1)));

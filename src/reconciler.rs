@@ -4,7 +4,10 @@
 //! that could become a result. Then it ends the watch, or sends the message for the next look before its own message is
 //! deleted: a crash in between leaves two messages, which is harmless.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
 
 use aws_config::SdkConfig;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
@@ -20,7 +23,7 @@ use suno_midi::{
 
 use crate::{
     account::Account,
-    archive::{Archive, ArchiveError, Arrival, Loaded, Origin, Standing, StoredBody},
+    archive::{Archive, ArchiveError, Arrival, Loaded, Origin, Standing, Stored, StoredBody},
     batch,
     call_error::in_one_line,
     clients::{self, Patience},
@@ -397,6 +400,7 @@ impl Reconciler {
                 let said = "the provider could not transcribe the song";
                 self.take(seen, body, said, callback, clock).await
             }
+            Ok(Report::Unreadable(body)) => self.keep_unreadable(seen, body, clock).await,
             Ok(Report::Pending) => {
                 seen.watch.unknown_since = None;
                 seen.watch.said = Some("the provider has not finished".to_owned());
@@ -451,6 +455,28 @@ impl Reconciler {
         seen.watch.answered = true;
         seen.watch.unknown_since = None;
         seen.watch.said = Some(said.to_owned());
+        self.look_again(seen, clock, Duration::ZERO).await
+    }
+
+    /// Archives an answer that we cannot read, before the provider deletes what it is about. It decides nothing, and the
+    /// provider is asked again. If a crash comes before its job is sent, the next look sends it.
+    async fn keep_unreadable(&self, mut seen: Seen, body: Vec<u8>, clock: Clock) -> Result<Looked, Failed> {
+        let now = clock.now();
+        let arrival = Arrival {
+            task_id: seen.watch.task_id.clone(),
+            body: body.into(),
+            origin: Origin::Poll,
+            webhook_timestamp: seconds(now),
+            received_at: now,
+        };
+        let (object, stored) = self.archive.store(&arrival).await?;
+        if stored == Stored::New {
+            let job = Job::new(arrival.task_id.clone(), self.archive.bucket(), object);
+            self.intake.render_queue.send(&arrival.task_id, &job).await?;
+            seen.watch.last_queued = Some(seconds(clock.now()));
+        }
+        seen.watch.unknown_since = None;
+        seen.watch.said = Some("the provider's answer has no notes that this version can read".to_owned());
         self.look_again(seen, clock, Duration::ZERO).await
     }
 
@@ -511,7 +537,9 @@ impl Reconciler {
     /// Ends a watch with a result that no body gave.
     async fn end_with(&self, seen: Seen, state: State, outcome: &Outcome) -> Result<Looked, Failed> {
         let rank = Rank::without_body(outcome.document.state);
-        self.results.deliver::<Failed>(outcome, &rank, false).await?;
+        self.results
+            .deliver::<Failed>(outcome, &rank, Some(&BTreeSet::new()))
+            .await?;
         tracing::warn!(taskId = %seen.watch.task_id, state = outcome.document.state.name(), "the task is watched no longer");
         let said = seen.watch.said.clone().unwrap_or_default();
         self.end(seen, state, &said).await

@@ -1,6 +1,9 @@
 //! The second Lambda: a batch of messages → results. A message that fails goes back to the queue.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, SystemTime},
+};
 
 use aws_config::SdkConfig;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
@@ -10,7 +13,7 @@ use tokio::time::Instant;
 
 use suno_midi::{
     Asked, Options, Outcome, convert,
-    document::{self, SongSummary, Source, State},
+    document::{self, RESULTS, SongSummary, Source, State},
     format,
 };
 
@@ -122,14 +125,8 @@ impl Renderer {
             return Err(Failed::OtherBucket(job.bucket.clone()));
         }
         let began = Instant::now();
-        let standing = match job.asked {
-            asked @ Some(_) => Standing::Request(asked),
-            None => self.standing(job).await?,
-        };
-        let (asked, is_first) = match standing {
-            Standing::Nothing => (None, true),
-            Standing::Request(asked) => (asked, false),
-        };
+        let standing = self.standing(job).await?;
+        let asked = job.asked.or(standing.as_ref().and_then(|standing| standing.asked));
         let options = asked.map_or(self.options, |asked| asked.over(self.options));
         // A body that cannot be read has no timestamp. With 0, its result ranks lowest and replaces no other.
         let source = |webhook_timestamp, asked_for| Source {
@@ -153,41 +150,68 @@ impl Renderer {
         let asked_at = asked.map_or(0, |asked| asked.at);
         let rank = Rank::new(outcome.document.state, source.webhook_timestamp, &job.object).asked_at(asked_at);
         outcome.document.source = Some(source);
-        let published = self.results.deliver::<Failed>(&outcome, &rank, is_first).await?;
+        let before = standing.as_ref().map(|standing| &standing.objects);
+        let published = self.results.deliver::<Failed>(&outcome, &rank, before).await?;
         if published != Published::Outranked {
             report(job, &outcome, began.elapsed());
         }
         Ok(())
     }
 
-    /// What was published for the task. A job without a request renders the result of its body again as it was asked for,
-    /// perhaps better, if this release is newer.
-    async fn standing(&self, job: &Job) -> Result<Standing, ArchiveError> {
-        #[derive(Deserialize)]
-        struct Published {
-            source: Source,
-        }
-        let object = document::object_name(&job.task_id, format::DOCUMENT);
-        let published = match self.archive.load(&object).await? {
-            Loaded::Body(published) => published,
-            Loaded::TooLarge(_) => return Ok(Standing::Request(None)),
-            Loaded::Gone => return Ok(Standing::Nothing),
+    /// What was published for the task; `None` if nothing was. A job without a request renders the result of its body again
+    /// as it was asked for, perhaps better, if this release is newer.
+    async fn standing(&self, job: &Job) -> Result<Option<Standing>, ArchiveError> {
+        let document = document::object_name(&job.task_id, format::DOCUMENT);
+        let published = match self.archive.load(&document).await? {
+            Loaded::Body(published) => published.body,
+            Loaded::TooLarge(_) => return Ok(Some(Standing::default())),
+            Loaded::Gone => return Ok(None),
         };
         // If we do not understand the document, its time of asking still outranks this job.
-        let published = serde_json::from_slice::<Published>(&published.body).ok();
-        let same_body = published.filter(|published| published.source.object == job.object);
-        Ok(Standing::Request(
-            same_body.and_then(|published| published.source.asked),
-        ))
+        let published: PublishedDocument = serde_json::from_slice(&published).unwrap_or_default();
+        let source = published.source.filter(|source| source.object == job.object);
+        let parts = published.song.into_iter().flat_map(|song| song.instruments);
+        let objects = published.files.into_values().chain(parts.filter_map(|part| part.file));
+        let of_task = format!("{RESULTS}{}", job.task_id);
+        let is_of_task = |object: &str| {
+            object
+                .strip_prefix(&of_task)
+                .is_some_and(|rest| rest.starts_with(['.', '/']))
+        };
+        Ok(Some(Standing {
+            asked: source.and_then(|source| source.asked),
+            objects: objects.filter(|object| is_of_task(object)).collect(),
+        }))
     }
 }
 
 /// What a job finds published for its task.
-enum Standing {
-    /// No result.
-    Nothing,
-    /// A result. If it is of the same body, the request that it answers.
-    Request(Option<Asked>),
+#[derive(Default)]
+struct Standing {
+    /// The request that the result answers, if it is of the same body.
+    asked: Option<Asked>,
+    /// The names of its objects.
+    objects: BTreeSet<String>,
+}
+
+/// What we read of a published document. An older release may have written it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PublishedDocument {
+    source: Option<Source>,
+    files: BTreeMap<String, String>,
+    song: Option<PublishedSong>,
+}
+
+#[derive(Deserialize)]
+struct PublishedSong {
+    #[serde(default)]
+    instruments: Vec<PublishedPart>,
+}
+
+#[derive(Deserialize)]
+struct PublishedPart {
+    file: Option<String>,
 }
 
 /// Writes the metrics and the log line of a result.
@@ -204,6 +228,12 @@ fn report(job: &Job, outcome: &Outcome, took: Duration) {
         ],
         &[("state", state.name()), ("taskId", job.task_id.as_str())],
     );
+    if state == State::Unreadable {
+        let task_id = ("taskId", job.task_id.as_str());
+        telemetry::emit(&[("UnreadableBodies", Unit::Count, 1.0)], &[task_id]);
+        tracing::error!(taskId = %job.task_id, key = job.object, members = ?outcome.document.members, "THE NOTES OF THIS BODY CANNOT BE READ. It is kept: a later release may read it. Please report the names of its members.");
+        return;
+    }
     match state {
         State::Rendered | State::Empty => {
             tracing::info!(taskId = %job.task_id, state = state.name(), notes, "done")

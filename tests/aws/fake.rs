@@ -495,6 +495,13 @@ impl State {
             ("GetQueueAttributes", _) => response(200, b"{}".into()),
             ("ChangeMessageVisibility", _) => response(200, Vec::new()),
             ("PUT", key) => self.conditional_put(key, call),
+            ("DELETE", key) => match self.if_match(key, call) {
+                Some(error) => error,
+                None => {
+                    self.objects.remove(key);
+                    response(204, Vec::new())
+                }
+            },
             ("LIST", prefix) => self.list(prefix),
             (method @ ("GET" | "HEAD"), key) => match self.objects.get(key) {
                 Some(object) => {
@@ -532,12 +539,8 @@ impl State {
         if call.headers.get("if-none-match").is_some_and(|any| any == "*") && there.is_some() {
             return call.error(412, "PreconditionFailed");
         }
-        if let Some(etag) = call.headers.get("if-match") {
-            match there {
-                None => return call.error(404, "NoSuchKey"),
-                Some(there) if there.etag != *etag => return call.error(412, "PreconditionFailed"),
-                Some(_) => {}
-            }
+        if let Some(error) = self.if_match(key, call) {
+            return error;
         }
         let metadata = call
             .headers
@@ -548,6 +551,16 @@ impl State {
         let mut response = response(200, Vec::new());
         response.headers_mut().insert("etag", self.objects[key].etag.clone());
         response
+    }
+
+    /// The error if the object is not the one that the call names.
+    fn if_match(&self, key: &str, call: &Call) -> Option<HttpResponse> {
+        let etag = call.headers.get("if-match")?;
+        match self.objects.get(key) {
+            None => Some(call.error(404, "NoSuchKey")),
+            Some(there) if there.etag != *etag => Some(call.error(412, "PreconditionFailed")),
+            Some(_) => None,
+        }
     }
 
     fn list(&self, prefix: &str) -> HttpResponse {

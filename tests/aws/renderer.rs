@@ -290,13 +290,13 @@ async fn each_kind_of_body_ends_in_its_state_and_no_message_comes_back() {
     for (body, state) in [
         (FAILURE, "failed"),
         (r#"{"code":200,"data":{"taskId":"t","state":"complete"}}"#, "empty"),
-        (r#"{"code":200,"data":{"taskId":"t","instruments":null}}"#, "empty"),
+        (r#"{"code":200,"data":{"taskId":"t","instruments":null}}"#, "unreadable"),
         (
             r#"{"code":200,"data":{"taskId":"t","instruments":[{"name":"Drums","notes":null},{"name":"Piano"}]}}"#,
             "empty",
         ),
         (r#"{"code":200,"data":{"taskId":"t","audioWavUrl":"u"}}"#, "unsupported"),
-        (r#"{"code":200,"data":{"taskId":"t","instruments":7}}"#, "invalid"),
+        (r#"{"code":200,"data":{"taskId":"t","instruments":7}}"#, "unreadable"),
         ("nonsense", "invalid"),
     ] {
         let aws = Aws::default();
@@ -309,6 +309,119 @@ async fn each_kind_of_body_ends_in_its_state_and_no_message_comes_back() {
             "{body}"
         );
     }
+}
+
+const EMPTY: &str = r#"{"code":200,"data":{"taskId":"t","state":"complete"}}"#;
+const UNREADABLE: &str = r#"{"code":200,"data":{"taskId":"t","state":"complete","tracks":[{"events":[1]}]}}"#;
+const JOBS: &str = r#"{"code":200,"data":{"taskId":"t","model":"ai-music-api/generate-midi-from-audio","state":"success","resultJson":"{\"instruments\":[{\"name\":\"Piano\",\"notes\":[{\"pitch\":60,\"start\":0,\"end\":1,\"velocity\":1}]}]}"}}"#;
+
+/// Publishes the result that an older release made of a body: an empty song.
+fn published_as_empty(aws: &Aws, job: &str, webhook_timestamp: u64) {
+    let job: Job = serde_json::from_str(job).unwrap();
+    let time = webhook_timestamp.to_string();
+    let metadata = [
+        ("state", "empty"),
+        ("webhook-timestamp", &time),
+        ("source-key", &job.object),
+    ];
+    let document = json!({
+        "version": 1, "taskId": "t", "state": "empty", "warnings": ["the provider found no instruments"],
+        "source": {"key": job.object, "webhookTimestamp": webhook_timestamp},
+        "files": {"midi": "midi/t.mid", "pianoRoll": "midi/t.svg", "document": "midi/t.json"},
+        "song": {"seconds": 0, "notes": 0, "instruments": [{"name": "Piano", "file": "midi/t/01-piano.mid"}]},
+    });
+    aws.put("midi/t.mid", b"MThd", &metadata);
+    aws.put("midi/t.svg", b"<svg/>", &metadata);
+    aws.put("midi/t/01-piano.mid", b"MThd", &metadata);
+    aws.put("midi/tt.mid", b"of another task", &metadata);
+    aws.put("midi/t.json", document.to_string().as_bytes(), &metadata);
+}
+
+#[tokio::test]
+async fn a_body_that_was_taken_for_an_empty_song_is_judged_again() {
+    for (body, state) in [
+        (JOBS, "rendered"),
+        (EMPTY, "empty"),
+        (UNREADABLE, "unreadable"),
+        (r#"{"code":200,"data":{"taskId":"t","state":"failed"}}"#, "failed"),
+        (r#"{"code":200,"data":{"taskId":"t","state":"running"}}"#, "pending"),
+        (r#"{"code":200,"msg":"success","data":null}"#, "invalid"),
+        (
+            r#"{"code":200,"data":{"taskId":"t","model":"grok-imagine/text-to-image","state":"success"}}"#,
+            "unsupported",
+        ),
+    ] {
+        let aws = Aws::default();
+        let job = archive(&aws, "t", body, 1);
+        published_as_empty(&aws, &job, 1);
+        assert_eq!(failures(&aws, sqs_event(&[job])).await, [""; 0]);
+        let document = document(&aws, "t");
+        assert_eq!(document["state"], state, "{body}");
+        // Only what the document names is left, and the other task's file.
+        let mut named: Vec<&str> = document["files"]
+            .as_object()
+            .unwrap()
+            .values()
+            .map(|name| name.as_str().unwrap())
+            .collect();
+        named.push("midi/tt.mid");
+        named.sort_unstable();
+        let names = aws.object_names();
+        let left: Vec<&str> = names
+            .iter()
+            .map(String::as_str)
+            .filter(|name| name.starts_with("midi/"))
+            .collect();
+        assert_eq!(left, named, "{state}");
+        let last = aws.calls().into_iter().rfind(|call| !call.starts_with("SendMessage"));
+        assert_eq!(last.as_deref(), Some("PUT midi/t.json"), "{state}");
+    }
+}
+
+#[tokio::test]
+async fn only_its_own_body_replaces_a_result_by_one_without_a_song() {
+    let aws = Aws::default();
+    let song = archive(&aws, "t", &song(60), 1);
+    failures(&aws, sqs_event(&[song])).await;
+    for (at, body) in [UNREADABLE, EMPTY, FAILURE].into_iter().enumerate() {
+        let job = archive(&aws, "t", body, 9 + at as u64);
+        failures(&aws, sqs_event(&[job])).await;
+        assert_eq!(document(&aws, "t")["state"], "rendered");
+        assert!(aws.body("midi/t.mid").starts_with(b"MThd"));
+    }
+    let aws = Aws::default();
+    for (body, state) in [
+        (FAILURE, "failed"),
+        (UNREADABLE, "unreadable"),
+        (FAILURE, "unreadable"),
+        (EMPTY, "empty"),
+        (UNREADABLE, "empty"),
+    ] {
+        let job = archive(&aws, "t", body, 1);
+        failures(&aws, sqs_event(&[job])).await;
+        assert_eq!(document(&aws, "t")["state"], state, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn files_that_another_renderer_has_replaced_meanwhile_are_not_removed() {
+    let aws = Aws::default();
+    let job = archive(&aws, "t", UNREADABLE, 1);
+    published_as_empty(&aws, &job, 1);
+    // A newer song is being published: its document is not there yet.
+    let newer = [
+        ("state", "rendered"),
+        ("webhook-timestamp", "2"),
+        ("source-key", "raw/t/b.json"),
+    ];
+    aws.put("midi/t.mid", b"MThd newer", &newer);
+    assert_eq!(failures(&aws, sqs_event(&[job])).await, [""; 0]);
+    assert_eq!(aws.body("midi/t.mid"), b"MThd newer");
+    assert_eq!(
+        document(&aws, "t")["state"],
+        "empty",
+        "the newer song's renderer replaces it"
+    );
 }
 
 #[tokio::test]

@@ -98,7 +98,7 @@ def test_other_paths_are_answered_404(stack, task_id, path, monkeypatch):
         ({"code": 200, "data": {"instruments": []}}, "empty"),
         ({"code": 200, "data": {"instruments": [{"name": "Drums", "notes": None}]}}, "empty"),
         ({"code": 200, "data": {"audioWavUrl": "https://example.com/a.wav"}}, "unsupported"),
-        ({"code": 200, "data": {"instruments": "none"}}, "invalid"),
+        ({"code": 200, "data": {"instruments": "none"}}, "unreadable"),
     ],
 )
 def test_each_kind_of_callback_has_its_state(stack, task_id, body, state):
@@ -185,9 +185,12 @@ def test_alarms_and_dashboard_watch_what_is_emitted(stack, task_id):
     assert "${" not in body
     shown = set().union(*map(watched, json.loads(body)["widgets"]))
     # The tests of what they count see that these are emitted.
-    rare = {"UnavailableAnswers", "UnsignedCallbacks", "ContradictedCallbacks", "AccountRefusals"}
+    rare = {
+        *("UnavailableAnswers", "UnsignedCallbacks", "ContradictedCallbacks", "AccountRefusals"),
+        "UnreadableBodies",
+    }
     assert shown - {name for name, _ in usual} <= rare
-    assert len(shown) == 13
+    assert len(shown) == 14
 
 
 def test_the_bucket_is_encrypted_versioned_private_and_tls_only(stack):

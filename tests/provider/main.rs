@@ -15,7 +15,7 @@ use suno_midi::{
     TaskId,
     provider::{
         api::{Illegible, Refusal, Report},
-        callback::Unreadable,
+        callback::NotACallback,
     },
 };
 
@@ -180,7 +180,7 @@ async fn a_failure_that_passes_may_be_asked_about_again() {
             | (Reply::Close | Reply::CutOff(..), ProviderError::Unanswered(_))
             | (_, ProviderError::Refused(Refusal::ProviderFailed { .. })) => {}
             (_, ProviderError::Refused(Refusal::Unreadable { status: 200, source })) => {
-                assert!(matches!(source, Illegible::Body(Unreadable::NotJson { .. })));
+                assert!(matches!(source, Illegible::Body(NotACallback::NotJson(_))));
             }
             (_, error) => panic!("{reply:?}: {error:?}"),
         }

@@ -31,11 +31,21 @@ pub fn task_id(body: &[u8]) -> anyhow::Result<Option<TaskId>> {
 
 /// The only one of these task ids of a body, if there is one.
 pub fn only(ids: &[Cow<'_, str>]) -> anyhow::Result<Option<TaskId>> {
+    match sole(ids)? {
+        None => Ok(None),
+        Some(id) => {
+            Ok(Some(id.parse().map_err(|e| {
+                Refused(format!("the task id in the input cannot be used: {e}"))
+            })?))
+        }
+    }
+}
+
+/// The same, if nobody but a person reads it: it need not be a task id that midihook can store.
+pub fn sole<'a>(ids: &'a [Cow<'_, str>]) -> anyhow::Result<Option<&'a str>> {
     match ids {
         [] => Ok(None),
-        [id] => Ok(Some(id.parse().map_err(|e| {
-            Refused(format!("the task id in the input cannot be used: {e}"))
-        })?)),
+        [id] => Ok(Some(id)),
         several => Err(Refused(format!("the input names more than one task id: {}", several.join(", "))).into()),
     }
 }

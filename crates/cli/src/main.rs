@@ -84,6 +84,11 @@ Exit codes:
 #[error("{0}")]
 struct Refused(String);
 
+/// A command line that asks for what cannot be: exit code 2, as clap's own errors have.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct WrongUsage(String);
+
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Render(args) => render::run(&args),
@@ -115,7 +120,11 @@ fn main() -> ExitCode {
             if let Some(advice) = stack::advice(&error) {
                 eprintln!("{advice}");
             }
-            ExitCode::from(if error.is::<Refused>() { 3 } else { 1 })
+            ExitCode::from(match () {
+                () if error.is::<WrongUsage>() => 2,
+                () if error.is::<Refused>() => 3,
+                () => 1,
+            })
         }
     }
 }

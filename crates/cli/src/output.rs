@@ -2,9 +2,16 @@
 
 #[cfg(feature = "stack")]
 use std::io::IsTerminal as _;
-use std::io::{self, Write as _};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
+use same_file::Handle;
+
+use crate::WrongUsage;
 
 /// Writes to standard output. It is not an error if the reader stops reading (`| head -1`).
 pub fn print(bytes: &[u8]) -> anyhow::Result<()> {
@@ -18,6 +25,71 @@ pub fn print_while_read(bytes: &[u8]) -> anyhow::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(error).context("cannot write to standard output"),
     }
+}
+
+/// A file that a command writes.
+pub struct Output<'a> {
+    pub path: PathBuf,
+    pub bytes: &'a [u8],
+}
+
+/// Writes files. Changes none of them if two names reach one file, or if one reaches the input or where standard output
+/// goes: by whatever link, and whatever a file system takes for the same name.
+pub fn write(outputs: &[Output<'_>], input: &Path) -> anyhow::Result<()> {
+    let mut taken = Vec::new();
+    let mut take = |what: String, handle: io::Result<Handle>| {
+        // A pipe, a terminal and /dev/null lose nothing.
+        if let Ok(handle) = handle
+            && handle.as_file().metadata().is_ok_and(|metadata| metadata.is_file())
+        {
+            taken.push((what, handle));
+        }
+    };
+    match input == Path::new("-") {
+        true => take("the input".to_owned(), Handle::stdin()),
+        false => take(format!("the input {}", input.display()), Handle::from_path(input)),
+    }
+    take("standard output".to_owned(), Handle::stdout());
+    // Opening does not change a file, but makes one that is missing. Only then can it be told which file a name reaches.
+    let mut made: Vec<PathBuf> = Vec::new();
+    let opened = outputs.iter().try_fold(Vec::new(), |mut opened, output| {
+        let path = output.path.as_path();
+        let failed = || format!("cannot write {}", path.display());
+        let is_new = fs::metadata(path).is_err();
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+        let file = file.with_context(failed)?;
+        if is_new {
+            // What a link points to was made, not the link.
+            made.push(fs::canonicalize(path).with_context(failed)?);
+        }
+        let handle = file.try_clone().and_then(Handle::from_file).with_context(failed)?;
+        let is_file = handle.as_file().metadata().is_ok_and(|metadata| metadata.is_file());
+        if let Some((what, _)) = taken.iter().find(|(_, other)| is_file && *other == handle) {
+            let why = format!("{} and {what} are the same file: give it another name", path.display());
+            return Err(WrongUsage(why).into());
+        }
+        taken.push((path.display().to_string(), handle));
+        opened.push(file);
+        anyhow::Ok(opened)
+    });
+    let opened = opened.inspect_err(|_| {
+        for path in &made {
+            let _ = fs::remove_file(path);
+        }
+    })?;
+    for (mut file, output) in opened.into_iter().zip(outputs) {
+        let written = overwrite(&mut file, output.bytes);
+        written.with_context(|| format!("cannot write {}", output.path.display()))?;
+    }
+    Ok(())
+}
+
+fn overwrite(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    // A pipe or a terminal has no length.
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+    }
+    file.write_all(bytes)
 }
 
 /// The state of a task, on a terminal in a colour: green with a song, yellow if a song may come, red if none will.

@@ -1,22 +1,19 @@
 //! `midihook render`: converts a saved callback, without AWS.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::anyhow;
 use suno_midi::{
-    Options, convert_read,
-    document::SongSummary,
+    Options, TaskId, convert_read,
+    document::{SongSummary, State},
     format::{MIDI, Outputs, PIANO_ROLL, QUANTIZED, midi::quantize::Quantize},
     music::choices::TempoChoice,
     provider::callback::read_with_task_ids,
 };
 
 use crate::{
-    Refused, input,
-    output::print,
+    Refused, WrongUsage, input,
+    output::{self, Output, print},
     overrides::{self, OverrideArgs},
 };
 
@@ -29,7 +26,7 @@ pub struct Args {
     /// Where to write the MIDI file; - for standard output [default: <taskId>.mid]
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
-    /// Also write a picture of the song: a piano roll (SVG)
+    /// Also write a picture of the song, a piano roll (SVG); - for standard output
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
     /// Print the result document (JSON) on standard output instead of a summary
@@ -64,73 +61,121 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         outputs: usual,
         ..Options::default()
     });
-    let to_stdout = args.output.as_deref() == Some(Path::new("-"));
-    if to_stdout && args.json {
-        return Err(Refused("--json and -o - both write to standard output: use only one of them".to_owned()).into());
+    let to_stdout = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new("-"));
+    let (midi_to_stdout, svg_to_stdout) = (to_stdout(&args.output), to_stdout(&args.svg));
+    let print_to = [
+        (args.json, "--json"),
+        (midi_to_stdout, "-o -"),
+        (svg_to_stdout, "--svg -"),
+    ];
+    let print_to: Vec<&str> = print_to
+        .into_iter()
+        .filter(|(is_asked, _)| *is_asked)
+        .map(|(_, name)| name)
+        .collect();
+    if print_to.len() > 1 {
+        let all = print_to.join(" and ");
+        return Err(WrongUsage(format!("{all} write to standard output: use only one of them")).into());
     }
-    if to_stdout && (options.outputs.split || options.outputs.quantize != Quantize::Off) {
+    if midi_to_stdout && (options.outputs.split || options.outputs.quantize != Quantize::Off) {
         let why = "--split and --quantize write more files beside the output: give it a name with -o instead of -";
-        return Err(Refused(why.to_owned()).into());
+        return Err(WrongUsage(why.to_owned()).into());
     }
     let body = input::read(&args.file)?;
     let (ids, read) = read_with_task_ids(&body);
-    let task_id = input::only(&ids)?;
-    // A file that was reduced to the notes has no task id.
-    let task_id = task_id.map_or_else(|| "song".parse(), Ok)?;
+    let (task_id, note) = name(input::sole(&ids)?)?;
     let outcome = convert_read(&task_id, &body, read, &options);
     let document = &outcome.document;
 
-    if args.json {
-        print(&document.to_json())?;
-    }
     let Some(midi) = outcome.file(MIDI) else {
+        if args.json {
+            print(&document.to_json())?;
+        }
         let failure = document.failure.as_ref();
         let failure = failure.map(|failure| (failure.code, failure.message.as_str()));
-        return Err(Refused(no_song(failure, &document.warnings)).into());
-    };
-    let tempo = options.choices.tempo;
-    let mut report = document
-        .song
-        .as_ref()
-        .map(|song| summary(song, tempo))
-        .unwrap_or_default();
-    let mut save = |path: &Path, bytes: &[u8]| {
-        report += &format!("wrote {}\n", path.display());
-        fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
-    };
-    if to_stdout {
-        print(&midi.bytes)?;
-    } else {
-        let output = args.output.clone().unwrap_or_else(|| format!("{task_id}.mid").into());
-        save(&output, &midi.bytes)?;
-        let objects = outcome.objects().filter(|(object, file)| {
-            file.format == QUANTIZED || file.format == MIDI && Some(*object) != document.object(MIDI)
+        let why = no_song(failure, &document.warnings, &document.members);
+        return Err(match document.state {
+            State::Pending => anyhow!(why),
+            _ => Refused(why).into(),
         });
-        for (object, file) in objects {
-            save(&beside(&output, object), &file.bytes)?;
+    };
+    let mut files = Vec::new();
+    if !midi_to_stdout {
+        let path = args.output.clone().unwrap_or_else(|| format!("{task_id}.mid").into());
+        let others = outcome.files.iter().filter(|file| file.format == QUANTIZED);
+        let others = others.map(|file| (document.object(QUANTIZED), file));
+        let instruments = document.song.iter().flat_map(|song| &song.instruments);
+        let parts = instruments
+            .map(|instrument| instrument.file.as_deref())
+            .zip(&outcome.parts);
+        for (object, file) in others.chain(parts) {
+            let (path, bytes) = (beside(&path, object.unwrap_or_default()), file.bytes.as_slice());
+            files.push(Output { path, bytes });
+        }
+        let bytes = midi.bytes.as_slice();
+        files.insert(0, Output { path, bytes });
+    }
+    let piano_roll = outcome.file(PIANO_ROLL);
+    if let (Some(path), Some(piano_roll), false) = (&args.svg, piano_roll, svg_to_stdout) {
+        let (path, bytes) = (path.clone(), piano_roll.bytes.as_slice());
+        files.push(Output { path, bytes });
+    }
+    output::write(&files, &args.file)?;
+    match piano_roll.filter(|_| svg_to_stdout) {
+        Some(piano_roll) => print(&piano_roll.bytes)?,
+        None if midi_to_stdout => print(&midi.bytes)?,
+        None if args.json => print(&document.to_json())?,
+        None => {
+            let song = document.song.as_ref();
+            let mut report = song
+                .map(|song| summary(song, options.choices.tempo))
+                .unwrap_or_default();
+            for file in &files {
+                report += &format!("wrote {}\n", file.path.display());
+            }
+            print(report.as_bytes())?;
         }
     }
-    if let (Some(path), Some(piano_roll)) = (&args.svg, outcome.file(PIANO_ROLL)) {
-        save(path, &piano_roll.bytes)?;
-    }
-    if !args.json && !to_stdout {
-        print(report.as_bytes())?;
-    }
-    for warning in &document.warnings {
+    for warning in note.iter().filter(|_| args.output.is_none()).chain(&document.warnings) {
         eprintln!("note: {warning}");
     }
     Ok(())
 }
 
-/// Why there is no song: what the provider said (its code and message), or else what midihook noticed.
-pub fn no_song(failure: Option<(Option<i64>, &str)>, warnings: &[String]) -> String {
-    match failure {
+/// What to call the song, and what to say about that. The id names the file, and nothing depends on it.
+fn name(id: Option<&str>) -> anyhow::Result<(TaskId, Option<String>)> {
+    // A file that was reduced to the notes has no task id.
+    let unnamed = "song".parse()?;
+    Ok(match id.map(str::parse) {
+        None => (unnamed, None),
+        Some(Ok(task_id)) => (task_id, None),
+        Some(Err(unfit)) => {
+            let why = format!("the task id in the input cannot name a file, so the song is called \"song\": {unfit}");
+            (unnamed, Some(why))
+        }
+    })
+}
+
+/// Why there is no song: what the provider said (its code and message), or else what midihook noticed. `members` are the
+/// names of a body that it cannot read.
+pub fn no_song(failure: Option<(Option<i64>, &str)>, warnings: &[String], members: &[String]) -> String {
+    let why = match failure {
         Some((code, message)) => {
             let code = code.map(|code| format!(" (code {code})")).unwrap_or_default();
-            format!("there is no song: the provider reported a failure{code}: {message}")
+            let message = if message.is_empty() {
+                "it gave no reason"
+            } else {
+                message
+            };
+            format!("the provider reported a failure{code}: {message}")
         }
-        None => format!("there is no song: {}", warnings.join("; ")),
-    }
+        None => warnings.join("; "),
+    };
+    let members = match members {
+        [] => String::new(),
+        names => format!("\n  members: {}", names.join(", ")),
+    };
+    format!("there is no song: {why}{members}")
 }
 
 /// Where a further file of the song goes: `song.mid` and `midi/<taskId>/01-drums.mid` give `song-01-drums.mid`.

@@ -6,7 +6,10 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use suno_midi::provider::signature::{SIGNATURE_HEADER, SigningKey, TIMESTAMP_HEADER};
+use suno_midi::provider::{
+    callback::text,
+    signature::{SIGNATURE_HEADER, SigningKey, TIMESTAMP_HEADER},
+};
 
 use crate::{Refused, input};
 
@@ -23,7 +26,7 @@ Examples:
 pub struct Args {
     /// The callBackUrl
     url: String,
-    /// The JSON to post as it is; - for standard input
+    /// The JSON to post as it is (UTF-16 as UTF-8); - for standard input
     file: PathBuf,
     /// The webhookHmacKey to sign with
     // A random key may begin with a hyphen.
@@ -37,7 +40,11 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let key = SigningKey::new(&args.key)
         .ok_or_else(|| Refused("the key is empty: give it with --key or in MIDIHOOK_KEY".to_owned()))?;
-    let body = input::read(&args.file)?;
+    let mut body = input::read(&args.file)?;
+    // The provider sends UTF-8. An editor or a shell may have saved it otherwise.
+    if body.starts_with(b"\xff\xfe") || body.starts_with(b"\xfe\xff") {
+        body = text(&body).into_owned().into_bytes();
+    }
     let task_id = match &args.task_id {
         Some(task_id) => task_id.clone(),
         None => {

@@ -46,6 +46,9 @@ pub struct ResultDocument {
     pub song: Option<Song>,
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// The names of what is in a body that cannot be read.
+    #[serde(default)]
+    members: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -105,7 +108,7 @@ impl ResultDocument {
         let failure = failure.map(|failure| (failure.code, failure.message.as_str()));
         match (failure, self.warnings.is_empty()) {
             (None, true) => format!("there is no song: the state of the task is {}", self.state),
-            _ => no_song(failure, &self.warnings),
+            _ => no_song(failure, &self.warnings, &self.members),
         }
     }
 }
@@ -181,6 +184,10 @@ impl Known {
                 "the task had not ended when the body was saved: wait for the callback, or ask the provider again"
                     .to_owned()
             }
+            Some(State::Unreadable) => format!(
+                "the body is kept: report the names of its members (midihook get {task} --format raw fetches it), and after an \
+                 upgrade midihook replay {task} reads it again"
+            ),
             Some(State::Invalid) => format!("look at the callback: midihook get {task} --format raw"),
             Some(State::Unsupported) => {
                 "nothing: this callback is about another product of the provider, which has no notes".to_owned()

@@ -92,9 +92,9 @@ fn render_says_why_there_is_no_song() {
             "the provider reported a failure (code 500): Internal Error",
         ),
         (b"not json", 3, "not JSON (line 1, column 2)"),
-        (br#"{"data":{"instruments":1}}"#, 3, "neither a list nor a map"),
+        (br#"{"data":{"instruments":1}}"#, 3, "members: data, data.instruments"),
         (br#"{"taskId":"a","task_id":"b"}"#, 3, "more than one task id: a, b"),
-        (br#"{"code":200,"data":{"successFlag":0}}"#, 3, "had not ended yet"),
+        (br#"{"code":200,"data":{"successFlag":0}}"#, 1, "had not ended yet"),
     ] {
         let (got, out, err) = outcome(&["render", "-", "-o", "-"], input);
         assert_eq!((got, out.as_str()), (Some(code), ""), "{err}");
@@ -203,7 +203,7 @@ fn render_writes_the_files_that_are_asked_for_beside_the_song() {
 fn render_to_a_pipe_is_one_file() {
     for more in ["--split", "--quantize=1/16"] {
         let (code, out, err) = outcome(&["render", "../../events/callback-success.json", "-o", "-", more], b"");
-        assert_eq!((code, out.as_str()), (Some(3), ""));
+        assert_eq!((code, out.as_str()), (Some(2), ""));
         assert!(err.contains("give it a name with -o"), "{err}");
     }
     let off = [
@@ -483,5 +483,169 @@ fn a_command_for_a_stack_says_what_is_missing_before_it_does_anything() {
         let (got, err) = said(arguments, environment);
         assert_eq!(got, Some(code), "{err}");
         assert!(err.contains(words), "{err}");
+    }
+}
+
+/// Bodies that an earlier release took for empty songs, or did not read.
+#[test]
+fn render_says_what_each_body_is() {
+    for (case, code, state, words) in [
+        ("f01-lambda-event.json", 0, "rendered", ""),
+        ("f01-state-failed.json", 3, "failed", "it gave no reason"),
+        ("f01-state-running.json", 1, "pending", "ask the provider again"),
+        (
+            "f01-unknown-task-answer.json",
+            3,
+            "invalid",
+            "the provider's answer that it does not know the task",
+        ),
+        ("f06-n8n-array.json", 0, "rendered", ""),
+        ("f10-masked-id.json", 0, "rendered", ""),
+        ("f11-utf16-from-powershell.json", 0, "rendered", ""),
+        ("jobs-failure.json", 3, "failed", "(code 500): Internal server error"),
+        (
+            "jobs-other-product.json",
+            3,
+            "unsupported",
+            "(grok-imagine/text-to-image)",
+        ),
+        ("jobs-success.json", 0, "rendered", ""),
+    ] {
+        let song = directory("cases").join("song.mid");
+        let path = song.to_str().unwrap();
+        let found = outcome(&["render", &format!("tests/cases/{case}"), "-o", path], b"");
+        assert_eq!(found.0, Some(code), "{case}: {}", found.2);
+        assert!(found.2.contains(words), "{case}: {}", found.2);
+        assert_eq!(song.exists(), code == 0, "{case}");
+        let (also, out, _) = outcome(&["render", &format!("tests/cases/{case}"), "--json", "-o", path], b"");
+        let document: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!((also, &document["state"]), (Some(code), &state.into()), "{case}");
+    }
+}
+
+#[test]
+fn render_names_what_it_cannot_read() {
+    for (body, words) in [
+        (&b""[..], "the body is empty"),
+        (b"<html></html>", "a web page"),
+        (b"MThd\0\0\0\x06", "a MIDI file"),
+        (b"\x1f\x8b\x08\0", "compressed"),
+        (
+            b"{\"message\":\"Endpoint request timed out\"}",
+            "web server: Endpoint request timed out",
+        ),
+        (
+            b"{\"code\":200,\"data\":{\"state\":\"complete\",\"tracks\":[{\"title\":\"secret\"}]}}",
+            "\n  members: code, data, data.state, data.tracks, data.tracks[].title\n",
+        ),
+    ] {
+        let (code, out, err) = outcome(&["render", "-", "-o", "-"], body);
+        assert_eq!((code, out.as_str()), (Some(3), ""), "{err}");
+        assert!(err.contains(words) && !err.contains("secret"), "{err}");
+    }
+}
+
+#[test]
+fn a_task_id_that_cannot_name_a_file_does_not_hide_the_song() {
+    let here = directory("masked");
+    let case = std::fs::canonicalize("tests/cases/f10-masked-id.json").unwrap();
+    let found = Command::new(env!("CARGO_BIN_EXE_midihook"))
+        .arg("render")
+        .arg(case)
+        .current_dir(&here)
+        .output()
+        .unwrap();
+    assert_eq!(found.status.code(), Some(0));
+    assert!(
+        String::from_utf8(found.stderr)
+            .unwrap()
+            .contains("the song is called \"song\"")
+    );
+    assert!(here.join("song.mid").exists());
+}
+
+/// Each line is an argument list; `body.json` is the input.
+#[cfg(unix)]
+#[test]
+fn no_output_destroys_the_input_or_another_output() {
+    use std::{fs, os::unix::fs::symlink};
+
+    let here = directory("same");
+    let body = fs::read("../../events/callback-success.json").unwrap();
+    let run = |arguments: &str, stdin: Option<fs::File>, stdout: Option<fs::File>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_midihook"));
+        command.arg("render").args(arguments.split(' ')).current_dir(&here);
+        command
+            .stdin(stdin.map_or(Stdio::null(), Stdio::from))
+            .stdout(stdout.map_or(Stdio::piped(), Stdio::from));
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    fs::write(here.join("body.json"), &body).unwrap();
+    fs::write(here.join("old.mid"), "old").unwrap();
+    fs::write(here.join("body-01-drums.mid"), &body).unwrap();
+    fs::hard_link(here.join("body.json"), here.join("hard.mid")).unwrap();
+    symlink("body.json", here.join("link.mid")).unwrap();
+    symlink("to-come", here.join("one")).unwrap();
+    symlink("to-come", here.join("two")).unwrap();
+    fs::create_dir(here.join("in")).unwrap();
+    let files = || {
+        let names = fs::read_dir(&here).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = names.map(|path| (path.clone(), fs::read(path).ok())).collect();
+        files.sort();
+        files
+    };
+    let before = files();
+    for arguments in [
+        "body.json -o body.json",
+        "body.json -o ./in/../body.json",
+        "body.json -o link.mid",
+        "body.json -o hard.mid",
+        "body.json --svg body.json",
+        "body.json --svg link.mid",
+        "link.mid -o body.json",
+        "body.json -o s.mid --svg s.mid",
+        "body.json -o old.mid --svg ./old.mid",
+        "body.json -o one --svg two",
+        "body.json -o body.mid --svg body-01-drums.mid --split",
+        "body-01-drums.mid -o body.mid --split",
+    ] {
+        let (code, err) = run(arguments, None, None);
+        assert_eq!(code, Some(2), "{arguments}: {err}");
+        assert!(err.contains("same file"), "{arguments}: {err}");
+        assert!(files() == before, "{arguments}");
+    }
+    let input = || fs::File::open(here.join("body.json")).unwrap();
+    let (code, err) = run("- -o body.json", Some(input()), None);
+    assert!(code == Some(2) && files() == before, "{err}");
+    let appended = fs::OpenOptions::new().append(true).open(here.join("old.mid")).unwrap();
+    let (code, err) = run("body.json -o old.mid", None, Some(appended));
+    assert!(code == Some(2) && files() == before, "{err}");
+
+    // What is no file loses nothing, and an old output is replaced as a whole.
+    assert_eq!(run("body.json -o /dev/null --svg /dev/null", None, None).0, Some(0));
+    fs::write(here.join("old.mid"), vec![b'x'; 100_000]).unwrap();
+    assert_eq!(run("body.json -o old.mid", None, None).0, Some(0));
+    assert!(fs::metadata(here.join("old.mid")).unwrap().len() < 1000);
+}
+
+#[test]
+fn render_writes_one_thing_to_standard_output() {
+    let song = directory("stdout").join("song.mid");
+    let arguments = ["render", "../../events/callback-success.json"];
+    let (code, out, _) = outcome(
+        &[&arguments[..], &["--svg", "-", "-o", song.to_str().unwrap()]].concat(),
+        b"",
+    );
+    assert_eq!(code, Some(0));
+    assert!(out.starts_with("<svg") && out.contains("</svg>"));
+    assert!(song.exists() && !Path::new("-").exists());
+    for two in [
+        &["--svg", "-", "-o", "-"][..],
+        &["--svg", "-", "--json"],
+        &["-o", "-", "--json"],
+    ] {
+        let (code, out, err) = outcome(&[&arguments[..], two].concat(), b"");
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{two:?}: {err}");
     }
 }

@@ -7,7 +7,10 @@ use crate::{
     document::{Document, Failure, SongSummary, State},
     format::{self, File, Format, Label, MAX_PARTS, midi},
     music::{Song, instruments::Sound},
-    provider::callback::{self, Callback, Unreadable},
+    provider::{
+        body,
+        callback::{self, Callback, NotACallback},
+    },
     score::Score,
     text,
 };
@@ -104,13 +107,21 @@ pub fn convert(task_id: &TaskId, body: &[u8], options: &Options) -> Outcome {
 }
 
 /// Converts a body that was read before: `read` is what [`callback::read`] makes of it.
-pub fn convert_read(task_id: &TaskId, body: &[u8], read: Result<Callback, Unreadable>, options: &Options) -> Outcome {
+pub fn convert_read(task_id: &TaskId, body: &[u8], read: Result<Callback, NotACallback>, options: &Options) -> Outcome {
     let without_song = |state, why: &str| Outcome::without_song(task_id, state, why.to_owned());
     match read {
-        Ok(Callback::Song(parts)) => match Score::new(parts) {
-            Ok(score) => song(task_id, body, &Song::new(score, &options.choices), options),
-            Err(too_many) => without_song(State::Invalid, &too_many.to_string()),
-        },
+        Ok(Callback::Song(parts)) => {
+            let sent: usize = parts.iter().map(|part| part.notes.len()).sum();
+            match Score::new(parts) {
+                Ok(score) if score.note_count() == 0 && sent > 0 => unreadable(
+                    task_id,
+                    body::names(&callback::text(body)),
+                    &format!("the body has {sent} notes, and none that a MIDI file can hold"),
+                ),
+                Ok(score) => song(task_id, body, &Song::new(score, &options.choices), options),
+                Err(too_many) => without_song(State::Invalid, &too_many.to_string()),
+            }
+        }
         Ok(Callback::Failed { code, message }) => Outcome::without_files(Document {
             failure: Some(Failure {
                 code,
@@ -122,12 +133,30 @@ pub fn convert_read(task_id: &TaskId, body: &[u8], read: Result<Callback, Unread
             State::Pending,
             "the task had not ended yet when this was saved: ask the provider again",
         ),
-        Ok(Callback::Unsupported) => without_song(
-            State::Unsupported,
-            "this is a callback of another product of the provider: kept, not rendered",
+        Ok(Callback::Unsupported { product }) => {
+            let name = product.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+            let why = format!("this is about another product of the provider{name}: kept, not rendered");
+            Outcome::without_files(Document {
+                product,
+                warnings: vec![why],
+                ..Document::new(task_id, State::Unsupported, [])
+            })
+        }
+        Ok(Callback::Unreadable { members }) => unreadable(
+            task_id,
+            members,
+            "the body does not say that there are no notes, and this version of midihook finds none in it",
         ),
-        Err(unreadable) => without_song(State::Invalid, &unreadable.to_string()),
+        Err(other) => without_song(State::Invalid, &other.to_string()),
     }
+}
+
+fn unreadable(task_id: &TaskId, members: Vec<String>, why: &str) -> Outcome {
+    Outcome::without_files(Document {
+        members,
+        warnings: vec![format!("{why}: please report the names of its members")],
+        ..Document::new(task_id, State::Unreadable, [])
+    })
 }
 
 /// Whether two bodies of a task say the same: the same instruments with the same notes, or both that there is no song.
@@ -138,7 +167,7 @@ pub fn agree(one: &[u8], other: &[u8]) -> bool {
     let said = |body| match callback::read(body) {
         Ok(Callback::Song(parts)) => Some(Score::new(parts).ok()),
         Ok(Callback::Failed { .. }) => Some(None),
-        Ok(Callback::Pending | Callback::Unsupported) | Err(_) => None,
+        Ok(Callback::Pending | Callback::Unsupported { .. } | Callback::Unreadable { .. }) | Err(_) => None,
     };
     said(one).is_some_and(|said_by_one| said(other) == Some(said_by_one))
 }
@@ -245,9 +274,10 @@ mod tests {
             (song.as_str(), State::Rendered),
             (
                 r#"{"code":200,"data":{"instruments":[{"notes":[{"pitch":200}]}]}}"#,
-                State::Empty,
+                State::Unreadable,
             ),
-            (r#"{"code":200,"data":{"instruments":null}}"#, State::Empty),
+            (r#"{"code":200,"data":{"instruments":[{"notes":[]}]}}"#, State::Empty),
+            (r#"{"code":200,"data":{"instruments":null}}"#, State::Unreadable),
             (r#"{"code":500,"msg":"no","data":null}"#, State::Failed),
             (r#"{"code":200,"data":{"successFlag":0}}"#, State::Pending),
             (r#"{"code":200,"data":{"audioWavUrl":"u"}}"#, State::Unsupported),

@@ -26,13 +26,16 @@ use crate::{
 pub enum State {
     /// There is a MIDI file with notes.
     Rendered,
-    /// The transcription succeeded without a usable note. There is a MIDI file without notes.
+    /// The body says that the transcription found no notes. There is a MIDI file without notes.
     Empty,
+    /// The body is about a transcription and does not say that it found no notes, but this version finds none in it. There
+    /// is no MIDI file.
+    Unreadable,
     /// The provider could not transcribe the song. There is no MIDI file.
     Failed,
     /// The task had not finished: the body is a record-info answer that was saved too early. There is no MIDI file.
     Pending,
-    /// The body is missing, too large, or not readable as a callback. There is no MIDI file.
+    /// The body is missing, too large, or no callback. There is no MIDI file.
     Invalid,
     /// The callback belongs to another product of the provider. There is no MIDI file.
     Unsupported,
@@ -44,9 +47,10 @@ pub enum State {
 
 impl State {
     /// Every state.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Rendered,
         Self::Empty,
+        Self::Unreadable,
         Self::Failed,
         Self::Pending,
         Self::Invalid,
@@ -60,6 +64,7 @@ impl State {
         match self {
             Self::Rendered => "rendered",
             Self::Empty => "empty",
+            Self::Unreadable => "unreadable",
             Self::Failed => "failed",
             Self::Pending => "pending",
             Self::Invalid => "invalid",
@@ -98,6 +103,12 @@ pub struct Document {
     /// What the provider said, if `state` is `failed`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// The other product, if `state` is `unsupported` and the body tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub product: Option<String>,
+    /// The names of the body's members, with their places, if `state` is `unreadable`: its shape, without its values.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<String>,
     /// The song, if there is a MIDI file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub song: Option<SongSummary>,
@@ -320,6 +331,8 @@ impl Document {
                 .map(|format| (format.name, object_name(task_id, format)))
                 .collect(),
             failure: None,
+            product: None,
+            members: Vec::new(),
             song: None,
             warnings: Vec::new(),
         }

@@ -1,7 +1,8 @@
-//! How much memory a stranger's request takes before it is verified: it does not grow with the body.
+//! How much memory a stranger's request takes before it is verified: it does not grow with the body. And how much the
+//! texts in a verified body take.
 #![allow(clippy::unwrap_used)]
 
-use suno_midi::provider::task_ids::find_task_ids;
+use suno_midi::provider::{callback, task_ids::find_task_ids};
 
 #[global_allocator]
 static HEAP: dhat::Alloc = dhat::Alloc;
@@ -52,7 +53,13 @@ fn scan(body: &[u8]) -> (usize, usize) {
     (ids.len(), dhat::HeapStats::get().max_bytes)
 }
 
+/// One test, because a profiler counts the whole process.
 #[test]
+fn memory_is_bounded() {
+    the_scan_for_ids_holds_nothing_but_the_ids();
+    a_text_in_a_body_is_decoded_once_and_not_kept();
+}
+
 fn the_scan_for_ids_holds_nothing_but_the_ids() {
     for (name, body) in bodies() {
         assert_eq!(find_task_ids(body.as_bytes()), ["5c79c0ffeebe8e"], "{name}");
@@ -71,5 +78,22 @@ fn the_scan_for_ids_holds_nothing_but_the_ids() {
     for body in long.iter().map(String::as_bytes).chain([not_text.as_slice()]) {
         let (ids, held) = scan(body);
         assert!(ids == 1 && held < LIST, "{ids} ids: {held} bytes");
+    }
+}
+
+fn a_text_in_a_body_is_decoded_once_and_not_kept() {
+    let text = |json: &str| serde_json::Value::from(json).to_string();
+    let of_values = format!("[{}0]", "0,".repeat(SIZE / 2));
+    let of_escapes = format!(r#"["{}"]"#, "\\n".repeat(SIZE / 5));
+    for json in [&of_values, &of_escapes] {
+        let one = format!(r#"{{"code":200,"data":{{"resultJson":{}}}}}"#, text(json));
+        // The decoder doubles its buffer as it grows, and a text in a text has a buffer of its own.
+        for (body, buffers) in [(one.clone(), 1), (format!(r#"{{"x":{}}}"#, text(&one)), 2)] {
+            let _profiler = dhat::Profiler::builder().testing().build();
+            let _ = callback::read(body.as_bytes());
+            let held = dhat::HeapStats::get().max_bytes;
+            println!("{held} bytes for {}", body.len());
+            assert!(held < 2 * buffers * body.len(), "{held} bytes for {}", body.len());
+        }
     }
 }

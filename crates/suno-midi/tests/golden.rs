@@ -82,7 +82,7 @@ fn files_are_as_a_person_approved_them() {
             &String::from_utf8(file(format::PIANO_ROLL)).unwrap(),
         );
     }
-    assert_eq!(seen, 6);
+    assert_eq!(seen, 7);
 }
 
 /// Checks the inferred beats of three songs of each kind. They need not be right, but each change of the inference must

@@ -12,7 +12,7 @@ use suno_midi::{
     music::choices::{Choices, TempoChoice},
     provider::{
         api::{Answer, Report, new_task, report},
-        callback::{self, Callback, Unreadable},
+        callback::{self, Callback, NotACallback},
         check_json,
         task_ids::find_task_ids,
     },
@@ -46,7 +46,10 @@ fn any_json() -> impl Strategy<Value = Value> {
         "-?[0-9]{1,4}(\\.[0-9]{1,6})?(e[0-9]{1,3})?",
         Just("NaN".to_owned()),
         Just("inf".to_owned()),
-        Just("Drums".to_owned())
+        prop::sample::select(vec![
+            "Drums", "complete", "success", "fail", "running", "SUCCESS", "a/midi", "a/b"
+        ])
+        .prop_map(str::to_owned)
     ];
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -55,11 +58,12 @@ fn any_json() -> impl Strategy<Value = Value> {
         text.prop_map(Value::String)
     ];
     let name = prop_oneof![
-        4 => prop::sample::select(vec!["code", "msg", "data", "taskId", "task_id", "instruments", "name", "notes", "pitch", "start", "end", "velocity", "midiData", "state", "successFlag"]).prop_map(str::to_owned),
+        4 => prop::sample::select(vec!["code", "msg", "data", "taskId", "task_id", "instruments", "name", "notes", "pitch", "start", "end", "velocity", "midiData", "state", "successFlag", "model", "resultJson", "resultObject", "param", "body", "failMsg", "success"]).prop_map(str::to_owned),
         1 => ".{0,6}",
     ];
     leaf.prop_recursive(7, 200, 8, move |inner| {
         prop_oneof![
+            inner.clone().prop_map(|inner| Value::String(inner.to_string())),
             vec(inner.clone(), 0..8).prop_map(Value::Array),
             vec((name.clone(), inner), 0..8).prop_map(|members| Value::Object(Map::from_iter(members))),
         ]
@@ -118,6 +122,44 @@ fn any_tempo() -> impl Strategy<Value = TempoChoice> {
 
 fn any_status() -> impl Strategy<Value = u16> {
     prop_oneof![Just(200), any::<u16>()]
+}
+
+/// A body under the covers that are read.
+fn any_cover() -> impl Strategy<Value = Value> {
+    let members = |names: &'static [&'static str]| {
+        let member = prop::option::weighted(0.5, any_json());
+        vec(member, names.len()).prop_map(|values| {
+            let members = names
+                .iter()
+                .zip(values)
+                .filter_map(|(name, value)| Some(((*name).to_owned(), value?)));
+            Value::Object(members.collect())
+        })
+    };
+    let code = prop_oneof![3 => Just(json!(200)), 1 => any_json()];
+    let data = members(&[
+        "taskId",
+        "model",
+        "state",
+        "successFlag",
+        "midiData",
+        "resultJson",
+        "instruments",
+        "tracks",
+    ]);
+    (code, data).prop_map(|(code, data)| json!({"code": code, "msg": "success", "data": data}))
+}
+
+/// Whether `found` holds for a value, a value in it, or the JSON in a text in it.
+fn anywhere(value: &Value, found: &impl Fn(&str, &Value) -> bool) -> bool {
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .any(|(name, value)| found(name, value) || anywhere(value, found)),
+        Value::Array(values) => values.iter().any(|value| anywhere(value, found)),
+        Value::String(text) => serde_json::from_str(text).is_ok_and(|value| anywhere(&value, found)),
+        _ => false,
+    }
 }
 
 /// The ids of a body, found the slow way: parse all of it, then look.
@@ -247,7 +289,7 @@ fn assert_sound(outcome: &Outcome) {
             assert_eq!(notes_of(&midi.unwrap().bytes), song.notes);
             assert_eq!(song.notes == 0, document.state == State::Empty);
         }
-        State::Failed | State::Pending | State::Invalid | State::Unsupported => {
+        State::Failed | State::Pending | State::Invalid | State::Unsupported | State::Unreadable => {
             assert!(midi.is_none() && document.song.is_none())
         }
         State::Expired | State::Unknown => unreachable!("no body says so"),
@@ -286,8 +328,23 @@ proptest! {
     }
 
     #[test]
+    fn no_song_is_empty_unless_the_body_says_so(body in prop_oneof![any_json(), any_cover()]) {
+        let state = convert(&task(), body.to_string().as_bytes(), &Options::default()).document.state;
+        if state == State::Empty {
+            let has_instruments = anywhere(&body, &|name, _| name == "instruments");
+            let says_done = anywhere(&body, &|name, value| match name {
+                "state" => value.as_str().is_some_and(|state| state.trim().eq_ignore_ascii_case("complete")),
+                "successFlag" => true,
+                _ => false,
+            });
+            let is_new = anywhere(&body["data"], &|name, _| name == "model" || name == "resultJson");
+            prop_assert!(has_instruments || says_done && !is_new, "{body}");
+        }
+    }
+
+    #[test]
     fn a_body_can_be_read_if_it_is_json(body in any_damaged_callback()) {
-        let unreadable = matches!(callback::read(&body), Err(Unreadable::NotJson { .. }));
+        let unreadable = matches!(callback::read(&body), Err(NotACallback::NotJson(_)));
         prop_assert_eq!(unreadable, check_json(&body).is_err());
     }
 

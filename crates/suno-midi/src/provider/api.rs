@@ -10,7 +10,8 @@ use serde_json::json;
 use thiserror::Error;
 
 use super::{
-    callback::{self, Body, Callback, Flag, Instruments, Object},
+    body::{Body, Instruments},
+    callback::{self, Callback, NotACallback, is_unknown_task},
     json::{number_of, text_of},
     task_ids::find_task_ids,
 };
@@ -113,6 +114,9 @@ pub enum Report {
     /// The provider could not transcribe the song. The body is the whole answer, in which [`callback::read`] finds the
     /// failure.
     Failed(Vec<u8>),
+    /// The provider knows the task and does not say that it has no notes, but [`callback::read`] finds none in the body,
+    /// which is the whole answer.
+    Unreadable(Vec<u8>),
     /// The task has not finished.
     Pending,
     /// The provider does not know the task, or has deleted it.
@@ -190,7 +194,7 @@ pub enum Refusal {
 pub enum Illegible {
     /// Its JSON cannot be read. Perhaps a part of it is missing.
     #[error(transparent)]
-    Body(#[from] callback::Unreadable),
+    Body(#[from] NotACallback),
     /// Neither a code nor data.
     #[error("it has neither a code nor data")]
     Empty,
@@ -231,7 +235,7 @@ impl Refusal {
             Self::Blocked { .. } => Some(UNKNOWN_WAIT),
             Self::ProviderFailed { wait, .. } => Some(wait.unwrap_or_default()),
             Self::Unreadable {
-                source: Illegible::Body(callback::Unreadable::NotJson { .. }),
+                source: Illegible::Body(NotACallback::NotJson(_)),
                 ..
             } => Some(Duration::ZERO),
             Self::KeyRefused { .. } | Self::NoCredits | Self::WrongRequest { .. } | Self::Unreadable { .. } => None,
@@ -264,30 +268,24 @@ pub fn report(task: &TaskId, answer: Answer) -> Result<Report, Refusal> {
         status: answer.status,
         source,
     };
-    let evidence = match answer.evidence() {
-        Ok(evidence) => evidence,
-        // One of the texts with which the provider says that it has no such task.
-        Err(Refusal::WrongRequest { message, .. }) if message.eq_ignore_ascii_case("Record does not exist") => {
-            return Ok(Report::Unknown);
-        }
+    match answer.accepted() {
+        Ok(()) => {}
+        Err(Refusal::WrongRequest { code, message }) if is_unknown_task(code, &message) => return Ok(Report::Unknown),
         Err(refusal) => return Err(refusal),
-    };
+    }
     // Otherwise we would publish the song of one task as that of another.
     if find_task_ids(&answer.body).iter().any(|id| id != task.as_str()) {
         return Err(unreadable(Illegible::OtherTask));
     }
-    match callback::read(&answer.body).map_err(|e| unreadable(e.into()))? {
-        Callback::Song(parts) if !parts.is_empty() => Ok(Report::Done(answer.body)),
-        // A callback without instruments is an empty song, because it is sent when the task is done. Here somebody must
-        // say so.
-        Callback::Song(_) => Ok(match evidence {
-            Evidence::Done => Report::Done(answer.body),
-            Evidence::Record => Report::Pending,
-            Evidence::NoRecord => Report::Unknown,
-        }),
-        Callback::Failed { .. } => Ok(Report::Failed(answer.body)),
-        Callback::Pending => Ok(Report::Pending),
-        Callback::Unsupported => Err(unreadable(Illegible::OtherProduct)),
+    match callback::read(&answer.body) {
+        Ok(Callback::Song(_)) => Ok(Report::Done(answer.body)),
+        Ok(Callback::Failed { .. }) => Ok(Report::Failed(answer.body)),
+        Ok(Callback::Unreadable { .. }) => Ok(Report::Unreadable(answer.body)),
+        // A record that has only an id has not begun.
+        Ok(Callback::Pending) | Err(NotACallback::NewTask) => Ok(Report::Pending),
+        Ok(Callback::Unsupported { .. }) => Err(unreadable(Illegible::OtherProduct)),
+        Err(NotACallback::UnknownTask) => Ok(Report::Unknown),
+        Err(other) => Err(unreadable(other.into())),
     }
 }
 
@@ -300,32 +298,22 @@ pub fn new_task(answer: &Answer) -> Result<TaskId, Refusal> {
         status: answer.status,
         source,
     };
-    answer.evidence()?;
+    answer.accepted()?;
     match find_task_ids(&answer.body).as_slice() {
         [id] => id.parse().map_err(|e: UnfitTaskId| unreadable(e.into())),
         _ => Err(unreadable(Illegible::NoTask)),
     }
 }
 
-/// What an accepted answer says about a task, apart from its notes.
-enum Evidence {
-    /// `data: null`, or no members.
-    NoRecord,
-    /// The task is known.
-    Record,
-    /// The task is done.
-    Done,
-}
-
 impl Answer {
     /// Checks that the request was accepted.
-    fn evidence(&self) -> Result<Evidence, Refusal> {
+    fn accepted(&self) -> Result<(), Refusal> {
         let unreadable = |source: Illegible| Refusal::Unreadable {
             status: self.status,
             source,
         };
         let text = callback::text(&self.body);
-        let body = Body::read(&text);
+        let body = callback::object(&text);
         let sent = |name: &str| body.as_ref().ok().and_then(|body| body.top.get(name));
 
         // A code with a fraction is none of the provider's.
@@ -352,22 +340,7 @@ impl Answer {
         if code.is_none() && top.get("data").is_none() && !has_instruments {
             return Err(unreadable(Illegible::Empty));
         }
-        let Some(record) = top.object("data").filter(|record| !record.is_empty()) else {
-            return Ok(if has_instruments {
-                Evidence::Done
-            } else {
-                Evidence::NoRecord
-            });
-        };
-        let is_complete = |object: &Object<'_>| {
-            let state = object.get("state").and_then(text_of);
-            state.is_some_and(|state| state == "complete")
-        };
-        let is_done = match record.get("successFlag").and_then(Flag::read) {
-            Some(flag) => flag == Flag::Done,
-            None => is_complete(record) || record.object("midiData").is_some_and(is_complete) || has_instruments,
-        };
-        Ok(if is_done { Evidence::Done } else { Evidence::Record })
+        Ok(())
     }
 
     fn refusal(&self, code: i64, message: String) -> Refusal {
@@ -525,6 +498,18 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_cannot_be_read_is_kept_and_is_no_empty_song() {
+        for midi_data in [
+            r#"{"state":"complete","tracks":[{"name":"Drums"}]}"#,
+            r#""https://example.com/song.mid""#,
+            r#"{"instruments":3}"#,
+        ] {
+            let body = record("1", midi_data);
+            assert_eq!(read(&body), Ok(Report::Unreadable(body.clone().into())), "{body}");
+        }
+    }
+
+    #[test]
     fn null_is_an_unknown_task_and_not_an_empty_song() {
         for body in [
             r#"{"code":200,"msg":"success","data":null}"#,
@@ -533,6 +518,7 @@ mod tests {
             r#"{"code":200,"data":[]}"#,
             r#"{"code":200,"data":""}"#,
             r#"{"code":422,"msg":"Record does not exist","data":null}"#,
+            r#"{"code":404,"msg":"recordInfo is null","data":null}"#,
         ] {
             assert_eq!(read(body), Ok(Report::Unknown), "{body}");
         }
@@ -621,19 +607,11 @@ mod tests {
         };
         let whole = record("1", NOTE);
         for cut in ["", "<html></html>", &whole[..whole.len() / 2]] {
-            assert!(matches!(
-                illegible(200, cut),
-                Illegible::Body(callback::Unreadable::NotJson { .. })
-            ));
+            assert!(matches!(illegible(200, cut), Illegible::Body(NotACallback::NotJson(_))));
             assert_eq!(refused(200, cut).ask_again_after(), Some(Duration::ZERO));
         }
         for (status, body, why) in [
-            (200, "[]", callback::Unreadable::NotAnObject.into()),
-            (
-                200,
-                r#"{"code":200,"data":{"instruments":3}}"#,
-                callback::Unreadable::InstrumentsNotAList.into(),
-            ),
+            (200, "[]", NotACallback::NoObject.into()),
             (200, "{}", Illegible::Empty),
             (200, r#"{"success":false,"message":"no"}"#, Illegible::Empty),
             (200, r#"{"code":1}"#, Illegible::Code(1)),

@@ -1,473 +1,462 @@
-//! Reads the wire format: a callback, or an answer of the provider's "Get MIDI Generation Details" (record-info).
+//! What a body says about its task: a callback, or an answer of the provider's "Get MIDI Generation Details"
+//! (record-info), in both forms of its API.
 //!
-//! Reading is lenient at each level: an unreadable value is lost alone, not with the song around it.
+//! The old form has `data.instruments` or `data.midiData.instruments`. The new form ("jobs") has `data.model`,
+//! `data.state` and `data.resultJson`. Reading is lenient at each level: an unreadable value is lost alone, not with the
+//! song around it. But a body in which we find no notes is an empty song only if it says so.
 
 use std::borrow::Cow;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::de::{self, IgnoredAny};
 use thiserror::Error;
 
+pub use super::body::{Part, SentNote, text};
 use super::{
-    json::{Broken, Reader, number_of, text_of},
+    NotJson,
+    body::{self, Body, Instruments, Object, bare},
+    json::{Reader, number_of, text_of, with_text_of},
     task_ids::{Ids, find_task_ids},
-    without_bom,
 };
+use crate::text::plain;
 
 /// What a body says about its task.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Callback {
-    /// The transcription is done. There may be no instruments, and instruments may have no notes.
+    /// The transcription is done. Without notes, the body says that there are none.
     Song(Vec<Part>),
     /// The provider could not transcribe the song.
     Failed {
-        /// The provider's `code`, if it sent a number.
+        /// The provider's code, if it sent a number: `failCode`, `errorCode`, `successFlag` or `code`.
         code: Option<i64>,
         /// The provider's words.
         message: String,
     },
-    /// The task had not finished: a record-info answer that was saved too early.
+    /// The task had not finished when this was sent.
     Pending,
-    /// A callback of another product of the provider.
-    Unsupported,
-}
-
-/// One instrument as it was sent.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Part {
-    /// The instrument's name; empty if none was sent.
-    pub name: String,
-    /// Its notes, in the order in which they were sent.
-    pub notes: Vec<SentNote>,
-}
-
-/// One note as it was sent. A member that is missing, null or not a number is NaN.
-///
-/// The provider documents times as "number | string". We accept both forms for every member.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SentNote {
-    /// The MIDI note number; middle C is 60.
-    pub pitch: f64,
-    /// The onset, in seconds from the beginning of the audio.
-    pub start: f64,
-    /// The end, in seconds from the beginning of the audio.
-    pub end: f64,
-    /// The velocity, 0 to 1.
-    pub velocity: f64,
-}
-
-impl SentNote {
-    /// A note of which nothing was sent.
-    pub const EMPTY: Self = Self {
-        pitch: f64::NAN,
-        start: f64::NAN,
-        end: f64::NAN,
-        velocity: f64::NAN,
-    };
-}
-
-/// A body that is not a callback of any kind.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Unreadable {
-    /// It is not JSON.
-    #[error("the body is not JSON (line {line}, column {column}): {reason}")]
-    NotJson {
-        /// The line where reading stopped, from 1.
-        line: usize,
-        /// The column, from 1; 0 before the first character of the line.
-        column: usize,
-        /// What was wrong there.
-        reason: String,
+    /// It is about another product of the provider.
+    Unsupported {
+        /// What the body calls the product, or what its members show; `None` if neither tells.
+        product: Option<String>,
     },
-    /// It is JSON, but not an object.
-    #[error("the body is not a JSON object")]
-    NotAnObject,
-    /// `instruments` is neither a list nor a map.
-    #[error("\"instruments\" is neither a list nor a map")]
-    InstrumentsNotAList,
+    /// It does not say that there is no song, and we find none in it: the provider may have changed its form.
+    Unreadable {
+        /// The names of its members, with their places, such as `data.resultJson.tracks[].title`.
+        members: Vec<String>,
+    },
+}
+
+/// A body that says nothing about a task.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NotACallback {
+    /// It is not JSON.
+    #[error(transparent)]
+    NotJson(#[from] NotJson),
+    /// It is JSON, but neither an object nor a list of objects.
+    #[error("the body is JSON, but neither an object nor a list of objects, so it is no callback")]
+    NoObject,
+    /// The provider's answer to a question about a task that it does not know, or no longer.
+    #[error("this is no callback but the provider's answer that it does not know the task")]
+    UnknownTask,
+    /// The provider's answer to a request that started a task.
+    #[error("this is no callback but the answer to the request that started the task: the notes come later")]
+    NewTask,
+    /// The error of a server between us and the provider.
+    #[error("this is no callback but the error of a web server{}", if .0.is_empty() { String::new() } else { format!(": {}", .0) })]
+    ServerError(
+        /// What it says, on one line.
+        String,
+    ),
+    /// An object with other members.
+    #[error("the body has none of the members of a callback: {}", if .0.is_empty() { "it is empty".to_owned() } else { format!("it has {}", .0.join(", ")) })]
+    OtherObject(
+        /// The names of its members, with their places.
+        Vec<String>,
+    ),
 }
 
 /// Reads a callback or a record-info answer.
 ///
-/// `instruments` may be at any place, up to five levels deep. Callbacks have `data.instruments`, record-info answers
-/// have `data.midiData.instruments`.
+/// The notes are in a member `instruments`. It may be at any place up to five levels deep, and in JSON that is in a text,
+/// such as `data.resultJson`. A body that is saved with the request around it (an event of API Gateway, an item of n8n) is
+/// read, too; of several in a list, the one with the most to say.
 ///
 /// # Errors
-/// [`Unreadable`] if the body is neither.
-pub fn read(body: &[u8]) -> Result<Callback, Unreadable> {
-    callback(Body::read(&text(body))?)
+/// [`NotACallback`] if the body is neither.
+pub fn read(body: &[u8]) -> Result<Callback, NotACallback> {
+    interpret(&text(body), MAX_COVERS).1
 }
 
-/// Reads a body like [`read`], and the task ids that [`find_task_ids`] finds in it, in one pass.
-pub fn read_with_task_ids(body: &[u8]) -> (Vec<Cow<'_, str>>, Result<Callback, Unreadable>) {
-    if let Ok(text) = std::str::from_utf8(without_bom(body))
-        && let Ok(read) = Body::read(text)
-    {
-        return (read.top.task_ids(), callback(read));
-    }
-    (find_task_ids(body), read(body))
-}
-
-/// What a body says.
-fn callback(Body { top, instruments }: Body<'_>) -> Result<Callback, Unreadable> {
-    let none = Object::default();
-    let data = top.object("data").unwrap_or(&none);
-
-    let code = top.get("code").and_then(number_of);
-    let message = || {
-        data.get("errorMessage")
-            .or_else(|| top.get("msg"))
-            .and_then(text_of)
-            // What the provider says about the answer, not about the task.
-            .filter(|text| text != "success")
-            .unwrap_or_default()
-            .into_owned()
-    };
-    if let Some(code) = code.filter(|&code| code != 200.0) {
-        return Ok(Callback::Failed {
-            code: whole(code),
-            message: message(),
-        });
-    }
-
-    let has_instruments = instruments.is_some();
-    match instruments {
-        Some(Instruments::Neither) => return Err(Unreadable::InstrumentsNotAList),
-        // Instruments say more than the flag; an empty list says less.
-        Some(Instruments::Parts(parts)) if !parts.is_empty() => return Ok(Callback::Song(parts)),
-        _ => {}
-    }
-    match data.get("successFlag").and_then(Flag::read) {
-        Some(Flag::Pending) => return Ok(Callback::Pending),
-        Some(Flag::Failed(flag)) => {
-            let code = data.get("errorCode").and_then(number_of).or(flag);
-            return Ok(Callback::Failed {
-                code: code.and_then(whole),
-                message: message(),
-            });
+/// Reads a body like [`read`], and the task ids that its cover names, as [`find_task_ids`] does.
+pub fn read_with_task_ids(body: &[u8]) -> (Vec<Cow<'_, str>>, Result<Callback, NotACallback>) {
+    match text(body) {
+        Cow::Borrowed(text) => {
+            let (ids, said) = interpret(text, MAX_COVERS);
+            (ids.usable(), said)
         }
-        Some(Flag::Done) | None => {}
+        Cow::Owned(text) => {
+            let (ids, said) = interpret(&text, MAX_COVERS);
+            (ids.into_owned().usable(), said)
+        }
     }
-    // A success without instruments is an empty song (the provider's page, "Handle Missing Instruments").
-    let is_midi =
-        has_instruments || data.names().all(|name| MIDI_MEMBERS.contains(&name)) || data.get("state").is_some();
-    Ok(if is_midi {
-        Callback::Song(Vec::new())
-    } else {
-        Callback::Unsupported
+}
+
+/// How many lists and saved requests may be around a body.
+const MAX_COVERS: usize = 3;
+
+/// The task ids of a body, and what it says.
+type Said<'a> = (Ids<'a>, Result<Callback, NotACallback>);
+
+fn interpret(text: &str, covers: usize) -> Said<'_> {
+    if text.trim_start().starts_with('[') {
+        return list(text, covers);
+    }
+    match Body::read(text) {
+        Ok(Some(body)) => match enclosed(&body.top).filter(|_| covers > 0) {
+            Some(inner) => inner.interpret(covers - 1),
+            None => (body.top.task_ids(), callback(text, body)),
+        },
+        Ok(None) => (Ids::default(), Err(NotACallback::NoObject)),
+        Err(_) => (Ids::of(find_task_ids(text.as_bytes())), Err(not_json(text).into())),
+    }
+}
+
+/// Reads a list of callbacks, or of instruments.
+fn list(text: &str, covers: usize) -> Said<'_> {
+    let mut ids = Ids::default();
+    let mut best = Err(NotACallback::NoObject);
+    let mut reader = Reader::new(text);
+    let read = reader.list(|reader| {
+        let element = reader.value()?;
+        if covers > 0 && element.starts_with(['{', '[']) {
+            let (found, said) = interpret(element, covers - 1);
+            ids.add(found);
+            if weight(&said) > weight(&best) {
+                best = said;
+            }
+        }
+        Ok(())
+    });
+    if read.and_then(|()| reader.end()).is_err() {
+        return (ids, Err(not_json(text).into()));
+    }
+    if !has_notes(&best)
+        && let Some(Instruments::Parts(parts)) = bare(text)
+    {
+        best = Ok(Callback::Song(parts));
+    }
+    (ids, best)
+}
+
+/// Of several callbacks in a list, the heaviest counts.
+fn weight(said: &Result<Callback, NotACallback>) -> usize {
+    match said {
+        Err(NotACallback::NoObject) => 0,
+        Err(_) => 1,
+        Ok(Callback::Unsupported { .. }) => 2,
+        Ok(Callback::Pending) => 3,
+        Ok(Callback::Failed { .. }) => 4,
+        Ok(Callback::Unreadable { .. }) => 5,
+        Ok(Callback::Song(_)) if !has_notes(said) => 6,
+        Ok(Callback::Song(_)) => 7,
+    }
+}
+
+fn has_notes(said: &Result<Callback, NotACallback>) -> bool {
+    matches!(said, Ok(Callback::Song(parts)) if parts.iter().any(|part| !part.notes.is_empty()))
+}
+
+/// The body of a saved request.
+struct Enclosed<'a> {
+    value: &'a str,
+    is_base64: bool,
+}
+
+/// The body in a saved request: it has a body, and nothing that a callback has.
+fn enclosed<'a>(top: &Object<'a>) -> Option<Enclosed<'a>> {
+    let value = top.get("body").filter(|value| value.starts_with(['{', '[', '"']))?;
+    let is_callback = top.names().any(|name| CALLBACK_MEMBERS.contains(&name));
+    (!is_callback).then(|| Enclosed {
+        value,
+        is_base64: top.get("isBase64Encoded") == Some("true"),
     })
 }
 
-/// The text of a body. A byte that is not UTF-8 must spoil only a name, not the song.
-pub(super) fn text(body: &[u8]) -> Cow<'_, str> {
-    let body = without_bom(body);
-    // Much faster than `from_utf8_lossy` alone.
-    std::str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed)
-}
-
-/// The `successFlag` of a record-info answer: a number for MIDI, a text for the provider's other products (the provider's
-/// pages "Get MIDI Generation Details" and "Get Vocal Separation Details").
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Flag {
-    Pending,
-    Done,
-    /// With the number, if it is one: 2 could not be created, 3 failed.
-    Failed(Option<f64>),
-}
-
-impl Flag {
-    /// `None` if the value is neither a number nor a text.
-    pub(super) fn read(value: &str) -> Option<Self> {
-        if let Some(flag) = number_of(value) {
-            return Some(match flag {
-                1.0 => Self::Done,
-                flag if flag > 1.0 => Self::Failed(Some(flag)),
-                _ => Self::Pending,
-            });
+impl<'a> Enclosed<'a> {
+    fn interpret(self, covers: usize) -> Said<'a> {
+        if !self.value.starts_with('"') {
+            return interpret(self.value, covers);
         }
-        Some(match text_of(value)?.as_ref() {
-            // The latter: it was made, but its callback was not taken.
-            "SUCCESS" | "CALLBACK_EXCEPTION" => Self::Done,
-            text if text.ends_with("_FAILED") => Self::Failed(None),
-            _ => Self::Pending,
-        })
+        let read = |inner: &str| {
+            let bytes = STANDARD.decode(inner).ok().filter(|_| self.is_base64);
+            let inner = bytes.as_deref().map_or(Cow::Borrowed(inner), text);
+            let (ids, said) = interpret(&inner, covers);
+            (ids.into_owned(), said)
+        };
+        with_text_of(self.value, read).unwrap_or((Ids::default(), Err(NotACallback::NoObject)))
     }
 }
 
-/// The members of `data` in MIDI callbacks and record-info answers. The callbacks of other products (lyrics, audio,
-/// video, separation) have other members and no `state`.
-const MIDI_MEMBERS: [&str; 14] = [
+/// The members of which a callback or an answer has at least one at the top.
+const CALLBACK_MEMBERS: [&str; 10] = [
+    "code",
+    "data",
+    "success",
+    "successFlag",
+    "state",
+    "model",
     "taskId",
     "task_id",
-    "recordTaskId",
-    "audioId",
-    "callbackUrl",
-    "callBackUrl",
-    "completeTime",
-    "createTime",
-    "successFlag",
-    "errorCode",
-    "errorMessage",
-    "midiData",
+    "resultJson",
     "instruments",
-    "state",
 ];
 
-/// How deep we search for `instruments`. `data.midiData.instruments` needs three levels.
-const MAX_DEPTH: usize = 5;
-
-/// A body, read in one pass.
-pub(super) struct Body<'a> {
-    /// The body itself.
-    pub(super) top: Object<'a>,
-    /// Its `instruments`, at any place up to [`MAX_DEPTH`].
-    pub(super) instruments: Option<Instruments>,
-}
-
-/// The value of a member `instruments`.
-pub(super) enum Instruments {
-    Null,
-    Parts(Vec<Part>),
-    /// Neither a list nor a map.
-    Neither,
-}
-
-impl<'a> Body<'a> {
-    pub(super) fn read(text: &'a str) -> Result<Self, Unreadable> {
-        let mut reader = Reader::new(text);
-        let read = match reader.peek() {
-            Some(b'{') => object(&mut reader, MAX_DEPTH).map(Some),
-            _ => reader.value().map(|_| None),
-        };
-        match read.and_then(|read| reader.end().map(|()| read)) {
-            Ok(Some((top, instruments))) => Ok(Self { top, instruments }),
-            Ok(None) => Err(Unreadable::NotAnObject),
-            Err(Broken) => Err(not_json(text)),
+/// What an object says that has no other body in it.
+fn callback(text: &str, Body { top, instruments }: Body<'_>) -> Result<Callback, NotACallback> {
+    let listed;
+    let record = match (top.object("data"), top.get("data")) {
+        (Some(data), _) => data,
+        // Some resellers send a list of one.
+        (None, Some(data)) => {
+            listed = Object::first_of(data).unwrap_or_default();
+            &listed
         }
+        // Some send its members at the top.
+        (None, None) => &top,
+    };
+    let unreadable = || {
+        Ok(Callback::Unreadable {
+            members: body::names(text),
+        })
+    };
+    let failed = |code: Option<f64>| {
+        Ok(Callback::Failed {
+            code: code.and_then(whole),
+            message: reason(&top, record),
+        })
+    };
+    let code = top.number("code");
+    let fails = code.is_some_and(|code| code != 200.0);
+
+    // Notes say more than any state. An empty list says less.
+    if !fails
+        && let Some(Instruments::Parts(parts)) = &instruments
+        && parts.iter().any(|part| !part.notes.is_empty())
+        && let Some(Instruments::Parts(parts)) = instruments
+    {
+        return Ok(Callback::Song(parts));
+    }
+    if let Some(product) = other_product(&top, record, instruments.is_some()) {
+        return Ok(Callback::Unsupported { product });
+    }
+    if fails {
+        let message = top.says("msg").or_else(|| top.says("message")).unwrap_or_default();
+        return match code.and_then(whole) {
+            Some(code) if is_unknown_task(code, &message) => Err(NotACallback::UnknownTask),
+            // Codes of gateways, not of the provider. A callback names its task.
+            Some(502..=504) if top.task_ids().usable().is_empty() => Err(server_error(&top)),
+            _ => failed(record.number("failCode").or(code)),
+        };
+    }
+    let told = told(record);
+    match told {
+        Some(Told::Pending) => return Ok(Callback::Pending),
+        Some(Told::Failed(flag)) => {
+            let sent = record.number("failCode").or_else(|| record.number("errorCode"));
+            return failed(sent.or(flag));
+        }
+        Some(Told::Unknown) => return unreadable(),
+        Some(Told::Done) | None => {}
+    }
+    let is_done = told.is_some();
+    match instruments {
+        Some(Instruments::Parts(parts)) => return Ok(Callback::Song(parts)),
+        Some(Instruments::Strange) => return unreadable(),
+        // In the old form, these are an empty song (the provider's page, "Handle Missing Instruments").
+        Some(Instruments::Null) | None if is_done && is_old_form(&top, record) && record.is_blank() => {
+            return Ok(Callback::Song(Vec::new()));
+        }
+        Some(Instruments::Null) | None if is_done => return unreadable(),
+        Some(Instruments::Null) | None => {}
+    }
+    if top.get("success") == Some("false") {
+        return failed(None);
+    }
+    // A record has this flag, and here it is null.
+    if record.has("successFlag") && record.is_blank() {
+        return Ok(Callback::Pending);
+    }
+    match not_a_callback(text, &top, code.is_some()) {
+        Some(other) => Err(other),
+        None => unreadable(),
+    }
+}
+
+/// What the state of a record says.
+enum Told {
+    Pending,
+    Done,
+    /// With the `successFlag`, if it is a number: 2 could not be created, 3 failed.
+    Failed(Option<f64>),
+    /// A state that is not documented.
+    Unknown,
+}
+
+/// What `successFlag` and `state` say: `None` if there is neither. The states are those of the provider's pages, and those
+/// in use with resellers.
+fn told(record: &Object<'_>) -> Option<Told> {
+    let flag = record.get("successFlag").and_then(flag);
+    if let Some(Told::Pending | Told::Failed(_)) = flag {
+        return flag;
+    }
+    let state = record.get("state");
+    let Some(state) = state.or_else(|| record.object("midiData")?.get("state")) else {
+        return flag;
+    };
+    let state = text_of(state).unwrap_or_default();
+    Some(match state.trim().to_ascii_lowercase().as_str() {
+        "complete" | "success" => Told::Done,
+        "fail" | "failed" => Told::Failed(None),
+        "waiting" | "queuing" | "generating" | "running" | "pending" => Told::Pending,
+        _ => Told::Unknown,
+    })
+}
+
+/// The `successFlag` of a record-info answer: a number for MIDI, a text for the provider's other products (the provider's
+/// pages "Get MIDI Generation Details" and "Get Vocal Separation Details"). `None` if the value is neither.
+fn flag(value: &str) -> Option<Told> {
+    if let Some(flag) = number_of(value) {
+        return Some(match flag {
+            1.0 => Told::Done,
+            flag if flag > 1.0 => Told::Failed(Some(flag)),
+            _ => Told::Pending,
+        });
+    }
+    Some(match text_of(value)?.as_ref() {
+        // The latter: it was made, but its callback was not taken.
+        "SUCCESS" | "CALLBACK_EXCEPTION" => Told::Done,
+        text if text.ends_with("_FAILED") => Told::Failed(None),
+        _ => Told::Pending,
+    })
+}
+
+/// Only the old form leaves out the instruments of a song without notes. Nobody has published what the new one does.
+fn is_old_form(top: &Object<'_>, record: &Object<'_>) -> bool {
+    let is_new = |object: &Object<'_>| ["model", "resultJson"].iter().any(|name| object.has(name));
+    let state = record.says("state").unwrap_or_default();
+    !is_new(top) && !is_new(record) && !state.eq_ignore_ascii_case("success")
+}
+
+/// The members that only other products of the old form have, and the products.
+const OTHER_PRODUCTS: [(&str, Option<&str>); 10] = [
+    ("callbackType", Some("music or lyrics")),
+    ("vocal_separation_info", Some("vocal separation")),
+    ("vocal_removal_info", Some("vocal separation")),
+    ("vocal_url", Some("vocal separation")),
+    ("audioWavUrl", Some("WAV conversion")),
+    ("audio_wav_url", Some("WAV conversion")),
+    ("video_url", Some("video")),
+    ("images", Some("images")),
+    // The results of others are in these.
+    ("info", None),
+    ("response", None),
+];
+
+/// The other product that a body is about, and its name if that is known; `None` if it may be about MIDI.
+fn other_product(top: &Object<'_>, record: &Object<'_>, has_instruments: bool) -> Option<Option<String>> {
+    if let Some(model) = record.says("model").or_else(|| top.says("model")) {
+        // "ai-music-api/generate-midi-from-audio"; what another model for MIDI sends must not be missed.
+        let is_midi = model.to_ascii_lowercase().contains("midi");
+        return (!is_midi).then(|| Some(plain(&model, MAX_WORDS)));
+    }
+    let named = OTHER_PRODUCTS.iter().find(|(name, _)| record.has(name));
+    let (_, product) = named.filter(|_| !has_instruments)?;
+    Some(product.map(str::to_owned))
+}
+
+/// The most characters of what a stranger says in an error.
+const MAX_WORDS: usize = 200;
+
+/// Why a task failed, in the provider's words. In the new form only `failMsg` says it.
+fn reason(top: &Object<'_>, record: &Object<'_>) -> String {
+    let of_task = ["failMsg", "errorMessage"].iter().find_map(|name| record.says(name));
+    // What the provider says about the answer is nothing about the task.
+    let of_answer = || said(top).filter(|text| text != "success");
+    of_task.or_else(of_answer).unwrap_or_default().into_owned()
+}
+
+/// The message of a whole answer.
+fn said<'a>(top: &Object<'a>) -> Option<Cow<'a, str>> {
+    let message = ["msg", "message", "error"].iter().find_map(|name| top.says(name));
+    message.or_else(|| top.object("error")?.says("message"))
+}
+
+/// Whether an answer with an error says that the provider does not know the task: in the old form, and in the new one.
+pub(super) fn is_unknown_task(code: i64, message: &str) -> bool {
+    let message = message.trim().to_ascii_lowercase();
+    (400..500).contains(&code) && (message == "record does not exist" || message.contains("recordinfo is null"))
+}
+
+/// What a body is that tells nothing of a task; `None` if it may be a callback.
+fn not_a_callback(text: &str, top: &Object<'_>, has_code: bool) -> Option<NotACallback> {
+    let has_id = !top.task_ids().usable().is_empty();
+    let data = top.object("data");
+    let is_empty = |object: &Object<'_>| object.names().next().is_none();
+    let has_data = match data {
+        Some(data) => !is_empty(data),
+        None => top.get("data").is_some_and(|data| {
+            let inner = data.get(1..data.len().saturating_sub(1)).unwrap_or(data);
+            !inner.trim().is_empty()
+        }),
+    };
+    if has_code {
+        let names_only_the_task = |data: &Object<'_>| data.names().all(|name| matches!(name, "taskId" | "task_id"));
+        let is_answer = top.says("msg").is_none_or(|msg| msg == "success") && top.is_blank();
+        return match data {
+            _ if !has_data && !has_id && top.is_blank() => Some(NotACallback::UnknownTask),
+            Some(data) if has_data && has_id && is_answer && names_only_the_task(data) => Some(NotACallback::NewTask),
+            _ => None,
+        };
+    }
+    if top.names().any(|name| CALLBACK_MEMBERS.contains(&name)) {
+        return None;
+    }
+    let is_error = ["message", "Message", "error", "detail", "title", "status", "statusCode"];
+    Some(if top.names().any(|name| is_error.contains(&name)) {
+        server_error(top)
+    } else {
+        NotACallback::OtherObject(body::names(text))
+    })
+}
+
+fn server_error(top: &Object<'_>) -> NotACallback {
+    let status = ["status", "statusCode", "code"]
+        .iter()
+        .find_map(|name| top.number(name));
+    let words = said(top).or_else(|| ["Message", "detail", "title"].iter().find_map(|name| top.says(name)));
+    let parts = [
+        status.and_then(whole).map(|status| status.to_string()),
+        words.map(Cow::into_owned),
+    ];
+    let message: Vec<String> = parts.into_iter().flatten().collect();
+    NotACallback::ServerError(plain(&message.join(" "), MAX_WORDS))
+}
+
+/// Reads an answer, which is one object.
+pub(super) fn object(text: &str) -> Result<Body<'_>, NotACallback> {
+    match Body::read(text) {
+        Ok(body) => body.ok_or(NotACallback::NoObject),
+        Err(_) => Err(not_json(text).into()),
     }
 }
 
 /// What is wrong with a text that is not JSON.
-fn not_json(text: &str) -> Unreadable {
+fn not_json(text: &str) -> NotJson {
     let parsed = serde_json::from_str::<IgnoredAny>(text).err();
-    let error = parsed.unwrap_or_else(|| de::Error::custom("unexpected character"));
-    Unreadable::NotJson {
-        line: error.line(),
-        column: error.column(),
-        reason: error
-            .to_string()
-            .split(" at line")
-            .next()
-            .unwrap_or_default()
-            .to_owned(),
-    }
-}
-
-/// A JSON object. If a name occurs twice, the last member counts, as in JavaScript and Python.
-#[derive(Default)]
-pub(super) struct Object<'a>(Vec<Member<'a>>);
-
-struct Member<'a> {
-    name: Cow<'a, str>,
-    /// The value as it was sent.
-    text: &'a str,
-    /// The value, if it is an object in which we looked for `instruments`.
-    object: Option<Object<'a>>,
-}
-
-impl<'a> Object<'a> {
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|member| member.name.as_ref())
-    }
-
-    fn member(&self, name: &str) -> Option<&Member<'a>> {
-        self.0.iter().rev().find(|member| member.name == name)
-    }
-
-    /// The text of the member of this name, unless it is null.
-    pub(super) fn get(&self, name: &str) -> Option<&'a str> {
-        self.member(name).map(|member| member.text).filter(|&text| text != NULL)
-    }
-
-    /// The task ids in the places in which [`find_task_ids`] looks, if this is the body.
-    fn task_ids(&self) -> Vec<Cow<'a, str>> {
-        let mut ids = Ids::default();
-        for member in &self.0 {
-            match (member.name.as_ref(), &member.object) {
-                ("taskId" | "task_id", _) => ids.found_value(member.text),
-                ("data", Some(data)) => {
-                    let named = |member: &&Member<'_>| matches!(member.name.as_ref(), "taskId" | "task_id");
-                    data.0
-                        .iter()
-                        .filter(named)
-                        .for_each(|member| ids.found_value(member.text));
-                }
-                _ => {}
-            }
-        }
-        ids.usable()
-    }
-
-    /// The member of this name, if it is an object.
-    pub(super) fn object(&self, name: &str) -> Option<&Self> {
-        self.member(name)?.object.as_ref()
-    }
-}
-
-const NULL: &str = "null";
-
-/// Reads an object, and searches it for `instruments`: depth first, its own member before its other members. Finds the
-/// first `instruments` that is not null; if all are null, one of them.
-fn object<'a>(reader: &mut Reader<'a>, depth: usize) -> Result<(Object<'a>, Option<Instruments>), Broken> {
-    let mut members = Vec::new();
-    let (mut own, mut deeper) = (None, None);
-    reader.object(|reader, name| {
-        let (text, object) = reader.with_text(|reader| {
-            if name == "instruments" {
-                own = Some(instruments(reader)?);
-                return Ok(None);
-            }
-            let (object, found) = search(reader, depth - 1)?;
-            deeper = first(deeper.take(), found);
-            Ok(object)
-        })?;
-        members.push(Member { name, text, object });
-        Ok(())
-    })?;
-    let hidden = |member: &Member<'_>| member.name == "instruments" && member.text != NULL;
-    if matches!(own, Some(Instruments::Null)) && members.iter().any(hidden) {
-        // Only the last `instruments` counts, but those before it may have others inside.
-        deeper = None;
-        for member in &members {
-            let (_, found) = search(&mut Reader::new(member.text), depth - 1)?;
-            deeper = first(deeper, found);
-        }
-    }
-    Ok((Object(members), first(own, deeper)))
-}
-
-/// Reads any value, and searches it for `instruments`.
-fn search<'a>(reader: &mut Reader<'a>, depth: usize) -> Result<(Option<Object<'a>>, Option<Instruments>), Broken> {
-    match reader.peek() {
-        Some(b'{') if depth > 0 => {
-            let (object, found) = object(reader, depth)?;
-            Ok((Some(object), found))
-        }
-        Some(b'[') if depth > 0 => {
-            let mut found = None;
-            reader.list(|reader| {
-                found = first(found.take(), search(reader, depth - 1)?.1);
-                Ok(())
-            })?;
-            Ok((None, found))
-        }
-        _ => {
-            reader.value()?;
-            Ok((None, None))
-        }
-    }
-}
-
-/// The first that is not null; if both are null, one of them.
-fn first(a: Option<Instruments>, b: Option<Instruments>) -> Option<Instruments> {
-    match a {
-        None | Some(Instruments::Null) => b.or(a),
-        found => found,
-    }
-}
-
-fn instruments(reader: &mut Reader<'_>) -> Result<Instruments, Broken> {
-    let mut parts = Vec::new();
-    match reader.peek() {
-        Some(b'[') => reader.list(|reader| {
-            parts.push(part(reader)?);
-            Ok(())
-        })?,
-        // Some resellers of the same data send a map from name to notes.
-        Some(b'{') => reader.object(|reader, name| {
-            let (name, notes) = (name.into_owned(), notes(reader)?);
-            parts.push(Part { name, notes });
-            Ok(())
-        })?,
-        _ if reader.value()? == NULL => return Ok(Instruments::Null),
-        _ => return Ok(Instruments::Neither),
-    }
-    Ok(Instruments::Parts(parts))
-}
-
-fn part(reader: &mut Reader<'_>) -> Result<Part, Broken> {
-    let mut part = Part::default();
-    members(reader, |reader, name| {
-        match name {
-            "name" => part.name = text_of(reader.value()?).unwrap_or_default().into_owned(),
-            "notes" => part.notes = notes(reader)?,
-            _ => drop(reader.value()?),
-        }
-        Ok(())
-    })?;
-    Ok(part)
-}
-
-/// Reads a list of notes, or an object that has one.
-fn notes(reader: &mut Reader<'_>) -> Result<Vec<SentNote>, Broken> {
-    if reader.peek() == Some(b'[') {
-        return list_of_notes(reader);
-    }
-    let mut notes = Vec::new();
-    members(reader, |reader, name| {
-        if name == "notes" {
-            notes = list_of_notes(reader)?;
-        } else {
-            reader.value()?;
-        }
-        Ok(())
-    })?;
-    Ok(notes)
-}
-
-fn list_of_notes(reader: &mut Reader<'_>) -> Result<Vec<SentNote>, Broken> {
-    let mut notes = Vec::new();
-    if reader.peek() == Some(b'[') {
-        reader.list(|reader| {
-            notes.push(note(reader)?);
-            Ok(())
-        })?;
-    } else {
-        reader.value()?;
-    }
-    Ok(notes)
-}
-
-fn note(reader: &mut Reader<'_>) -> Result<SentNote, Broken> {
-    let mut note = SentNote::EMPTY;
-    members(reader, |reader, name| {
-        let value = reader.value()?;
-        let member = match name {
-            "pitch" => &mut note.pitch,
-            "start" => &mut note.start,
-            "end" => &mut note.end,
-            "velocity" => &mut note.velocity,
-            _ => return Ok(()),
-        };
-        *member = number_of(value).unwrap_or(f64::NAN);
-        Ok(())
-    })?;
-    Ok(note)
-}
-
-/// Reads an object, or a value that has no members.
-fn members<'a>(
-    reader: &mut Reader<'a>,
-    mut each: impl FnMut(&mut Reader<'a>, &str) -> Result<(), Broken>,
-) -> Result<(), Broken> {
-    if reader.peek() == Some(b'{') {
-        reader.object(|reader, name| each(reader, &name))
-    } else {
-        reader.value().map(drop)
-    }
+    NotJson::of(
+        text,
+        &parsed.unwrap_or_else(|| de::Error::custom("unexpected character")),
+    )
 }
 
 pub(super) fn whole(number: f64) -> Option<i64> {
@@ -484,7 +473,8 @@ mod tests {
         let deep = format!(r#"{{"x":{}{},"taskId":"a"}}"#, "[".repeat(500_000), "]".repeat(500_000));
         assert_eq!(super::super::task_ids::find_task_ids(deep.as_bytes()), ["a"]);
         assert_eq!(super::super::check_json(deep.as_bytes()), Ok(()));
-        assert_eq!(read(deep.as_bytes()), Ok(Callback::Song(vec![])));
+        let members = ["x", "taskId"].map(str::to_owned).into();
+        assert_eq!(read(deep.as_bytes()), Ok(Callback::Unreadable { members }));
     }
 
     fn parts(body: &str) -> Vec<Part> {
@@ -534,7 +524,10 @@ mod tests {
             format!(r#"{open}{{"instruments":[{PIANO}]}}{close}"#)
         };
         assert_eq!(parts(&nested(4)).len(), 1);
-        assert_eq!(parts(&nested(5)), []);
+        assert!(matches!(
+            read(nested(5).as_bytes()),
+            Ok(Callback::Unreadable { .. }) | Err(NotACallback::OtherObject(_))
+        ));
         let inside = format!(
             r#"{{"instruments":[{{"instruments":[{PIANO},{PIANO}]}}],"x":{{"instruments":[]}},"instruments":null}}"#
         );
@@ -544,18 +537,20 @@ mod tests {
     }
 
     #[test]
-    fn a_success_without_instruments_is_an_empty_song() {
+    fn a_song_is_empty_only_if_the_body_says_so() {
         for body in [
             r#"{"code":200,"data":{"taskId":"a","state":"complete"}}"#,
-            r#"{"code":200,"data":{"taskId":"a","instruments":null}}"#,
+            r#"{"code":200,"data":{"taskId":"a","state":"complete","instruments":null}}"#,
             r#"{"code":200,"data":{"taskId":"a","instruments":[]}}"#,
-            r#"{"code":200,"data":null,"taskId":"a"}"#,
             r#"{"code":200,"data":{"taskId":"a","state":"complete","newMember":1}}"#,
             r#"{"code":200,"data":{"taskId":"a","successFlag":1,"midiData":{}}}"#,
+            r#"{"code":200,"data":{"taskId":"a","successFlag":1,"midiData":"{\"state\":\"complete\",\"instruments\":[]}"}}"#,
+            r#"{"code":200,"data":{"model":"ai-music-api/generate-midi-from-audio","state":"success","resultJson":"{\"instruments\":[]}"}}"#,
+            r#"{"instruments":{}}"#,
         ] {
             assert_eq!(parts(body), [], "{body}");
         }
-        for notes in ["", r#","notes":null"#, r#","notes":[]"#, r#","notes":3"#] {
+        for notes in ["", r#","notes":null"#, r#","notes":[]"#, r#","notes":{"notes":[]}"#] {
             let body = format!(r#"{{"code":200,"data":{{"instruments":[{{"name":"Drums"{notes}}}]}}}}"#);
             assert_eq!(
                 parts(&body),
@@ -565,6 +560,210 @@ mod tests {
                 }],
                 "{body}"
             );
+        }
+    }
+
+    #[test]
+    fn what_we_cannot_read_is_no_empty_song() {
+        let jobs = |result: &str| {
+            format!(
+                r#"{{"code":200,"data":{{"taskId":"a","model":"ai-music-api/generate-midi-from-audio","state":"success","resultJson":{result}}}}}"#
+            )
+        };
+        for body in [
+            r#"{"code":200,"data":null,"taskId":"a"}"#,
+            r#"{"code":200,"data":{"taskId":"a","instruments":null}}"#,
+            r#"{"code":200,"data":{"taskId":"a","state":"complete","tracks":[{"name":"Drums"}]}}"#,
+            r#"{"code":200,"data":{"taskId":"a","state":"complete","midiUrl":"https://example.com/a.mid"}}"#,
+            r#"{"code":200,"data":{"taskId":"a","successFlag":1,"midiData":"https://example.com/a.mid"}}"#,
+            r#"{"code":200,"data":{"taskId":"a","successFlag":1,"midiData":"{\"instruments\":[{"}}"#,
+            r#"{"code":200,"data":{"taskId":"a","state":"archived","instruments":null}}"#,
+            r#"{"code":200,"data":{"taskId":"a","state":3,"instruments":[]}}"#,
+            r#"{"code":200,"data":{"taskId":"a","state":"complete","instruments":"none"}}"#,
+            r#"{"code":200,"data":{"instruments":3}}"#,
+            r#"{"code":200,"data":{"instruments":["Drums"]}}"#,
+            r#"{"code":200,"data":{"instruments":[{"name":"Drums","notes":3}]}}"#,
+            r#"{"code":200,"data":{"instruments":[{"name":"Drums","events":[{"pitch":36}]}]}}"#,
+            r#"{"code":200,"data":{"instruments":{"Drums":"C4"}}}"#,
+            r#"{"success":true,"task_id":"a","data":[]}"#,
+            &jobs("null"),
+            &jobs(r#""""#),
+            &jobs(r#""{\"resultUrls\":[\"https://example.com/a.mid\"]}""#),
+            &jobs(r#""{\"state\":\"complete\"}""#),
+            &jobs(r#""[{\"name\":\"Drums\",\"notes\":[]}]""#),
+            &jobs(r#""{\"instruments\":[{\"no""#),
+        ] {
+            assert!(
+                matches!(read(body.as_bytes()), Ok(Callback::Unreadable { members }) if !members.is_empty()),
+                "{body}: {:?}",
+                read(body.as_bytes())
+            );
+        }
+    }
+
+    #[test]
+    fn an_unreadable_body_tells_its_shape_and_not_its_values() {
+        let body = r#"{"code":200,"data":{"param":"{\"input\":{}}","model":"ai-music-api/generate-midi-from-audio",
+            "resultJson":"{\"tracks\":[{\"title\":\"secret\"},{\"midi\\u0007\":[1]}],\"resultUrls\":[\"secret\"]}"}}"#;
+        let members = [
+            "code",
+            "data",
+            "data.param",
+            "data.model",
+            "data.resultJson",
+            "data.resultJson.tracks",
+            "data.resultJson.tracks[].title",
+            "data.resultJson.tracks[].midi",
+            "data.resultJson.resultUrls",
+        ];
+        let members = members.map(str::to_owned).into();
+        assert_eq!(read(body.as_bytes()), Ok(Callback::Unreadable { members }));
+        let many: Vec<String> = (0..1000)
+            .map(|n| format!(r#""{n}{}":{{"x":1}}"#, "y".repeat(99)))
+            .collect();
+        let many = format!(r#"{{"code":200,"data":{{{}}}}}"#, many.join(","));
+        let Ok(Callback::Unreadable { members }) = read(many.as_bytes()) else {
+            panic!("readable")
+        };
+        assert_eq!(members.len(), 100);
+        assert!(members.iter().all(|name| name.chars().count() <= 70));
+    }
+
+    #[test]
+    fn the_new_form_is_read_wherever_its_notes_are() {
+        let quoted = |json: &str| serde_json::Value::from(json).to_string();
+        let song = format!(r#"{{"instruments":[{PIANO}]}}"#);
+        let wrap = |name: &str| format!(r#"{{"{name}":{song}}}"#);
+        let results = [
+            song.clone(),
+            format!("[{song}]"),
+            format!("[{PIANO}]"),
+            format!(r#"{{"resultObject":[{PIANO}]}}"#),
+            wrap("data"),
+            wrap("midiData"),
+            wrap("resultObject"),
+            format!(r#"{{"data":{{"midiData":{}}}}}"#, quoted(&song)),
+            format!(r#"{{"instruments":{}}}"#, quoted(&format!("[{PIANO}]"))),
+            format!(r#"{{"instruments":[],"midiData":{song}}}"#),
+        ];
+        for result in results.iter().flat_map(|result| [result.clone(), quoted(result)]) {
+            for state in [r#""success""#, r#""of tomorrow""#, "null"] {
+                let body = format!(
+                    r#"{{"code":200,"msg":"Playground task completed successfully.","data":{{"taskId":"a","model":"ai-music-api/generate-midi-from-audio","state":{state},"param":"{{\"input\":{{\"instruments\":[{{}}]}}}}","resultJson":{result},"failCode":null,"failMsg":null}}}}"#
+                );
+                assert_eq!(parts(&body).len(), 1, "{body}");
+                assert_eq!(read_with_task_ids(body.as_bytes()).0, ["a"]);
+            }
+        }
+        let text_in_text =
+            |levels: usize| (0..levels).fold(song.clone(), |json, _| format!(r#"{{"x":{}}}"#, quoted(&json)));
+        assert_eq!(parts(&text_in_text(2)).len(), 1);
+        assert!(read(text_in_text(3).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn the_state_of_the_new_form_tells_how_a_task_went() {
+        let said = |state: &str| {
+            let body = format!(
+                r#"{{"code":200,"msg":"success","data":{{"taskId":"a","model":"ai-music-api/generate-midi-from-audio","state":"{state}","resultJson":null,"failCode":"422","failMsg":"no vocals"}}}}"#
+            );
+            read(body.as_bytes()).unwrap()
+        };
+        for state in ["fail", "failed", "FAILED"] {
+            let (code, message) = (Some(422), "no vocals".to_owned());
+            assert_eq!(said(state), Callback::Failed { code, message }, "{state}");
+        }
+        for state in ["waiting", "queuing", "generating", "running", "pending"] {
+            assert_eq!(said(state), Callback::Pending, "{state}");
+        }
+        for state in ["success", "done", ""] {
+            assert!(matches!(said(state), Callback::Unreadable { .. }), "{state}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_found_in_what_was_saved_around_it() {
+        let quoted = |json: &str| serde_json::Value::from(json).to_string();
+        let song = format!(r#"{{"code":200,"data":{{"taskId":"a","instruments":[{PIANO}]}}}}"#);
+        let event = |body: &str, encoded: bool| {
+            format!(
+                r#"{{"version":"2.0","headers":{{}},"body":{},"isBase64Encoded":{encoded}}}"#,
+                quoted(body)
+            )
+        };
+        for saved in [
+            event(&song, false),
+            event(&STANDARD.encode(&song), true),
+            format!(r#"[{{"headers":{{}},"body":{song}}}]"#),
+            format!(r#"[{{"data":null,"code":200}},{song}]"#),
+            format!("[{}]", event(&song, false)),
+        ] {
+            assert_eq!(parts(&saved).len(), 1, "{saved}");
+            assert_eq!(read_with_task_ids(saved.as_bytes()).0, ["a"], "{saved}");
+        }
+        assert_eq!(parts(&format!("[{PIANO}]")).len(), 1);
+        let utf16 = |mark: &[u8], unit: fn(u16) -> [u8; 2]| {
+            [mark, &song.encode_utf16().flat_map(unit).collect::<Vec<_>>()].concat()
+        };
+        for utf16 in [
+            utf16(b"\xff\xfe", u16::to_le_bytes),
+            utf16(b"\xfe\xff", u16::to_be_bytes),
+        ] {
+            let (ids, read) = read_with_task_ids(&utf16);
+            assert!(matches!(read, Ok(Callback::Song(parts)) if parts.len() == 1));
+            assert_eq!(ids, ["a"]);
+        }
+        assert_eq!(read(event("", false).as_bytes()), Err(NotJson::Empty.into()));
+        let two = [song.clone(), song.replace("\"a\"", "\"b\"")].join(",");
+        assert_eq!(read_with_task_ids(format!("[{two}]").as_bytes()).0, ["a", "b"]);
+    }
+
+    #[test]
+    fn what_is_no_callback_is_named() {
+        let error = |body: &str| read(body.as_bytes()).unwrap_err();
+        for body in [
+            r#"{"code":200,"msg":"success","data":null}"#,
+            r#"{"code":200,"data":{}}"#,
+            r#"{"code":404,"msg":"recordInfo is null","data":null}"#,
+            r#"{"code":422,"msg":"Record does not exist"}"#,
+        ] {
+            assert_eq!(error(body), NotACallback::UnknownTask, "{body}");
+        }
+        let started = r#"{"code":200,"msg":"success","data":{"taskId":"task_12345678"}}"#;
+        assert_eq!(error(started), NotACallback::NewTask);
+        for (body, said) in [
+            (
+                r#"{"message":"Endpoint request timed out"}"#,
+                "Endpoint request timed out",
+            ),
+            (
+                r#"{"timestamp":1,"status":504,"error":"Gateway Timeout"}"#,
+                "504 Gateway Timeout",
+            ),
+            (
+                r#"{"code":504,"msg":"upstream\u001b[0m timed out"}"#,
+                "504 upstream [0m timed out",
+            ),
+            (r#"{"statusCode":502}"#, "502"),
+        ] {
+            assert_eq!(error(body), NotACallback::ServerError(said.to_owned()), "{body}");
+        }
+        for (body, said) in [
+            ("{}", "the body has none of the members of a callback: it is empty"),
+            (
+                r#"{"a":{"b":1}}"#,
+                "the body has none of the members of a callback: it has a, a.b",
+            ),
+            (
+                "[]",
+                "the body is JSON, but neither an object nor a list of objects, so it is no callback",
+            ),
+            (
+                "7",
+                "the body is JSON, but neither an object nor a list of objects, so it is no callback",
+            ),
+        ] {
+            assert_eq!(error(body).to_string(), said);
         }
     }
 
@@ -598,6 +797,19 @@ mod tests {
             expected
         );
         assert_eq!(failed(r#"{"code":"500","msg":"Internal Error"}"#), expected);
+        assert_eq!(
+            failed(
+                r#"{"code":501,"msg":"Playground task failed.","data":{"model":"ai-music-api/generate-midi-from-audio","state":"fail","failCode":"500","failMsg":"Internal Error"}}"#
+            ),
+            expected
+        );
+        assert_eq!(
+            failed(r#"{"success":false,"task_id":"a","error":{"message":"no"}}"#),
+            Ok(Callback::Failed {
+                code: None,
+                message: "no".into()
+            })
+        );
         assert_eq!(
             failed(
                 r#"{"code":200,"msg":"success","data":{"successFlag":3,"errorCode":500,"errorMessage":"Internal Error"}}"#
@@ -635,21 +847,49 @@ mod tests {
     }
 
     #[test]
-    fn other_products_and_unreadable_bodies_are_told_apart() {
-        for other in [
-            r#"{"code":200,"data":{"callbackType":"complete","task_id":"a","data":[{"id":"x"}]}}"#,
-            r#"{"code":200,"data":{"task_id":"a","vocal_removal_info":{"vocal_url":"u"}}}"#,
-            r#"{"code":200,"data":{"task_id":"a","audioWavUrl":"u"}}"#,
+    fn other_products_are_named() {
+        for (other, product) in [
+            (
+                r#"{"code":200,"data":{"callbackType":"complete","task_id":"a","data":[{"id":"x"}]}}"#,
+                Some("music or lyrics"),
+            ),
+            (
+                r#"{"code":200,"data":{"task_id":"a","vocal_removal_info":{"vocal_url":"u"}}}"#,
+                Some("vocal separation"),
+            ),
+            (
+                r#"{"code":500,"data":{"task_id":"a","vocal_separation_info":null}}"#,
+                Some("vocal separation"),
+            ),
+            (
+                r#"{"code":200,"data":{"task_id":"a","audioWavUrl":"u"}}"#,
+                Some("WAV conversion"),
+            ),
+            (
+                r#"{"code":200,"data":{"task_id":"a","successFlag":"SUCCESS","response":{"vocalUrl":"u"}}}"#,
+                None,
+            ),
+            (
+                r#"{"code":501,"data":{"task_id":"a","model":"grok-imagine/text-to-image","state":"fail","failMsg":"no"}}"#,
+                Some("grok-imagine/text-to-image"),
+            ),
+            (
+                r#"{"code":200,"data":{"task_id":"a","model":"ai-music-api/separate-vocals","state":"waiting"}}"#,
+                Some("ai-music-api/separate-vocals"),
+            ),
         ] {
-            assert_eq!(read(other.as_bytes()), Ok(Callback::Unsupported), "{other}");
+            let product = product.map(str::to_owned);
+            assert_eq!(read(other.as_bytes()), Ok(Callback::Unsupported { product }), "{other}");
         }
-        assert_eq!(read(b"[]"), Err(Unreadable::NotAnObject));
-        assert_eq!(
-            read(br#"{"data":{"instruments":"none"}}"#),
-            Err(Unreadable::InstrumentsNotAList)
-        );
+        // Notes say more than the name of a product.
+        let song = format!(r#"{{"data":{{"model":"a/b","state":"success","instruments":[{PIANO}]}}}}"#);
+        assert_eq!(parts(&song).len(), 1);
         assert_eq!(read(br#"{"code":200,"data":{"successFlag":0}}"#), Ok(Callback::Pending));
-        assert!(matches!(read(b"{"), Err(Unreadable::NotJson { line: 1, .. })));
+        assert_eq!(read(br#"{ "state": "running" }"#), Ok(Callback::Pending));
+        assert!(matches!(
+            read(b"{"),
+            Err(NotACallback::NotJson(NotJson::Broken { line: 1, .. }))
+        ));
     }
 
     #[test]

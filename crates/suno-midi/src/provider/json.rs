@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, Visitor};
+use serde::de::{Deserializer, IgnoredAny, Visitor};
 
 /// The text is not JSON.
 #[derive(Debug, PartialEq, Eq)]
@@ -157,32 +157,44 @@ impl<'a> Reader<'a> {
 /// What a JSON string says; `None` if the value is none. Replaces a lone surrogate, which JSON can escape but UTF-8 cannot
 /// encode.
 pub(super) fn text_of(value: &str) -> Option<Cow<'_, str>> {
-    let content = value.strip_prefix('"')?.strip_suffix('"')?;
-    if !content.contains('\\') {
-        return Some(Cow::Borrowed(content));
+    match plain_text_of(value)? {
+        Some(text) => Some(Cow::Borrowed(text)),
+        None => decoded(value, str::to_owned).map(Cow::Owned),
     }
-    let Decoded(text) = serde_json::from_str(value).ok()?;
-    Some(Cow::Owned(text))
 }
 
-struct Decoded(String);
-
-impl<'de> Deserialize<'de> for Decoded {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bytes;
-        impl Visitor<'_> for Bytes {
-            type Value = Decoded;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Decoded, E> {
-                Ok(Decoded(String::from_utf8_lossy(bytes).into_owned()))
-            }
-        }
-        deserializer.deserialize_bytes(Bytes)
+/// Calls `read` with what a JSON string says; `None` if the value is none. Only one decoded copy is in memory, and only
+/// until this returns.
+pub(super) fn with_text_of<T>(value: &str, read: impl FnOnce(&str) -> T) -> Option<T> {
+    match plain_text_of(value)? {
+        Some(text) => Some(read(text)),
+        None => decoded(value, read),
     }
+}
+
+/// Outer `None`: this is no JSON string. Inner `None`: it has escapes.
+fn plain_text_of(value: &str) -> Option<Option<&str>> {
+    let content = value.strip_prefix('"')?.strip_suffix('"')?;
+    Some((!content.contains('\\')).then_some(content))
+}
+
+fn decoded<T>(value: &str, read: impl FnOnce(&str) -> T) -> Option<T> {
+    /// Reads the string in serde_json's own buffer.
+    struct Within<F>(F);
+    impl<F: FnOnce(&str) -> T, T> Visitor<'_> for Within<F> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string")
+        }
+
+        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<T, E> {
+            Ok((self.0)(&String::from_utf8_lossy(bytes)))
+        }
+    }
+    serde_json::Deserializer::from_str(value)
+        .deserialize_bytes(Within(read))
+        .ok()
 }
 
 /// A number, or a string that holds one; infinite if it is too large for an `f64`.

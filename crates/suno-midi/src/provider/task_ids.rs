@@ -85,6 +85,32 @@ pub(super) struct Ids<'a> {
 }
 
 impl<'a> Ids<'a> {
+    /// These ids, which [`find_task_ids`] found.
+    pub(super) fn of(distinct: Vec<Cow<'a, str>>) -> Self {
+        Self {
+            seen: distinct.len(),
+            distinct,
+        }
+    }
+
+    /// Adds what was found in another place.
+    pub(super) fn add(&mut self, other: Self) {
+        self.seen += other.seen;
+        for id in other.distinct {
+            if self.seen <= MAX_IDS && !self.distinct.contains(&id) {
+                self.distinct.push(id);
+            }
+        }
+    }
+
+    pub(super) fn into_owned<'b>(self) -> Ids<'b> {
+        let owned = |id: Cow<'_, str>| Cow::Owned(id.into_owned());
+        Ids {
+            seen: self.seen,
+            distinct: self.distinct.into_iter().map(owned).collect(),
+        }
+    }
+
     /// The ids, unless there are more than [`MAX_IDS`].
     pub(super) fn usable(self) -> Vec<Cow<'a, str>> {
         if self.seen > MAX_IDS { Vec::new() } else { self.distinct }
@@ -330,7 +356,6 @@ mod tests {
             "7",
             r#""taskId""#,
             "{}",
-            r#"[{"taskId":"a"}]"#,
             r#"{"data":[{"taskId":"a"}]}"#,
             r#"{"x":{"taskId":"a"}}"#,
             r#"{"taskId":{"taskId":"a"}}"#,
@@ -351,5 +376,18 @@ mod tests {
         ] {
             assert_eq!(ids(body), [""; 0], "{body}");
         }
+        // The provider sends no lists. A reader that is given one looks in it.
+        assert_eq!(find_task_ids(br#"[{"taskId":"a"}]"#), [""; 0]);
+    }
+
+    #[test]
+    fn the_ids_of_a_request_and_of_a_result_are_not_the_tasks() {
+        let other = r#"{\"task_id\":\"b\",\"taskId\":\"b\",\"data\":{\"taskId\":\"b\"}}"#;
+        let jobs = format!(r#"{{"data":{{"taskId":"a","param":"{other}","resultJson":"{other}"}}}}"#);
+        assert_eq!(ids(&jobs), ["a"]);
+        assert_eq!(
+            ids(&jobs.replace("\"{", "{").replace("}\"", "}").replace('\\', "")),
+            ["a"]
+        );
     }
 }
