@@ -493,9 +493,43 @@ async fn a_second_body_that_loses_ends_the_watch_all_the_same() {
     assert!(task.sent_to(WATCH_URL).len() <= 5, "{:?}", task.sent_to(WATCH_URL));
 }
 
+const UNREADABLE: &str =
+    r#"{"code":200,"msg":"success","data":{"taskId":"t","successFlag":1,"midiData":"https://example.com/a.mid"}}"#;
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_is_kept_once_and_the_provider_is_asked_again() {
+    let mut task = Task::asked([answer(UNREADABLE), answer(UNREADABLE), answer(SONG)]);
+    task.done(WATCH).await;
+    task.render().await;
+    assert_eq!(task.document()["state"], "unreadable");
+    while task.asks() < 3 {
+        task.next().await;
+    }
+    assert_eq!(task.sent_to(QUEUE_URL).len(), 2, "one job for each different answer");
+    task.render().await;
+    task.ended().await;
+    assert_eq!(
+        (task.document()["state"].clone(), task.watch("state")),
+        ("rendered".into(), "done".into())
+    );
+
+    // It confirms no callback, and replaces none.
+    let mut task = Task::verified([answer(UNREADABLE), answer(SONG)]);
+    let event = task.callback(CALLBACK).await;
+    task.done(&event).await;
+    task.render().await;
+    assert_eq!(task.document()["state"], "rendered");
+    task.ended().await;
+    task.render().await;
+    assert_eq!(
+        (task.document()["source"]["authenticated"].clone(), task.asks()),
+        (true.into(), 2)
+    );
+}
+
 #[tokio::test]
 async fn a_body_that_says_nothing_useful_makes_us_ask() {
-    for useless in ["nonsense", PENDING] {
+    for useless in ["nonsense", PENDING, UNREADABLE] {
         let mut task = Task::asked([answer(SONG)]);
         task.body(useless);
         task.done(WATCH).await;

@@ -61,6 +61,10 @@ def test_a_kind_that_there_is_not_is_refused(get, bucket, tmp_path):
     [
         ("failed", {"failure": FAILURE}, 3, "there is no song: the provider reported a failure (code 500): Internal Error"),
         ("invalid", {"warnings": ["not JSON"]}, 3, "there is no song: not JSON"),
+        (
+            *("unreadable", {"warnings": ["no notes"], "members": ["code", "data.tracks"]}, 3),
+            "there is no song: no notes\n  members: code, data.tracks",
+        ),
         ("pending", {"warnings": ["not ended yet"]}, 1, "there is no song: not ended yet"),
         ("lost-in-transit", {}, 3, "there is no song: the state of the task is lost-in-transit"),
     ],

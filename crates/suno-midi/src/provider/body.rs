@@ -122,21 +122,15 @@ struct Member<'a> {
 const NULL: &str = "null";
 
 impl<'a> Object<'a> {
-    /// The first object of a list; `None` if this is no list of objects.
+    /// The first element of a list, if it is an object.
     pub(super) fn first_of(list: &'a str) -> Option<Self> {
-        let mut reader = Reader::new(list);
-        let mut first = None;
-        // Reads the other elements, too: they were read before, so they cost no error.
-        let read = reader.peek().filter(|&byte| byte == b'[').map(|_| {
-            reader.list(|reader| {
-                match reader.peek() {
-                    Some(b'{') if first.is_none() => first = Some(object(reader, Limits::WHOLE)?.0),
-                    _ => drop(reader.value()?),
-                }
-                Ok(())
-            })
-        });
-        first.filter(|_| read == Some(Ok(())))
+        let first = list.strip_prefix('[')?;
+        let mut reader = Reader::new(first);
+        let is_object = reader.peek() == Some(b'{');
+        is_object
+            .then(|| object(&mut reader, Limits::WHOLE).ok())
+            .flatten()
+            .map(|(object, _)| object)
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
