@@ -168,7 +168,7 @@ def test_what_the_parameters_ask_for_is_there(account):
     assert [mapping["ScalingConfig"]["MaximumConcurrency"] for mapping in mappings] == [2]
     assert all(client("iam").get_role(RoleName=account.resource(role))["Role"]["Path"] == "/midi/" for role in ROLES)
     alarms = client("cloudwatch").describe_alarms()["MetricAlarms"]
-    assert len(alarms) == 12 and all(len(alarm["AlarmActions"]) == 2 for alarm in alarms)
+    assert len(alarms) == 13 and all(len(alarm["AlarmActions"]) == 2 for alarm in alarms)
 
 
 def resources(stack):

@@ -68,6 +68,22 @@ def test_replaying_a_period_twice_changes_nothing(stack, operate, songs):
     assert versions(stack) == before
 
 
+def test_what_an_older_release_took_for_an_empty_song_is_judged_again(stack, operate):
+    task_id = uuid.uuid4().hex
+    body = {"code": 200, "data": {"taskId": task_id, "state": "complete", "tracks": [{"title": "secret"}]}}
+    assert stack.post(json.dumps(body), task_id).status_code == 200
+    document = stack.result(task_id)
+    source = {"state": "empty", "webhook-timestamp": str(document["source"]["webhookTimestamp"]), "source-key": document["source"]["key"]}
+    files = {"midi": f"midi/{task_id}.mid", "pianoRoll": f"midi/{task_id}.svg", "document": f"midi/{task_id}.json"}
+    older = document | {"state": "empty", "files": files}
+    for name, content in ((files["midi"], b"MThd"), (files["pianoRoll"], b"<svg/>"), (files["document"], json.dumps(older).encode())):
+        stack.client("s3").put_object(Bucket=stack.bucket, Key=name, Body=content, Metadata=source)
+    assert operate("replay", "--state", "empty").returncode == 0
+    wait_for("the replay", lambda: stack.result(task_id)["state"] == "unreadable")
+    assert stack.result(task_id)["members"][-1] == "data.tracks[].title"
+    assert stack.object_names(f"midi/{task_id}") == [files["document"]]
+
+
 def test_many_callbacks_of_one_task_are_rendered_at_once(stack, operate):
     # All want to write the result's object at the same time. None may give up, even if its message comes back.
     task_id = uuid.uuid4().hex

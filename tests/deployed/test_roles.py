@@ -21,6 +21,7 @@ MAY = {
     "Renderer": {
         *("list the bucket", "get raw/none/a"),
         *("get midi/none.json", "put midi/none.json", "get midi/none.mid", "put midi/none.mid"),
+        "delete midi/none.mid",
         *("look at RenderQueue", "receive from RenderQueue", "send to ResultsQueue"),
     },
     "Reconciler": {
