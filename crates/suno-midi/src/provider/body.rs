@@ -166,13 +166,16 @@ impl<'a> Object<'a> {
         self.member(name)?.object.as_ref()
     }
 
-    /// Whether nothing is in it that could be, or name, a song: no list, no link, no JSON in a text.
+    /// Whether nothing is in it that could be, or name, a song: no list, no link, no JSON in a text, and no text at all where
+    /// a song is named.
     pub(super) fn is_blank(&self) -> bool {
         self.0.iter().all(|member| {
-            let describes_the_request =
-                member.name == REQUEST || member.name.to_ascii_lowercase().starts_with("callback");
+            let name = member.name.to_ascii_lowercase();
+            let describes_the_request = name == REQUEST || name.starts_with("callback");
+            let may_be_a_song = || OF_A_SONG.iter().any(|word| name.contains(word)) && says_something(member.text);
             let object = member.object.as_ref();
-            describes_the_request || object.map_or_else(|| is_blank(member.text), Self::is_blank)
+            let is_blank = || object.map_or_else(|| is_blank(member.text), Self::is_blank);
+            describes_the_request || !may_be_a_song() && is_blank()
         })
     }
 
@@ -194,6 +197,15 @@ impl<'a> Object<'a> {
         }
         ids
     }
+}
+
+/// Words in the names of members that hold a song, or say where one is.
+const OF_A_SONG: [&str; 6] = ["midi", "file", "url", "note", "track", "result"];
+
+/// Whether a value is a text that says something.
+fn says_something(value: &str) -> bool {
+    let text = text_of(value).unwrap_or_default();
+    !matches!(text.trim(), "" | "{}" | "[]" | "null")
 }
 
 /// Whether a value that is no object, or one that was not searched, says nothing of a song.
