@@ -47,7 +47,11 @@ pub fn write(outputs: &[Output<'_>], input: &Path) -> anyhow::Result<()> {
     };
     match input == Path::new("-") {
         true => take("the input".to_owned(), Handle::stdin()),
-        false => take(format!("the input {}", input.display()), Handle::from_path(input)),
+        // To open a named pipe again would wait for another writer.
+        false if fs::metadata(input).is_ok_and(|metadata| metadata.is_file()) => {
+            take(format!("the input {}", input.display()), Handle::from_path(input));
+        }
+        false => {}
     }
     take("standard output".to_owned(), Handle::stdout());
     // Opening does not change a file, but makes one that is missing. Only then can it be told which file a name reaches.

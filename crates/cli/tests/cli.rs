@@ -622,6 +622,13 @@ fn no_output_destroys_the_input_or_another_output() {
     let (code, err) = run("body.json -o old.mid", None, Some(appended));
     assert!(code == Some(2) && files() == before, "{err}");
 
+    // A named pipe is an input, too.
+    let pipe = here.join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let writer = thread::spawn(move || fs::write(pipe, body));
+    assert_eq!(run("pipe -o piped.mid", None, None).0, Some(0));
+    writer.join().unwrap().unwrap();
+
     // What is no file loses nothing, and an old output is replaced as a whole.
     assert_eq!(run("body.json -o /dev/null --svg /dev/null", None, None).0, Some(0));
     fs::write(here.join("old.mid"), vec![b'x'; 100_000]).unwrap();
