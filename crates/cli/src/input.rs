@@ -46,6 +46,10 @@ pub fn sole<'a>(ids: &'a [Cow<'_, str>]) -> anyhow::Result<Option<&'a str>> {
     match ids {
         [] => Ok(None),
         [id] => Ok(Some(id)),
-        several => Err(Refused(format!("the input names more than one task id: {}", several.join(", "))).into()),
+        several => {
+            // They are a stranger's text.
+            let ids: Vec<String> = several.iter().map(|id| id.escape_debug().to_string()).collect();
+            Err(Refused(format!("the input names more than one task id: {}", ids.join(", "))).into())
+        }
     }
 }

@@ -33,27 +33,47 @@ pub struct Output<'a> {
     pub bytes: &'a [u8],
 }
 
-/// Writes files. Changes none of them if two names reach one file, or if one reaches the input or where standard output
-/// goes: by whatever link, and whatever a file system takes for the same name.
-pub fn write(outputs: &[Output<'_>], input: &Path) -> anyhow::Result<()> {
-    let mut taken = Vec::new();
-    let mut take = |what: String, handle: io::Result<Handle>| {
-        // A pipe, a terminal and /dev/null lose nothing.
-        if let Ok(handle) = handle
-            && handle.as_file().metadata().is_ok_and(|metadata| metadata.is_file())
-        {
-            taken.push((what, handle));
-        }
-    };
+/// The file that a name reaches; `None` if it is none, or no file: a pipe, a terminal and /dev/null lose nothing.
+fn regular(handle: io::Result<Handle>) -> Option<Handle> {
+    handle.ok().filter(|handle| is_file(handle.as_file()))
+}
+
+fn is_file(file: &File) -> bool {
+    file.metadata().is_ok_and(|metadata| metadata.is_file())
+}
+
+fn input_file(input: &Path) -> Option<Handle> {
     match input == Path::new("-") {
-        true => take("the input".to_owned(), Handle::stdin()),
+        true => regular(Handle::stdin()),
         // To open a named pipe again would wait for another writer.
-        false if fs::metadata(input).is_ok_and(|metadata| metadata.is_file()) => {
-            take(format!("the input {}", input.display()), Handle::from_path(input));
-        }
-        false => {}
+        false if fs::metadata(input).is_ok_and(|metadata| metadata.is_file()) => regular(Handle::from_path(input)),
+        false => None,
     }
-    take("standard output".to_owned(), Handle::stdout());
+}
+
+/// Checks that standard output does not go into the input.
+pub fn check_stdout(input: &Path) -> anyhow::Result<()> {
+    match (input_file(input), regular(Handle::stdout())) {
+        (Some(input), Some(stdout)) if input == stdout => {
+            let why = "standard output and the input are the same file: let it go to another one";
+            Err(WrongUsage(why.to_owned()).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes files. Changes none of them if two names reach one file, or if one reaches the input or where standard output or
+/// standard error go: by whatever link, and whatever a file system takes for the same name.
+pub fn write(outputs: &[Output<'_>], input: &Path) -> anyhow::Result<()> {
+    let others = [
+        ("the input", input_file(input)),
+        ("standard output", regular(Handle::stdout())),
+        ("standard error", regular(Handle::stderr())),
+    ];
+    let others = others
+        .into_iter()
+        .filter_map(|(what, handle)| Some((what.to_owned(), handle?)));
+    let mut taken: Vec<(String, Handle)> = others.collect();
     // Opening does not change a file, but makes one that is missing. Only then can it be told which file a name reaches.
     let mut made: Vec<PathBuf> = Vec::new();
     let opened = outputs.iter().try_fold(Vec::new(), |mut opened, output| {
@@ -67,8 +87,8 @@ pub fn write(outputs: &[Output<'_>], input: &Path) -> anyhow::Result<()> {
             made.push(fs::canonicalize(path).with_context(failed)?);
         }
         let handle = file.try_clone().and_then(Handle::from_file).with_context(failed)?;
-        let is_file = handle.as_file().metadata().is_ok_and(|metadata| metadata.is_file());
-        if let Some((what, _)) = taken.iter().find(|(_, other)| is_file && *other == handle) {
+        let is_taken = |(_, other): &&(String, Handle)| is_file(&file) && *other == handle;
+        if let Some((what, _)) = taken.iter().find(is_taken) {
             let why = format!("{} and {what} are the same file: give it another name", path.display());
             return Err(WrongUsage(why).into());
         }
@@ -90,7 +110,7 @@ pub fn write(outputs: &[Output<'_>], input: &Path) -> anyhow::Result<()> {
 
 fn overwrite(file: &mut File, bytes: &[u8]) -> io::Result<()> {
     // A pipe or a terminal has no length.
-    if file.metadata()?.is_file() {
+    if is_file(file) {
         file.set_len(0)?;
     }
     file.write_all(bytes)

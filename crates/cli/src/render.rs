@@ -81,6 +81,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         let why = "--split and --quantize write more files beside the output: give it a name with -o instead of -";
         return Err(WrongUsage(why.to_owned()).into());
     }
+    output::check_stdout(&args.file)?;
     let body = input::read(&args.file)?;
     let (ids, read) = read_with_task_ids(&body);
     let (task_id, note) = name(input::sole(&ids)?)?;

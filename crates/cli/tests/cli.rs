@@ -93,7 +93,11 @@ fn render_says_why_there_is_no_song() {
         ),
         (b"not json", 3, "not JSON (line 1, column 2)"),
         (br#"{"data":{"instruments":1}}"#, 3, "members: data, data.instruments"),
-        (br#"{"taskId":"a","task_id":"b"}"#, 3, "more than one task id: a, b"),
+        (
+            br#"{"taskId":"a\u001b[31m","task_id":"b"}"#,
+            3,
+            "more than one task id: a\\u{1b}[31m, b",
+        ),
         (br#"{"code":200,"data":{"successFlag":0}}"#, 1, "had not ended yet"),
     ] {
         let (got, out, err) = outcome(&["render", "-", "-o", "-"], input);
@@ -621,6 +625,15 @@ fn no_output_destroys_the_input_or_another_output() {
     let appended = fs::OpenOptions::new().append(true).open(here.join("old.mid")).unwrap();
     let (code, err) = run("body.json -o old.mid", None, Some(appended));
     assert!(code == Some(2) && files() == before, "{err}");
+
+    for arguments in ["body.json -o -", "body.json -o a.mid --json"] {
+        let appended = fs::OpenOptions::new()
+            .append(true)
+            .open(here.join("body.json"))
+            .unwrap();
+        let (code, err) = run(arguments, None, Some(appended));
+        assert!(code == Some(2) && files() == before, "{arguments}: {err}");
+    }
 
     // A named pipe is an input, too.
     let pipe = here.join("pipe");

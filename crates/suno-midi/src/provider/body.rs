@@ -119,18 +119,28 @@ struct Member<'a> {
     object: Option<Object<'a>>,
 }
 
+impl Member<'_> {
+    fn is_blank(&self) -> bool {
+        let is_of_the_request = self.text.starts_with('"')
+            && (self.name == REQUEST || self.name.to_ascii_lowercase().starts_with("callback"));
+        let object = self.object.as_ref();
+        self.name == "instruments"
+            || is_of_the_request
+            || object.map_or_else(|| is_blank(&self.name, self.text), Object::is_blank)
+    }
+}
+
 const NULL: &str = "null";
 
 impl<'a> Object<'a> {
-    /// The first element of a list, if it is an object.
-    pub(super) fn first_of(list: &'a str) -> Option<Self> {
-        let first = list.strip_prefix('[')?;
-        let mut reader = Reader::new(first);
-        let is_object = reader.peek() == Some(b'{');
-        is_object
-            .then(|| object(&mut reader, Limits::WHOLE).ok())
-            .flatten()
-            .map(|(object, _)| object)
+    /// The only element of a list, if it is an object.
+    pub(super) fn only_of(list: &'a str) -> Option<Self> {
+        let mut reader = Reader::new(list.strip_prefix('[')?);
+        if reader.peek() != Some(b'{') {
+            return None;
+        }
+        let (only, _) = object(&mut reader, Limits::WHOLE).ok()?;
+        (reader.peek() == Some(b']')).then_some(only)
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
@@ -166,17 +176,15 @@ impl<'a> Object<'a> {
         self.member(name)?.object.as_ref()
     }
 
-    /// Whether nothing is in it that could be, or name, a song: no list, no link, no JSON in a text, and no text at all where
-    /// a song is named.
+    /// Whether nothing is in it that could be, or name, a song besides its `instruments`: no list, no link, no JSON in a text,
+    /// and no text at all where a song is named.
     pub(super) fn is_blank(&self) -> bool {
-        self.0.iter().all(|member| {
-            let name = member.name.to_ascii_lowercase();
-            let describes_the_request = name == REQUEST || name.starts_with("callback");
-            let may_be_a_song = || OF_A_SONG.iter().any(|word| name.contains(word)) && says_something(member.text);
-            let object = member.object.as_ref();
-            let is_blank = || object.map_or_else(|| is_blank(member.text), Self::is_blank);
-            describes_the_request || !may_be_a_song() && is_blank()
-        })
+        self.0.iter().all(Member::is_blank)
+    }
+
+    /// The same, without looking at `data`.
+    pub(super) fn is_blank_around_data(&self) -> bool {
+        self.0.iter().all(|member| member.name == "data" || member.is_blank())
     }
 
     /// The task ids in the places in which [`super::task_ids::find_task_ids`] looks, if this is the body.
@@ -202,23 +210,36 @@ impl<'a> Object<'a> {
 /// Words in the names of members that hold a song, or say where one is.
 const OF_A_SONG: [&str; 6] = ["midi", "file", "url", "note", "track", "result"];
 
-/// Whether a value is a text that says something.
-fn says_something(value: &str) -> bool {
-    let text = text_of(value).unwrap_or_default();
-    !matches!(text.trim(), "" | "{}" | "[]" | "null")
-}
-
-/// Whether a value that is no object, or one that was not searched, says nothing of a song.
-fn is_blank(value: &str) -> bool {
+/// Whether a member that is no object, or was not searched, says nothing of a song.
+fn is_blank(name: &str, value: &str) -> bool {
+    let is_blank = |text: &str| {
+        let text = text
+            .trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}')
+            .to_ascii_lowercase();
+        if matches!(text.as_str(), "" | "{}" | "[]" | "null") {
+            return true;
+        }
+        let name = name.to_ascii_lowercase();
+        // JSON, a link, and a MIDI file in base64.
+        let begins = ["{", "[", "\"", "//", "data:", "tvroz"];
+        let is_song = begins.iter().any(|begin| text.starts_with(begin)) || text.contains("://");
+        !is_song && !OF_A_SONG.iter().any(|word| name.contains(word))
+    };
     match value.as_bytes() {
         [b'{' | b'[', inner @ .., _] => inner.trim_ascii().is_empty(),
-        [b'"', ..] => with_text_of(value, |text| match text.trim() {
-            "{}" | "[]" => true,
-            text => !text.starts_with(['{', '[']) && !text.starts_with("http"),
-        })
-        .unwrap_or_default(),
+        [b'"', ..] => with_text_of(value, is_blank).unwrap_or_default(),
         _ => true,
     }
+}
+
+/// Whether a result of the new form says that there are no notes: it has `instruments` without notes, and nothing else that
+/// could be a song.
+pub(super) fn says_no_notes(result: &str) -> bool {
+    let says_so = |text: &str| {
+        let read = Body::read(text).ok().flatten();
+        read.is_some_and(|body| matches!(body.instruments, Some(Instruments::Parts(_))) && body.top.is_blank())
+    };
+    with_text_of(result, says_so).unwrap_or_else(|| says_so(result))
 }
 
 /// How far a search may still go.
@@ -272,8 +293,7 @@ fn object<'a>(reader: &mut Reader<'a>, limits: Limits) -> Result<(Object<'a>, Op
     let hidden = |member: &Member<'_>| member.name == "instruments" && member.text != NULL;
     if matches!(own, Some(Instruments::Null)) && members.iter().any(hidden) {
         // Only the last `instruments` counts, but those before it may have others inside.
-        deeper = None;
-        for member in members.iter().filter(|member| member.name != REQUEST) {
+        for member in members.iter().filter(|member| hidden(member)) {
             let (_, found) = search(&mut Reader::new(member.text), limits.deeper())?;
             deeper = better(deeper, found);
         }
@@ -397,7 +417,7 @@ fn part(reader: &mut Reader<'_>) -> Result<(Part, bool), Broken> {
         match name {
             "name" => part.name = text_of(reader.value()?).unwrap_or_default().into_owned(),
             "notes" => (part.notes, is_strange) = notes(reader)?,
-            _ => has_more |= !is_blank(reader.value()?),
+            _ => has_more |= !is_blank(name, reader.value()?),
         }
         Ok(())
     })?;
@@ -410,18 +430,18 @@ fn notes(reader: &mut Reader<'_>) -> Result<(Vec<SentNote>, bool), Broken> {
     if reader.peek() != Some(b'{') {
         return list_of_notes(reader);
     }
-    let (mut notes, mut is_strange, mut is_empty) = (None, false, true);
+    let (mut notes, mut is_strange, mut is_empty, mut has_more) = (None, false, true, false);
     members(reader, |reader, name| {
         is_empty = false;
         if name == "notes" {
             let (list, strange) = list_of_notes(reader)?;
             (notes, is_strange) = (Some(list), strange);
         } else {
-            reader.value()?;
+            has_more |= !is_blank(name, reader.value()?);
         }
         Ok(())
     })?;
-    let is_strange = is_strange || notes.is_none() && !is_empty;
+    let is_strange = is_strange || has_more || notes.is_none() && !is_empty;
     Ok((notes.unwrap_or_default(), is_strange))
 }
 

@@ -14,7 +14,7 @@ use thiserror::Error;
 pub use super::body::{Part, SentNote, text};
 use super::{
     NotJson,
-    body::{self, Body, Instruments, Object, bare},
+    body::{self, Body, Instruments, Object, bare, says_no_notes},
     json::{Reader, number_of, text_of, with_text_of},
     task_ids::{Ids, find_task_ids},
 };
@@ -156,8 +156,9 @@ fn weight(said: &Result<Callback, NotACallback>) -> usize {
         Ok(Callback::Unsupported { .. }) => 2,
         Ok(Callback::Pending) => 3,
         Ok(Callback::Failed { .. }) => 4,
-        Ok(Callback::Unreadable { .. }) => 5,
-        Ok(Callback::Song(_)) if !has_notes(said) => 6,
+        Ok(Callback::Song(_)) if !has_notes(said) => 5,
+        // It may have a song.
+        Ok(Callback::Unreadable { .. }) => 6,
         Ok(Callback::Song(_)) => 7,
     }
 }
@@ -178,8 +179,13 @@ fn enclosed<'a>(top: &Object<'a>) -> Option<Enclosed<'a>> {
     let is_callback = top.names().any(|name| CALLBACK_MEMBERS.contains(&name));
     (!is_callback).then(|| Enclosed {
         value,
-        is_base64: top.get("isBase64Encoded") == Some("true"),
+        is_base64: is("true", top, "isBase64Encoded"),
     })
+}
+
+/// Whether a member is this literal, which may be written as a text.
+fn is(literal: &str, object: &Object<'_>, name: &str) -> bool {
+    object.get(name).is_some_and(|value| value.trim_matches('"') == literal)
 }
 
 impl<'a> Enclosed<'a> {
@@ -214,16 +220,23 @@ const CALLBACK_MEMBERS: [&str; 10] = [
 /// What an object says that has no other body in it.
 fn callback(text: &str, Body { top, instruments }: Body<'_>) -> Result<Callback, NotACallback> {
     let listed;
-    let record = match (top.object("data"), top.get("data")) {
+    let data = match (top.object("data"), top.get("data")) {
         (Some(data), _) => data,
         // Some resellers send a list of one.
         (None, Some(data)) => {
-            listed = Object::first_of(data).unwrap_or_default();
+            listed = Object::only_of(data).unwrap_or_default();
             &listed
         }
         // Some send its members at the top.
         (None, None) => &top,
     };
+    // Some put it into further `data`.
+    let mut record = data;
+    while !record.names().any(|name| RECORD_MEMBERS.contains(&name))
+        && let Some(inner) = record.object("data")
+    {
+        record = inner;
+    }
     let unreadable = || {
         Ok(Callback::Unreadable {
             members: body::names(text),
@@ -246,7 +259,8 @@ fn callback(text: &str, Body { top, instruments }: Body<'_>) -> Result<Callback,
     {
         return Ok(Callback::Song(parts));
     }
-    if let Some(product) = other_product(&top, record, instruments.is_some()) {
+    let covers = [record, data, &top];
+    if let Some(product) = other_product(covers, instruments.is_some()) {
         return Ok(Callback::Unsupported { product });
     }
     if fails {
@@ -258,7 +272,10 @@ fn callback(text: &str, Body { top, instruments }: Body<'_>) -> Result<Callback,
             _ => failed(record.number("failCode").or(code)),
         };
     }
-    let told = told(record);
+    if is("false", &top, "success") {
+        return failed(None);
+    }
+    let told = told(record).or_else(|| told(&top));
     match told {
         Some(Told::Pending) => return Ok(Callback::Pending),
         Some(Told::Failed(flag)) => {
@@ -269,18 +286,20 @@ fn callback(text: &str, Body { top, instruments }: Body<'_>) -> Result<Callback,
         Some(Told::Done) | None => {}
     }
     let is_done = told.is_some();
+    let is_old_form = is_old_form(covers);
     match instruments {
+        // What is beside the result says nothing of it.
+        Some(Instruments::Parts(_)) if !is_old_form && !record.get("resultJson").is_some_and(says_no_notes) => {
+            return unreadable();
+        }
         Some(Instruments::Parts(parts)) => return Ok(Callback::Song(parts)),
         Some(Instruments::Strange) => return unreadable(),
         // In the old form, these are an empty song (the provider's page, "Handle Missing Instruments").
-        Some(Instruments::Null) | None if is_done && is_old_form(&top, record) && record.is_blank() => {
+        Some(Instruments::Null) | None if is_done && is_old_form && record.is_blank() && top.is_blank_around_data() => {
             return Ok(Callback::Song(Vec::new()));
         }
         Some(Instruments::Null) | None if is_done => return unreadable(),
         Some(Instruments::Null) | None => {}
-    }
-    if top.get("success") == Some("false") {
-        return failed(None);
     }
     // A record has this flag, and here it is null.
     if record.has("successFlag") && record.is_blank() {
@@ -309,11 +328,16 @@ fn told(record: &Object<'_>) -> Option<Told> {
     if let Some(Told::Pending | Told::Failed(_)) = flag {
         return flag;
     }
-    let state = record.get("state");
-    let Some(state) = state.or_else(|| record.object("midiData")?.get("state")) else {
+    // `midiData` may be JSON in a text.
+    let in_text = |text: &str| Body::read(text).ok()??.top.get("state").map(str::to_owned);
+    let in_midi_data = || match record.object("midiData") {
+        Some(midi_data) => midi_data.get("state").map(str::to_owned),
+        None => with_text_of(record.get("midiData")?, in_text)?,
+    };
+    let Some(state) = record.get("state").map(str::to_owned).or_else(in_midi_data) else {
         return flag;
     };
-    let state = text_of(state).unwrap_or_default();
+    let state = text_of(&state).unwrap_or_default();
     Some(match state.trim().to_ascii_lowercase().as_str() {
         "complete" | "success" => Told::Done,
         "fail" | "failed" => Told::Failed(None),
@@ -340,11 +364,16 @@ fn flag(value: &str) -> Option<Told> {
     })
 }
 
+/// The members of a task's record, in either form.
+const RECORD_MEMBERS: [&str; 6] = ["state", "successFlag", "midiData", "model", "resultJson", "instruments"];
+
 /// Only the old form leaves out the instruments of a song without notes. Nobody has published what the new one does.
-fn is_old_form(top: &Object<'_>, record: &Object<'_>) -> bool {
-    let is_new = |object: &Object<'_>| ["model", "resultJson"].iter().any(|name| object.has(name));
-    let state = record.says("state").unwrap_or_default();
-    !is_new(top) && !is_new(record) && !state.eq_ignore_ascii_case("success")
+fn is_old_form(covers: [&Object<'_>; 3]) -> bool {
+    let is_new = |cover: &&Object<'_>| {
+        let state = cover.says("state").unwrap_or_default();
+        cover.has("model") || cover.has("resultJson") || state.eq_ignore_ascii_case("success")
+    };
+    !covers.iter().any(is_new)
 }
 
 /// The members that only other products of the old form have, and the products.
@@ -363,14 +392,16 @@ const OTHER_PRODUCTS: [(&str, Option<&str>); 10] = [
 ];
 
 /// The other product that a body is about, and its name if that is known; `None` if it may be about MIDI.
-fn other_product(top: &Object<'_>, record: &Object<'_>, has_instruments: bool) -> Option<Option<String>> {
-    if let Some(model) = record.says("model").or_else(|| top.says("model")) {
+fn other_product(covers: [&Object<'_>; 3], has_instruments: bool) -> Option<Option<String>> {
+    if let Some(model) = covers.iter().find_map(|cover| cover.says("model")) {
         // "ai-music-api/generate-midi-from-audio"; what another model for MIDI sends must not be missed.
         let is_midi = model.to_ascii_lowercase().contains("midi");
         return (!is_midi).then(|| Some(plain(&model, MAX_WORDS)));
     }
-    let named = OTHER_PRODUCTS.iter().find(|(name, _)| record.has(name));
-    let (_, product) = named.filter(|_| !has_instruments)?;
+    let mut named = OTHER_PRODUCTS
+        .iter()
+        .filter(|(name, _)| covers.iter().any(|cover| cover.has(name)));
+    let (_, product) = named.next().filter(|_| !has_instruments)?;
     Some(product.map(str::to_owned))
 }
 
@@ -590,6 +621,15 @@ mod tests {
             r#"{"code":200,"data":{"instruments":[{"name":"Drums","events":[{"pitch":36}]}]}}"#,
             r#"{"code":200,"data":{"instruments":{"Drums":"C4"}}}"#,
             r#"{"success":true,"task_id":"a","data":[]}"#,
+            r#"{"success":true,"task_id":"a","data":[{"state":"complete"},{"resultJson":"x"}]}"#,
+            r#"{"code":200,"data":{"taskId":"a","state":"complete","instruments":null},"midi_url":"a.mid"}"#,
+            r#"{"code":200,"data":{"taskId":"a","state":"complete","output":"data:audio/midi;base64,TVRoZA"}}"#,
+            r#"{"code":200,"data":{"taskId":"a","state":"complete","callbackData":{"events":[[60,0,1]]}}}"#,
+            r#"{"code":200,"data":{"instruments":{"Drums":{"notes":null,"events":[[60,0,1]]}}}}"#,
+            r#"{"code":200,"data":{"instruments":[{"name":"Drums","notes":[],"midi":"TVRoZA"}]}}"#,
+            r#"[{"code":200,"data":{"state":"complete"}},{"code":200,"data":{"state":"complete","song":"//x/y"}}]"#,
+            r#"{"code":200,"data":{"model":"a/midi","state":"success","instruments":[],"resultJson":null}}"#,
+            &jobs(r#""{\"instruments\":[],\"resultUrls\":[\"https://example.com/a.mid\"]}""#),
             &jobs("null"),
             &jobs(r#""""#),
             &jobs(r#""{\"resultUrls\":[\"https://example.com/a.mid\"]}""#),
@@ -884,6 +924,29 @@ mod tests {
         ] {
             let product = product.map(str::to_owned);
             assert_eq!(read(other.as_bytes()), Ok(Callback::Unsupported { product }), "{other}");
+        }
+        for (body, state) in [
+            (
+                r#"{"code":200,"data":{"data":{"data":{"successFlag":0,"midiData":{"instruments":[]}}}}}"#,
+                Callback::Pending,
+            ),
+            (
+                r#"{"taskId":"a","state":"running","data":{"instruments":[]}}"#,
+                Callback::Pending,
+            ),
+            (
+                r#"{"code":200,"data":{"successFlag":null,"midiData":"{\"state\":\"running\",\"instruments\":[]}"}}"#,
+                Callback::Pending,
+            ),
+            (
+                r#"{"success":false,"message":"no","task_id":"a","data":{"instruments":[]}}"#,
+                Callback::Failed {
+                    code: None,
+                    message: "no".into(),
+                },
+            ),
+        ] {
+            assert_eq!(read(body.as_bytes()), Ok(state), "{body}");
         }
         // Notes say more than the name of a product.
         let song = format!(r#"{{"data":{{"model":"a/b","state":"success","instruments":[{PIANO}]}}}}"#);

@@ -127,6 +127,9 @@ impl<'a> Ids<'a> {
 
     fn found(&mut self, text: &'a [u8]) {
         self.seen += 1;
+        if self.seen > MAX_IDS {
+            return;
+        }
         let id = decoded(text);
         if !id.is_empty() && !self.distinct.contains(&id) {
             self.distinct.push(id);
