@@ -438,17 +438,12 @@ impl Reconciler {
         if let Some(callback) = callback {
             self.compare(&seen.watch.task_id, callback, &body).await?;
         }
-        let arrival = Arrival {
-            task_id: seen.watch.task_id.clone(),
-            body: body.into(),
-            origin: if self.verifies {
-                Origin::Verification
-            } else {
-                Origin::Poll
-            },
-            webhook_timestamp: seconds(now),
-            received_at: now,
+        let origin = if self.verifies {
+            Origin::Verification
+        } else {
+            Origin::Poll
         };
+        let arrival = answer(&seen, body, origin, now);
         let taken = self.intake.take(&arrival).await?;
         tracing::info!(taskId = %arrival.task_id, key = taken.object, said, "asked the provider; its answer is archived");
         seen.watch.last_queued = Some(seconds(clock.now()));
@@ -461,14 +456,7 @@ impl Reconciler {
     /// Archives an answer that we cannot read, before the provider deletes what it is about. It decides nothing, and the
     /// provider is asked again. If a crash comes before its job is sent, the next look sends it.
     async fn keep_unreadable(&self, mut seen: Seen, body: Vec<u8>, clock: Clock) -> Result<Looked, Failed> {
-        let now = clock.now();
-        let arrival = Arrival {
-            task_id: seen.watch.task_id.clone(),
-            body: body.into(),
-            origin: Origin::Poll,
-            webhook_timestamp: seconds(now),
-            received_at: now,
-        };
+        let arrival = answer(&seen, body, Origin::Poll, clock.now());
         let (object, stored) = self.archive.store(&arrival).await?;
         if stored == Stored::New {
             let job = Job::new(arrival.task_id.clone(), self.archive.bucket(), object);
@@ -580,6 +568,17 @@ impl Reconciler {
             version: Some(version),
             ..seen
         }))
+    }
+}
+
+/// What the provider answered, as it is archived.
+fn answer(seen: &Seen, body: Vec<u8>, origin: Origin, now: SystemTime) -> Arrival {
+    Arrival {
+        task_id: seen.watch.task_id.clone(),
+        body: body.into(),
+        origin,
+        webhook_timestamp: seconds(now),
+        received_at: now,
     }
 }
 

@@ -100,21 +100,16 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             _ => Refused(why).into(),
         });
     };
+    let objects: Vec<_> = outcome.objects().collect();
     let mut files = Vec::new();
     if !midi_to_stdout {
         let path = args.output.clone().unwrap_or_else(|| format!("{task_id}.mid").into());
-        let others = outcome.files.iter().filter(|file| file.format == QUANTIZED);
-        let others = others.map(|file| (document.object(QUANTIZED), file));
-        let instruments = document.song.iter().flat_map(|song| &song.instruments);
-        let parts = instruments
-            .map(|instrument| instrument.file.as_deref())
-            .zip(&outcome.parts);
-        for (object, file) in others.chain(parts) {
-            let (path, bytes) = (beside(&path, object.unwrap_or_default()), file.bytes.as_slice());
-            files.push(Output { path, bytes });
-        }
-        let bytes = midi.bytes.as_slice();
-        files.insert(0, Output { path, bytes });
+        let further = objects.iter().filter(|(object, file)| {
+            file.format == QUANTIZED || file.format == MIDI && Some(*object) != document.object(MIDI)
+        });
+        let further = further.map(|(object, file)| (beside(&path, object), file.bytes.as_slice()));
+        let all = [(path.clone(), midi.bytes.as_slice())].into_iter().chain(further);
+        files.extend(all.map(|(path, bytes)| Output { path, bytes }));
     }
     let piano_roll = outcome.file(PIANO_ROLL);
     if let (Some(path), Some(piano_roll), false) = (&args.svg, piano_roll, svg_to_stdout) {

@@ -291,7 +291,7 @@ fn object<'a>(reader: &mut Reader<'a>, limits: Limits) -> Result<(Object<'a>, Op
         Ok(())
     })?;
     let hidden = |member: &Member<'_>| member.name == "instruments" && member.text != NULL;
-    if matches!(own, Some(Instruments::Null)) && members.iter().any(hidden) {
+    if matches!(own, Some(Instruments::Null)) {
         // Only the last `instruments` counts, but those before it may have others inside.
         for member in members.iter().filter(|member| hidden(member)) {
             let (_, found) = search(&mut Reader::new(member.text), limits.deeper())?;
@@ -350,7 +350,8 @@ fn may_be_json(value: &str) -> bool {
 pub(super) fn bare(list: &str) -> Option<Instruments> {
     let mut reader = Reader::new(list);
     let read = instruments(&mut reader, Limits::WHOLE).ok()?;
-    (reader.peek().is_none() && has_notes(&read)).then_some(read)
+    let is_list = reader.peek().is_none() && matches!(&read, Instruments::Parts(parts) if has_notes(parts));
+    is_list.then_some(read)
 }
 
 /// The first that has notes; else the first that may hide some; else the first that is not null.
@@ -358,18 +359,16 @@ fn better(a: Option<Instruments>, b: Option<Instruments>) -> Option<Instruments>
     let value = |found: &Option<Instruments>| match found {
         None => 0,
         Some(Instruments::Null) => 1,
-        Some(found @ Instruments::Parts(_)) if has_notes(found) => 4,
+        Some(Instruments::Parts(parts)) if has_notes(parts) => 4,
         Some(Instruments::Parts(_)) => 2,
         Some(Instruments::Strange) => 3,
     };
     if value(&b) > value(&a) { b } else { a }
 }
 
-fn has_notes(instruments: &Instruments) -> bool {
-    match instruments {
-        Instruments::Parts(parts) => parts.iter().any(|part| !part.notes.is_empty()),
-        Instruments::Null | Instruments::Strange => false,
-    }
+/// Whether any note was sent.
+pub(super) fn has_notes(parts: &[Part]) -> bool {
+    parts.iter().any(|part| !part.notes.is_empty())
 }
 
 fn instruments(reader: &mut Reader<'_>, limits: Limits) -> Result<Instruments, Broken> {
@@ -400,12 +399,11 @@ fn instruments(reader: &mut Reader<'_>, limits: Limits) -> Result<Instruments, B
             return Ok(in_text(value, limits, read).unwrap_or(otherwise));
         }
     }
-    let parts = Instruments::Parts(parts);
     // One bad value spoils only itself.
     Ok(if is_strange && !has_notes(&parts) {
         Instruments::Strange
     } else {
-        parts
+        Instruments::Parts(parts)
     })
 }
 

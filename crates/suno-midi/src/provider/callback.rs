@@ -14,7 +14,7 @@ use thiserror::Error;
 pub use super::body::{Part, SentNote, text};
 use super::{
     NotJson,
-    body::{self, Body, Instruments, Object, bare, says_no_notes},
+    body::{self, Body, Instruments, Object, bare, has_notes, says_no_notes},
     json::{Reader, number_of, text_of, with_text_of},
     task_ids::{Ids, find_task_ids},
 };
@@ -140,7 +140,7 @@ fn list(text: &str, covers: usize) -> Said<'_> {
     if read.and_then(|()| reader.end()).is_err() {
         return (ids, Err(not_json(text).into()));
     }
-    if !has_notes(&best)
+    if !matches!(&best, Ok(Callback::Song(parts)) if has_notes(parts))
         && let Some(Instruments::Parts(parts)) = bare(text)
     {
         best = Ok(Callback::Song(parts));
@@ -156,15 +156,11 @@ fn weight(said: &Result<Callback, NotACallback>) -> usize {
         Ok(Callback::Unsupported { .. }) => 2,
         Ok(Callback::Pending) => 3,
         Ok(Callback::Failed { .. }) => 4,
-        Ok(Callback::Song(_)) if !has_notes(said) => 5,
+        Ok(Callback::Song(parts)) if !has_notes(parts) => 5,
         // It may have a song.
         Ok(Callback::Unreadable { .. }) => 6,
         Ok(Callback::Song(_)) => 7,
     }
-}
-
-fn has_notes(said: &Result<Callback, NotACallback>) -> bool {
-    matches!(said, Ok(Callback::Song(parts)) if parts.iter().any(|part| !part.notes.is_empty()))
 }
 
 /// The body of a saved request.
@@ -252,13 +248,10 @@ fn callback(text: &str, Body { top, instruments }: Body<'_>) -> Result<Callback,
     let fails = code.is_some_and(|code| code != 200.0);
 
     // Notes say more than any state. An empty list says less.
-    if !fails
-        && let Some(Instruments::Parts(parts)) = &instruments
-        && parts.iter().any(|part| !part.notes.is_empty())
-        && let Some(Instruments::Parts(parts)) = instruments
-    {
-        return Ok(Callback::Song(parts));
-    }
+    let instruments = match instruments {
+        Some(Instruments::Parts(parts)) if !fails && has_notes(&parts) => return Ok(Callback::Song(parts)),
+        without_notes => without_notes,
+    };
     let covers = [record, data, &top];
     if let Some(product) = other_product(covers, instruments.is_some()) {
         return Ok(Callback::Unsupported { product });
@@ -431,19 +424,14 @@ pub(super) fn is_unknown_task(code: i64, message: &str) -> bool {
 /// What a body is that tells nothing of a task; `None` if it may be a callback.
 fn not_a_callback(text: &str, top: &Object<'_>, has_code: bool) -> Option<NotACallback> {
     let has_id = !top.task_ids().usable().is_empty();
-    let data = top.object("data");
-    let is_empty = |object: &Object<'_>| object.names().next().is_none();
-    let has_data = match data {
-        Some(data) => !is_empty(data),
-        None => top.get("data").is_some_and(|data| {
-            let inner = data.get(1..data.len().saturating_sub(1)).unwrap_or(data);
-            !inner.trim().is_empty()
-        }),
-    };
+    let has_data = top.get("data").is_some_and(|data| {
+        let inner = data.get(1..data.len().saturating_sub(1)).unwrap_or(data);
+        !inner.trim().is_empty()
+    });
     if has_code {
         let names_only_the_task = |data: &Object<'_>| data.names().all(|name| matches!(name, "taskId" | "task_id"));
         let is_answer = top.says("msg").is_none_or(|msg| msg == "success") && top.is_blank();
-        return match data {
+        return match top.object("data") {
             _ if !has_data && !has_id && top.is_blank() => Some(NotACallback::UnknownTask),
             Some(data) if has_data && has_id && is_answer && names_only_the_task(data) => Some(NotACallback::NewTask),
             _ => None,
