@@ -13,7 +13,7 @@
 //! ```
 //!
 //! This crate has the four functions and the code that talks to AWS. The wire format, the music and the files are in
-//! [`suno_midi`], which knows nothing of AWS. `docs/architecture.md` is the map of all packages.
+//! [`suno_midi`], which knows nothing of AWS. `docs/architecture.md` has the walkthroughs.
 //!
 //! # Rooms
 //!
@@ -22,54 +22,45 @@
 //! | room | |
 //! | --- | --- |
 //! | `receiver` | the first Lambda: request → answer |
-//! | `renderer` | the second Lambda: messages → results |
-//! | `reconciler` | the third Lambda: looks at each watched task until it has a result |
+//! | `renderer` | the second Lambda: jobs → results |
+//! | `reconciler` | the third Lambda: checks each watched task until it has a result; `decide` is its pure decision |
 //! | `pusher` | the fourth Lambda: pushes each result to a URL, if there is one |
 //! | `batch` | a batch of messages, one after the other |
-//! | `settings`, `telemetry` | the environment of a function: what it reads, what it writes |
-//! | `tips` | an unsigned callback → a look at the task, if it is watched |
-//! | [`intake`] | a verified body → stored and queued |
-//! | `results` | a result → published and announced |
-//! | [`archive`] | S3: bodies and results, by conditional writes |
-//! | [`queue`] | SQS |
-//! | `key_ring` | Secrets Manager: the keys of a secret, also while they are rotated |
-//! | `account` | the account at the provider: its API key, and the client that uses it |
-//! | `push` | one signed push over HTTPS |
-//! | `provider` | the provider's API over HTTPS |
-//! | [`clients`], [`call_error`] | what all AWS clients share: connections, time-outs, errors |
-//! | [`watch`] | a watched task: its object, and its messages |
-//! | [`announcement`], [`jobs`] | the messages |
-//! | [`precedence`] | which of several bodies decides |
-//! | [`objects`] | the names of objects |
-//! | [`clock`] | time as a number, and ages |
+//! | `hint` | a callback → a check of its task now |
+//! | `intake` | a body → stored and queued |
+//! | `publish` | a result → published and announced |
+//! | [`provider`] | the provider's API over HTTPS; `account` has its key |
+//! | [`messages`] | the messages of the queues |
+//! | [`bucket`] | S3: keys, bodies, results and their precedence, watched tasks |
+//! | [`aws`] | what all calls to AWS share: clients, errors, queues, secrets |
+//! | `env`, `telemetry` | the environment of a function, its logs and metrics |
+//! | [`time`] | time as a number, and ages |
 //!
 //! The feature `functions` (on by default) adds the four Lambdas and what only they need. The command line uses this
 //! crate without it, but with the feature `provider`, which is the room of that name.
 
 #![cfg_attr(test, allow(clippy::panic))]
 
-#[cfg(feature = "functions")]
-pub mod account;
-pub mod announcement;
-pub mod archive;
-#[cfg(feature = "functions")]
-pub mod batch;
-pub mod call_error;
-pub mod clients;
-pub mod clock;
-pub mod intake;
-pub mod jobs;
-#[cfg(feature = "functions")]
-pub mod key_ring;
-pub mod objects;
-pub mod precedence;
+pub mod aws;
+pub mod bucket;
+pub mod env;
+pub mod messages;
 #[cfg(feature = "provider")]
 pub mod provider;
+pub mod time;
+
+#[cfg(feature = "functions")]
+pub mod batch;
+#[cfg(feature = "functions")]
+pub mod hint;
+#[cfg(feature = "functions")]
+pub mod intake;
+#[cfg(feature = "functions")]
+pub mod publish;
 #[cfg(feature = "functions")]
 pub mod push;
 #[cfg(feature = "functions")]
 pub mod pusher;
-pub mod queue;
 #[cfg(feature = "functions")]
 pub mod receiver;
 #[cfg(feature = "functions")]
@@ -77,11 +68,4 @@ pub mod reconciler;
 #[cfg(feature = "functions")]
 pub mod renderer;
 #[cfg(feature = "functions")]
-pub mod results;
-#[cfg(feature = "functions")]
-pub mod settings;
-#[cfg(feature = "functions")]
 pub mod telemetry;
-#[cfg(feature = "functions")]
-pub mod tips;
-pub mod watch;

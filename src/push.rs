@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::provider::{USER_AGENT, retry_after, split_origin};
 
 /// How long we wait for an answer (Standard Webhooks, "Request timeouts": 15 to 30 s).
-pub const PATIENCE: Duration = Duration::from_secs(15);
+pub const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Where results are pushed to. Its path and query may hold a token, so `Debug` and `Display` show only the origin.
 #[derive(Clone, PartialEq, Eq)]
@@ -55,9 +55,9 @@ impl fmt::Debug for PushUrl {
     }
 }
 
-/// Why a push has to be repeated.
+/// Why a result was not pushed.
 #[derive(Debug, Error)]
-pub enum PushError {
+pub enum Unpushed {
     /// The receiver answered with something else than success.
     #[error("it answered HTTP {status}")]
     Refused {
@@ -73,11 +73,11 @@ pub enum PushError {
     #[error("it did not answer")]
     Unanswered(#[source] Box<dyn Error + Send + Sync>),
     /// There was no answer in time.
-    #[error("it did not answer within {} s", PATIENCE.as_secs())]
+    #[error("it did not answer within {} s", TIMEOUT.as_secs())]
     TooSlow,
     /// The request could not be built.
     #[error("the request cannot be built")]
-    Unsent(#[source] Box<dyn Error + Send + Sync>),
+    Build(#[source] Box<dyn Error + Send + Sync>),
 }
 
 /// What is pushed, with the content of its headers.
@@ -97,16 +97,16 @@ impl Push {
     /// Sends this once. Follows no redirect: the answer must be one of success.
     ///
     /// # Errors
-    /// If it is not, or if there is none within [`PATIENCE`].
-    pub async fn send(self, http: &SharedHttpConnector, url: &PushUrl) -> Result<(), PushError> {
-        let request = self.request(url).map_err(PushError::Unsent)?;
-        let answer = timeout(PATIENCE, http.call(request)).await;
-        let answer = answer.map_err(|_| PushError::TooSlow)?;
-        let answer = answer.map_err(|error| PushError::Unanswered(error.into()))?;
+    /// If it is not, or if there is none within [`TIMEOUT`].
+    pub async fn send(self, http: &SharedHttpConnector, url: &PushUrl) -> Result<(), Unpushed> {
+        let request = self.request(url).map_err(Unpushed::Build)?;
+        let answer = timeout(TIMEOUT, http.call(request)).await;
+        let answer = answer.map_err(|_| Unpushed::TooSlow)?;
+        let answer = answer.map_err(|error| Unpushed::Unanswered(error.into()))?;
         match answer.status().as_u16() {
             200..=299 => Ok(()),
-            410 => Err(PushError::Gone),
-            status => Err(PushError::Refused {
+            410 => Err(Unpushed::Gone),
+            status => Err(Unpushed::Refused {
                 status,
                 retry_after: retry_after(answer.headers()),
             }),

@@ -14,27 +14,29 @@ use suno_midi::{
 use thiserror::Error;
 
 use crate::{
-    archive::{Archive, ArchiveError, Loaded, MAX_OBJECT_BYTES},
-    batch,
-    call_error::in_one_line,
-    clients::{self, Patience},
-    clock::since_epoch,
-    key_ring::{KeyRing, KeysUnavailable},
-    objects::task_of_result,
-    push::{Push, PushError, PushUrl},
-    queue::Queue,
-    settings::PusherSettings,
+    aws::{
+        self,
+        config::{self, Timeouts},
+        error::in_one_line,
+        queue::Queue,
+        secrets::{KeyRing, KeysError},
+    },
+    batch::{self, NotDone},
+    bucket::{Bucket, Loaded, MAX_OBJECT_BYTES, keys::task_of_result},
+    env::{BadSetting, Env},
+    push::{Push, PushUrl, Unpushed},
     telemetry::{self, Unit},
+    time::since_epoch,
 };
 
 /// How long the pusher waits for a call to AWS.
-pub const PATIENCE: Patience = Patience {
+pub const TIMEOUTS: Timeouts = Timeouts {
     operation: Duration::from_secs(10),
     attempt: Duration::from_secs(4),
     tries: 3,
 };
 
-/// How long a push that failed waits for the second try. Each further wait is [`GROWTH`] times as long.
+/// The wait after the first failure. Each further one is [`GROWTH`] times as long.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 const GROWTH: u32 = 3;
 /// The longest wait before its jitter, also if the receiver asks for a longer one. With the number of tries in template.yaml,
@@ -43,10 +45,38 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3 * 3600);
 /// The most that jitter adds to a wait is the wait divided by this (Standard Webhooks asks for jitter).
 const JITTER: u32 = 5;
 
+/// The pusher's settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PusherSettings {
+    /// The bucket of results.
+    pub bucket: String,
+    /// The queue whose messages are about new results.
+    pub push_queue_url: String,
+    /// Where results are pushed to.
+    pub push_url: PushUrl,
+    /// The secret that signs pushes, as an ARN or a name.
+    pub push_secret_id: String,
+}
+
+impl PusherSettings {
+    /// The settings in the environment.
+    ///
+    /// # Errors
+    /// If one is missing or not allowed.
+    pub fn from_env(env: &Env) -> Result<Self, BadSetting> {
+        Ok(Self {
+            bucket: env.required("BUCKET")?,
+            push_queue_url: env.required("PUSH_QUEUE_URL")?,
+            push_url: env.url("PUSH_URL")?,
+            push_secret_id: env.required("PUSH_SECRET_ID")?,
+        })
+    }
+}
+
 /// The pusher and what it works with.
 #[derive(Debug)]
 pub struct Pusher {
-    archive: Archive,
+    bucket: Bucket,
     queue: Queue,
     secrets: KeyRing<PushSecret>,
     http: SharedHttpConnector,
@@ -55,26 +85,26 @@ pub struct Pusher {
 
 /// Why a push goes back to the queue.
 #[derive(Debug, Error)]
-enum Failed {
+enum PushError {
     #[error("the message is not about a result")]
     NotAResult,
     #[error(transparent)]
-    Archive(#[from] ArchiveError),
+    Aws(#[from] aws::Error),
     #[error("the result document has {0} bytes, more than the {MAX_OBJECT_BYTES} that are read")]
     TooLarge(u64),
     #[error(transparent)]
-    Secrets(#[from] KeysUnavailable),
+    Secrets(#[from] KeysError),
     #[error("the secret that signs pushes does not hold whsec_ and the base64 of 24 to 64 bytes")]
     NoSecret,
     #[error("the receiver did not take the result")]
-    Push(#[from] PushError),
+    Push(#[from] Unpushed),
 }
 
-impl Failed {
+impl PushError {
     /// How long the receiver asks to wait.
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Push(PushError::Refused { retry_after, .. }) => *retry_after,
+            Self::Push(Unpushed::Refused { retry_after, .. }) => *retry_after,
             _ => None,
         }
     }
@@ -85,7 +115,7 @@ impl Pusher {
     pub fn new(config: &SdkConfig, http: SharedHttpConnector, settings: PusherSettings) -> Self {
         let secrets = aws_sdk_secretsmanager::Client::new(config);
         Self {
-            archive: Archive::new(clients::s3(config), settings.bucket),
+            bucket: Bucket::new(config::s3(config), settings.bucket),
             queue: Queue::new(aws_sdk_sqs::Client::new(config), settings.push_queue_url),
             secrets: KeyRing::new(secrets, settings.push_secret_id, PushSecret::new),
             http,
@@ -98,7 +128,7 @@ impl Pusher {
     pub async fn handle(&self, event: SqsEvent, now: SystemTime) -> SqsBatchResponse {
         batch::each(event, async |message| {
             let Err(error) = self.message(message, now).await else {
-                return true;
+                return Ok(());
             };
             count_failure(message, now);
             let wait = wait(message, error.retry_after().unwrap_or_default());
@@ -109,28 +139,28 @@ impl Pusher {
             if let Err(error) = self.queue.hide(receipt, wait).await {
                 tracing::warn!(error = in_one_line(&error), "the wait is that of the queue");
             }
-            false
+            Err(NotDone)
         })
         .await
     }
 
     /// Pushes the result document that is in the bucket now: a try that comes late must not bring an outdated result.
-    async fn message(&self, message: &SqsMessage, now: SystemTime) -> Result<(), Failed> {
+    async fn message(&self, message: &SqsMessage, now: SystemTime) -> Result<(), PushError> {
         let event: Value =
-            serde_json::from_str(message.body.as_deref().unwrap_or_default()).map_err(|_| Failed::NotAResult)?;
-        let object = event["detail"]["object"]["key"].as_str().ok_or(Failed::NotAResult)?;
-        let task_id = task_of_result(object).ok_or(Failed::NotAResult)?;
-        let body = match self.archive.load(object).await? {
-            Loaded::Body(document) => document.body,
-            Loaded::TooLarge(bytes) => return Err(Failed::TooLarge(bytes)),
-            Loaded::Gone => {
+            serde_json::from_str(message.body.as_deref().unwrap_or_default()).map_err(|_| PushError::NotAResult)?;
+        let object = event["detail"]["object"]["key"].as_str().ok_or(PushError::NotAResult)?;
+        let task_id = task_of_result(object).ok_or(PushError::NotAResult)?;
+        let body = match self.bucket.load(object).await? {
+            Loaded::Found(document) => document.bytes,
+            Loaded::TooLarge(bytes) => return Err(PushError::TooLarge(bytes)),
+            Loaded::Missing => {
                 tracing::warn!(taskId = %task_id, "not pushed: the result was deleted");
                 return Ok(());
             }
         };
         let secrets = self.secrets.keys(now).await?;
         if secrets.is_empty() {
-            return Err(Failed::NoSecret);
+            return Err(PushError::NoSecret);
         }
         // Of the document, not of the message: EventBridge may send two messages about one document.
         let id = format!("result_{}", Digest::of(&body));
@@ -164,7 +194,7 @@ fn wait(message: &SqsMessage, asked: Duration) -> Duration {
         .saturating_sub(1);
     let growth = GROWTH.saturating_pow(earlier);
     let wait = FIRST_WAIT.saturating_mul(growth).max(asked).min(LONGEST_WAIT);
-    // Pushes that failed together come back one by one. The message's id spreads them as well as chance.
+    // Deterministic jitter from the message id.
     let id = message.message_id.as_deref().unwrap_or_default();
     let [share, ..] = *Digest::of(id.as_bytes()).as_bytes();
     wait + wait * u32::from(share) / (u32::from(u8::MAX) * JITTER)

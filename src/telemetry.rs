@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 use tracing::level_filters::LevelFilter;
 
-use crate::clock::since_epoch;
+use crate::time::since_epoch;
 
 /// The CloudWatch namespace of the metrics.
 pub const NAMESPACE: &str = "midihook";

@@ -26,14 +26,12 @@ use aws_smithy_types::{
     date_time::{DateTime, Format},
 };
 use midihook::{
-    account::AccountSettings,
-    clients::Patience,
-    provider,
-    pusher::{self, Pusher},
-    receiver::{self, Receiver},
-    reconciler::{self, Reconciler},
-    renderer::{self, Renderer},
-    settings::{PusherSettings, ReceiverSettings, ReconcilerSettings, RendererSettings},
+    aws::config::Timeouts,
+    provider::{self, account::AccountSettings},
+    pusher::{self, Pusher, PusherSettings},
+    receiver::{self, CallbackTrust, Receiver, ReceiverSettings},
+    reconciler::{self, Reconciler, ReconcilerSettings},
+    renderer::{self, Renderer, RendererSettings},
 };
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
@@ -275,23 +273,20 @@ impl Aws {
 
     /// A receiver over this account.
     pub fn receiver(&self) -> Receiver {
-        self.receiver_with(None)
+        self.receiver_with(CallbackTrust::Body)
     }
 
-    /// A receiver that takes unsigned callbacks about watched tasks.
-    pub fn asking_receiver(&self) -> Receiver {
-        self.receiver_with(Some(WATCH_URL.to_owned()))
-    }
-
-    fn receiver_with(&self, watch_queue_url: Option<String>) -> Receiver {
+    /// The same, with this trust in callbacks.
+    pub fn receiver_with(&self, trust: CallbackTrust) -> Receiver {
         let settings = ReceiverSettings {
             key_secret_id: "secret".to_owned(),
             bucket: BUCKET.to_owned(),
             render_queue_url: QUEUE_URL.to_owned(),
-            tolerance: Duration::from_secs(300),
-            watch_queue_url,
+            watch_queue_url: WATCH_URL.to_owned(),
+            tolerance: "300".parse().expect("a tolerance"),
+            trust,
         };
-        Receiver::new(&self.config(receiver::PATIENCE), settings)
+        Receiver::new(&self.config(receiver::TIMEOUTS), settings)
     }
 
     /// A renderer over this account.
@@ -301,16 +296,11 @@ impl Aws {
             results_queue_url: RESULTS_URL.to_owned(),
             options: Options::default(),
         };
-        Renderer::new(&self.config(renderer::PATIENCE), settings)
+        Renderer::new(&self.config(renderer::TIMEOUTS), settings)
     }
 
     /// A reconciler over this account; if there is a provider to ask, then over these connections to this URL.
     pub fn reconciler(&self, provider: Option<(SharedHttpConnector, &str)>) -> Reconciler {
-        self.reconciler_with(provider, false)
-    }
-
-    /// The same; perhaps it asks whether callbacks are right.
-    pub fn reconciler_with(&self, provider: Option<(SharedHttpConnector, &str)>, verify_bodies: bool) -> Reconciler {
         let (http, url) = provider.unzip();
         let settings = ReconcilerSettings {
             bucket: BUCKET.to_owned(),
@@ -321,10 +311,9 @@ impl Aws {
                 key_secret_id: API_KEY_SECRET.to_owned(),
                 url: url.parse().expect("a URL"),
             }),
-            verify_bodies,
         };
         let http = || http.unwrap_or_else(provider::https);
-        Reconciler::new(&self.config(reconciler::PATIENCE), http, settings)
+        Reconciler::new(&self.config(reconciler::TIMEOUTS), http, settings)
     }
 
     /// A pusher over this account and over these connections to this URL.
@@ -335,7 +324,7 @@ impl Aws {
             push_url: url.parse().expect("a URL"),
             push_secret_id: "secret".to_owned(),
         };
-        Pusher::new(&self.config(pusher::PATIENCE), http, settings)
+        Pusher::new(&self.config(pusher::TIMEOUTS), http, settings)
     }
 
     fn answer(&self, call: &Call) -> HttpResponse {
@@ -345,7 +334,7 @@ impl Aws {
     }
 
     /// The configuration of a function over this account.
-    pub fn config(&self, patience: Patience) -> SdkConfig {
+    pub fn config(&self, timeouts: Timeouts) -> SdkConfig {
         let connector = SharedHttpConnector::new(self.clone());
         // Clients of one region share the SDK's retry quota. Two accounts of the tests must not.
         let region = format!("test-{}", REGIONS.fetch_add(1, Ordering::Relaxed));
@@ -357,8 +346,8 @@ impl Aws {
             .sleep_impl(aws_smithy_async::rt::sleep::SharedAsyncSleep::new(
                 aws_smithy_async::rt::sleep::TokioSleep::new(),
             ))
-            .timeout_config(patience.timeouts())
-            .retry_config(patience.retries())
+            .timeout_config(timeouts.config())
+            .retry_config(timeouts.retries())
             .http_client(http_client_fn(move |_, _| connector.clone()))
             .build()
     }

@@ -3,30 +3,33 @@
 use std::time::{Duration, SystemTime};
 
 use midihook::{
-    archive::{Archive, Arrival, Origin},
-    call_error::in_one_line,
-    clients,
-    intake::{Intake, Taken},
-    objects::raw,
-    queue::Queue,
+    aws::config,
+    aws::error::in_one_line,
+    aws::queue::Queue,
+    bucket::keys,
+    bucket::{
+        Bucket,
+        bodies::{BodySource, NewBody},
+    },
+    intake::{Accepted, Intake},
 };
 use serde_json::{Value, json};
 
 use crate::fake::{Aws, BUCKET, Fault, QUEUE_URL};
 
 fn intake(aws: &Aws) -> Intake {
-    let config = aws.config(midihook::receiver::PATIENCE);
+    let config = aws.config(midihook::receiver::TIMEOUTS);
     Intake {
-        archive: Archive::new(clients::s3(&config), BUCKET.to_owned()),
+        bucket: Bucket::new(config::s3(&config), BUCKET.to_owned()),
         render_queue: Queue::new(aws_sdk_sqs::Client::new(&config), QUEUE_URL.to_owned()),
     }
 }
 
-fn arrival(origin: Origin) -> Arrival {
-    Arrival {
+fn new_body(source: BodySource) -> NewBody {
+    NewBody {
         task_id: "t".parse().unwrap(),
-        body: br#"{"taskId":"t"}"#.as_slice().into(),
-        origin,
+        bytes: br#"{"taskId":"t"}"#.as_slice().into(),
+        source,
         webhook_timestamp: 7,
         received_at: SystemTime::UNIX_EPOCH + Duration::from_secs(8),
     }
@@ -34,18 +37,18 @@ fn arrival(origin: Origin) -> Arrival {
 
 #[tokio::test]
 async fn a_body_is_stored_with_its_origin_and_queued() {
-    for (origin, source) in [(Origin::Callback, "callback"), (Origin::Poll, "poll")] {
-        let (aws, arrival) = (Aws::default(), arrival(origin));
-        let object = raw(&arrival.task_id, &arrival.body);
-        let taken = intake(&aws).take(&arrival).await.unwrap();
+    for (origin, source) in [(BodySource::Callback, "callback"), (BodySource::Poll, "poll")] {
+        let (aws, body) = (Aws::default(), new_body(origin));
+        let object = keys::body(&body.task_id, &body.bytes);
+        let taken = intake(&aws).accept(&body).await.unwrap();
         assert_eq!(
             taken,
-            Taken {
-                object: object.clone(),
+            Accepted {
+                body_key: object.clone(),
                 duplicate: false
             }
         );
-        assert_eq!(aws.body(&object), arrival.body);
+        assert_eq!(aws.body(&object), body.bytes);
         let headers = aws.state().objects[&object].headers.clone();
         assert_eq!(headers["x-amz-meta-source"], source);
         assert_eq!(headers["x-amz-meta-webhook-timestamp"], "7");
@@ -61,8 +64,11 @@ async fn a_body_is_stored_with_its_origin_and_queued() {
 #[tokio::test]
 async fn a_body_that_is_there_keeps_its_origin_and_gets_another_job() {
     let aws = Aws::default();
-    for (origin, duplicate) in [(Origin::Callback, false), (Origin::Poll, true)] {
-        assert_eq!(intake(&aws).take(&arrival(origin)).await.unwrap().duplicate, duplicate);
+    for (origin, duplicate) in [(BodySource::Callback, false), (BodySource::Poll, true)] {
+        assert_eq!(
+            intake(&aws).accept(&new_body(origin)).await.unwrap().duplicate,
+            duplicate
+        );
     }
     let [object] = aws.object_names().try_into().unwrap();
     assert_eq!(aws.state().objects[&object].headers["x-amz-meta-source"], "callback");
@@ -89,7 +95,7 @@ async fn an_error_says_what_failed_and_whether_trying_again_helps() {
     ] {
         let aws = Aws::default();
         aws.fail(what, vec![Fault::Status(status); 3]);
-        let error = intake(&aws).take(&arrival(Origin::Poll)).await.unwrap_err();
+        let error = intake(&aws).accept(&new_body(BodySource::Poll)).await.unwrap_err();
         assert_eq!(error.is_transient(), transient, "{what} {status}");
         assert!(in_one_line(&error).starts_with(words), "{}", in_one_line(&error));
         assert_eq!(aws.messages(), [""; 0], "{what} {status}");
@@ -100,7 +106,7 @@ async fn an_error_says_what_failed_and_whether_trying_again_helps() {
 async fn an_error_says_which_bucket_is_in_another_region_and_what_to_do() {
     let aws = Aws::default();
     aws.fail("PUT", [Fault::Status(301)]);
-    let error = intake(&aws).take(&arrival(Origin::Callback)).await.unwrap_err();
+    let error = intake(&aws).accept(&new_body(BodySource::Callback)).await.unwrap_err();
     let advice =
         format!("in the bucket {BUCKET}, which is not in this region (check the stack's parameter BucketName): ");
     assert!(in_one_line(&error).contains(&advice), "{}", in_one_line(&error));

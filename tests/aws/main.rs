@@ -3,6 +3,7 @@
 
 mod chaos;
 mod fake;
+mod hint;
 mod intake;
 mod provider;
 mod pusher;
@@ -11,7 +12,6 @@ mod receiver;
 mod reconciler;
 mod renderer;
 mod ten_thousand;
-mod tips;
 mod trace;
 // The provider that answers from a list is also that of the client's own tests.
 #[path = "../provider/server.rs"]

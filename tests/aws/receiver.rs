@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use lambda_http::{Body, Request};
 use midihook::{
-    key_ring::{ASK_AGAIN_AFTER, REREAD_AFTER},
-    objects::raw,
+    aws::secrets::{ASK_AGAIN_AFTER, REREAD_AFTER},
+    bucket::keys,
     receiver::{MAX_BODY_BYTES, PREPARATION, Receiver, without_url},
 };
 use serde_json::{Value, json};
@@ -83,7 +83,7 @@ async fn a_callback_is_stored_then_queued_then_answered() {
     assert_eq!(answer(&aws.receiver(), &event("request-success")).await, accepted(TASK));
 
     let body = std::fs::read("events/callback-success.json").unwrap();
-    let key = raw(&TASK.parse().unwrap(), &body);
+    let key = keys::body(&TASK.parse().unwrap(), &body);
     let calls = aws.calls();
     assert_eq!(
         calls[2..],
@@ -108,7 +108,7 @@ async fn a_base64_encoded_body_is_stored_as_the_provider_sent_it() {
     let aws = Aws::with_key(KEY);
     assert_eq!(answer(&aws.receiver(), &event("request-base64")).await, accepted(TASK));
     let body = std::fs::read("events/callback-success.json").unwrap();
-    assert_eq!(aws.body(&raw(&TASK.parse().unwrap(), &body)), body);
+    assert_eq!(aws.body(&keys::body(&TASK.parse().unwrap(), &body)), body);
 }
 
 #[tokio::test]

@@ -3,9 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use midihook::{
-    objects::raw,
+    bucket::keys,
     provider,
-    reconciler::{PATIENCE, Reconciler},
+    reconciler::{Reconciler, TIMEOUTS},
 };
 use serde_json::{Value, json};
 
@@ -22,6 +22,8 @@ const SONG: &str = r#"{"code":200,"msg":"success","data":{"taskId":"t","successF
 const PENDING: &str = r#"{"code":200,"msg":"success","data":{"taskId":"t","successFlag":0,"midiData":null}}"#;
 const UNKNOWN: &str = r#"{"code":200,"msg":"success","data":null}"#;
 const FAILED: &str = r#"{"code":200,"msg":"success","data":{"taskId":"t","successFlag":3,"errorCode":"531","errorMessage":"no vocals"}}"#;
+const UNREADABLE: &str =
+    r#"{"code":200,"msg":"success","data":{"taskId":"t","successFlag":1,"midiData":"https://example.com/a.mid"}}"#;
 const WATCH: &str = r#"{"version":1,"taskId":"t"}"#;
 
 /// The task `t` of an account, and the time there.
@@ -35,26 +37,20 @@ struct Task {
 impl Task {
     /// A provider that answers from this list.
     fn asked(replies: impl IntoIterator<Item = Reply>) -> Self {
-        Self::new(Some(Server::new(replies)), false)
-    }
-
-    /// The same, and the stack asks it whether callbacks are right.
-    fn verified(replies: impl IntoIterator<Item = Reply>) -> Self {
-        Self::new(Some(Server::new(replies)), true)
+        Self::new(Some(Server::new(replies)))
     }
 
     /// A stack without an API key.
     fn without_key() -> Self {
-        Self::new(None, true)
+        Self::new(None)
     }
 
-    fn new(provider: Option<Server>, verify_bodies: bool) -> Self {
+    fn new(provider: Option<Server>) -> Self {
         let aws = Aws::default();
         aws.state().api_key = Some(KEY.to_owned());
         let url = provider.as_ref().map(Server::url);
-        let connected = url.as_deref().map(|url| (provider::https(), url));
         Self {
-            reconciler: aws.reconciler_with(connected, verify_bodies),
+            reconciler: aws.reconciler(url.as_deref().map(|url| (provider::https(), url))),
             aws,
             provider,
             now: START,
@@ -128,15 +124,6 @@ impl Task {
         object[member].clone()
     }
 
-    /// Stores a callback, and renders it before the reconciler sees its event, which it returns.
-    async fn callback(&self, body: &str) -> String {
-        let event = self.body(body);
-        let key = raw(&"t".parse().unwrap(), body.as_bytes());
-        self.render_one(&json!({"version": 1, "taskId": "t", "bucket": BUCKET, "key": key}).to_string())
-            .await;
-        event
-    }
-
     fn document(&self) -> Value {
         serde_json::from_slice(&self.aws.body("midi/t.json")).unwrap()
     }
@@ -144,7 +131,7 @@ impl Task {
     /// Stores a body as the receiver does. Returns its event.
     fn body(&self, body: &str) -> String {
         self.aws.state().clock = Clock::Stopped(self.clock());
-        let key = raw(&"t".parse().unwrap(), body.as_bytes());
+        let key = keys::body(&"t".parse().unwrap(), body.as_bytes());
         let timestamp = self.now.to_string();
         self.aws
             .put(&key, body.as_bytes(), &[("webhook-timestamp", &timestamp)]);
@@ -193,7 +180,7 @@ async fn a_task_that_never_calls_back_becomes_a_song() {
     assert_eq!(task.sent_to(QUEUE_URL), [""; 0]);
     task.next().await;
 
-    let object = raw(&"t".parse().unwrap(), SONG.as_bytes());
+    let object = keys::body(&"t".parse().unwrap(), SONG.as_bytes());
     assert_eq!(task.aws.body(&object), SONG.as_bytes());
     let headers = task.aws.state().objects[&object].headers.clone();
     assert_eq!(headers["x-amz-meta-source"], "poll");
@@ -224,7 +211,7 @@ async fn a_failure_at_the_provider_is_a_result() {
     let mut task = Task::asked([answer(FAILED)]);
     task.done(WATCH).await;
     assert_eq!(
-        task.aws.body(&raw(&"t".parse().unwrap(), FAILED.as_bytes())),
+        task.aws.body(&keys::body(&"t".parse().unwrap(), FAILED.as_bytes())),
         FAILED.as_bytes()
     );
     task.render().await;
@@ -264,19 +251,6 @@ async fn a_task_that_is_unknown_for_an_hour_ends() {
     assert_eq!(
         (task.watch("state"), task.watch("since")),
         ("watching".into(), task.now.into())
-    );
-}
-
-#[tokio::test]
-async fn a_task_that_is_known_again_is_not_unknown() {
-    let mut task = Task::asked([answer(UNKNOWN), answer(PENDING), answer(UNKNOWN)]);
-    task.done(WATCH).await;
-    task.now += HOUR - 60;
-    task.done(WATCH).await;
-    task.next().await;
-    assert_eq!(
-        (task.watch("state"), task.watch("unknownSince")),
-        ("watching".into(), (task.now + 1).into())
     );
 }
 
@@ -342,70 +316,6 @@ async fn a_body_without_a_job_gets_one() {
 }
 
 #[tokio::test]
-async fn a_body_with_a_result_costs_no_object() {
-    let mut task = Task::without_key();
-    let event = task.body(SONG);
-    task.now += 120;
-    task.done(&event).await;
-    task.render().await;
-    let task = {
-        // The same as if the receiver's own job had been rendered in time.
-        let fresh = Task::without_key();
-        for name in task
-            .aws
-            .object_names()
-            .iter()
-            .filter(|name| !name.starts_with("watch/"))
-        {
-            let object = task.aws.state().objects[name].clone();
-            fresh.aws.state().objects.insert(name.clone(), object);
-        }
-        fresh
-    };
-    task.done(&event).await;
-    assert_eq!(task.aws.messages(), [""; 0]);
-    assert!(!task.aws.calls().iter().any(|call| call.starts_with("PUT")));
-}
-
-#[tokio::test]
-async fn a_second_body_that_came_after_the_result_is_rendered_too() {
-    let mut task = Task::without_key();
-    let failure = r#"{"code":500,"msg":"no","taskId":"t","data":null}"#;
-    let event = task.body(failure);
-    task.done(&event).await;
-    task.render().await;
-    assert_eq!(task.document()["state"], "failed");
-    task.now += 60;
-    let event = task.body(SONG);
-    task.now += 120;
-    task.done(&event).await;
-    assert_eq!(task.sent_to(QUEUE_URL).len(), 2);
-    task.render().await;
-    assert_eq!(task.document()["state"], "rendered");
-    task.ended().await;
-    assert_eq!(task.watch("state"), "done");
-}
-
-#[tokio::test]
-async fn an_older_body_whose_job_was_lost_is_rendered_although_there_is_a_result() {
-    let mut task = Task::without_key();
-    let song = task.body(SONG);
-    task.now += 60;
-    let failure = task.body(r#"{"code":500,"msg":"no","taskId":"t","data":null}"#);
-    task.now += 60;
-    // Of the two, only the failure was rendered. (An event is a job too.)
-    task.render_these(vec![failure.clone()]).await;
-    assert_eq!(task.document()["state"], "failed");
-    task.now += 60;
-    task.done(&song).await;
-    task.render().await;
-    assert_eq!(task.document()["state"], "rendered");
-    task.done(&failure).await;
-    task.ended().await;
-    assert_eq!(task.watch("state"), "done");
-}
-
-#[tokio::test]
 async fn a_body_that_came_while_its_task_expired_is_rendered() {
     let mut task = Task::asked([answer(PENDING)]);
     task.done(WATCH).await;
@@ -416,14 +326,14 @@ async fn a_body_that_came_while_its_task_expired_is_rendered() {
         .aws
         .state()
         .objects
-        .remove(&raw(&"t".parse().unwrap(), SONG.as_bytes()))
+        .remove(&keys::body(&"t".parse().unwrap(), SONG.as_bytes()))
         .unwrap();
     task.done(&task.waiting().0).await;
     assert_eq!(task.document()["state"], "expired");
     task.aws
         .state()
         .objects
-        .insert(raw(&"t".parse().unwrap(), SONG.as_bytes()), body);
+        .insert(keys::body(&"t".parse().unwrap(), SONG.as_bytes()), body);
     task.now += 120;
     task.done(&event).await;
     task.render().await;
@@ -431,70 +341,6 @@ async fn a_body_that_came_while_its_task_expired_is_rendered() {
     task.ended().await;
     assert_eq!(task.watch("state"), "done");
 }
-
-#[tokio::test]
-async fn a_useless_body_after_the_providers_answer_does_not_make_us_ask_for_14_days() {
-    let mut task = Task::asked([answer(FAILED)]);
-    task.done(WATCH).await;
-    task.render().await;
-    task.next().await;
-    assert_eq!(
-        (task.document()["state"].clone(), task.watch("state")),
-        ("failed".into(), "done".into())
-    );
-    // It is newer than the failure, so it has precedence.
-    task.now += 600;
-    let event = task.body("nonsense");
-    task.render_these(vec![event.clone()]).await;
-    assert_eq!(task.document()["state"], "invalid");
-    task.done(&event).await;
-    task.ended().await;
-    assert_eq!((task.watch("state"), task.asks()), ("done".into(), 1));
-}
-
-#[tokio::test]
-async fn a_song_whose_jobs_vanish_is_rendered_although_a_useless_body_was() {
-    let mut task = Task::without_key();
-    let useless = task.body("nonsense");
-    task.render_these(vec![useless]).await;
-    let song = task.body(SONG);
-    task.done(&song).await;
-    let jobs = task.sent_to(QUEUE_URL).len();
-    // They vanish.
-    while task.sent_to(QUEUE_URL).len() == jobs {
-        task.next().await;
-    }
-    task.render().await;
-    task.ended().await;
-    assert_eq!(
-        (task.document()["state"].clone(), task.watch("state")),
-        ("rendered".into(), "done".into())
-    );
-}
-
-#[tokio::test]
-async fn a_second_body_that_loses_ends_the_watch_all_the_same() {
-    let mut task = Task::without_key();
-    let event = task.body(SONG);
-    task.done(&event).await;
-    task.render().await;
-    task.now += 60;
-    let event = task.body(r#"{"code":500,"msg":"no","taskId":"t","data":null}"#);
-    task.done(&event).await;
-    let jobs = task.sent_to(QUEUE_URL).len();
-    task.render().await;
-    task.ended().await;
-    assert_eq!(
-        (task.document()["state"].clone(), task.watch("state")),
-        ("rendered".into(), "done".into())
-    );
-    assert_eq!(task.sent_to(QUEUE_URL).len(), jobs);
-    // There is a result, so nobody is in a hurry.
-    assert!(task.sent_to(WATCH_URL).len() <= 5, "{:?}", task.sent_to(WATCH_URL));
-}
-
-const UNREADABLE: &str =
-    r#"{"code":200,"msg":"success","data":{"taskId":"t","successFlag":1,"midiData":"https://example.com/a.mid"}}"#;
 
 #[tokio::test]
 async fn an_answer_that_cannot_be_read_is_kept_once_and_the_provider_is_asked_again() {
@@ -511,19 +357,6 @@ async fn an_answer_that_cannot_be_read_is_kept_once_and_the_provider_is_asked_ag
     assert_eq!(
         (task.document()["state"].clone(), task.watch("state")),
         ("rendered".into(), "done".into())
-    );
-
-    // It confirms no callback, and replaces none.
-    let mut task = Task::verified([answer(UNREADABLE), answer(SONG)]);
-    let event = task.callback(CALLBACK).await;
-    task.done(&event).await;
-    task.render().await;
-    assert_eq!(task.document()["state"], "rendered");
-    task.ended().await;
-    task.render().await;
-    assert_eq!(
-        (task.document()["source"]["authenticated"].clone(), task.asks()),
-        (true.into(), 2)
     );
 }
 
@@ -592,19 +425,6 @@ async fn a_provider_that_wants_no_questions_gets_none_about_any_task() {
         task.done(WATCH).await;
         assert_eq!(task.asks(), 2, "{code}");
     }
-}
-
-#[tokio::test]
-async fn one_task_is_not_asked_about_twice_within_ten_seconds() {
-    let mut task = Task::asked(vec![answer(PENDING); 3]);
-    assert_eq!(task.look(&[WATCH, WATCH]).await, [""; 0]);
-    assert_eq!(task.asks(), 1);
-    task.now += 10;
-    task.done(WATCH).await;
-    assert_eq!(task.asks(), 1);
-    task.now += 3;
-    task.done(WATCH).await;
-    assert_eq!(task.asks(), 2);
 }
 
 #[tokio::test]
@@ -683,7 +503,7 @@ async fn a_crash_anywhere_loses_no_look() {
     // Whatever call fails, the message comes back, and then the task has one message that counts.
     for what in ["GET watch/", "HEAD midi/", "LIST raw/", "PUT watch/", "SendMessage"] {
         let task = Task::without_key();
-        task.aws.fail(what, vec![Fault::Status(500); PATIENCE.tries as usize]);
+        task.aws.fail(what, vec![Fault::Status(500); TIMEOUTS.tries as usize]);
         assert_eq!(task.look(&[WATCH]).await, ["m1"], "{what}");
         task.done(WATCH).await;
         let sent = task.sent_to(WATCH_URL);
@@ -803,155 +623,4 @@ async fn an_api_key_that_cannot_be_read_does_not_end_the_watch() {
         task.next().await;
         assert_eq!(task.asks(), 1);
     }
-}
-
-/// A callback with the notes of [`SONG`], and one with another note.
-const CALLBACK: &str = r#"{"code":200,"data":{"taskId":"t","state":"complete","instruments":[{"name":"Piano","notes":[{"velocity":1,"pitch":60,"start":"0","end":1}]}]}}"#;
-
-fn forged() -> String {
-    CALLBACK.replace("60", "61")
-}
-
-fn answer_object(body: &str) -> String {
-    raw(&"t".parse().unwrap(), body.as_bytes()).replace("raw/t/", "raw/t/provider-")
-}
-
-#[tokio::test]
-async fn the_provider_confirms_a_callback() {
-    let mut task = Task::verified([answer(PENDING), answer(SONG)]);
-    let event = task.callback(CALLBACK).await;
-    assert_eq!(task.document()["source"]["authenticated"], false);
-    task.done(&event).await;
-    assert_eq!(
-        (task.watch("state"), task.watch("source")),
-        ("watching".into(), "callback".into())
-    );
-    task.next().await;
-    task.render().await;
-    task.next().await;
-    let source = task.document()["source"].clone();
-    assert_eq!(
-        (&source["key"], &source["authenticated"]),
-        (&answer_object(SONG).into(), &true.into())
-    );
-    assert_eq!(task.watch("state"), "done");
-
-    // Whatever is called back from now on changes nothing, and nobody is asked about it.
-    task.now += HOUR;
-    let event = task.callback(&forged()).await;
-    task.done(&event).await;
-    task.render().await;
-    task.now += HOUR;
-    task.next().await;
-    assert_eq!(task.document()["source"], source);
-    assert_eq!((task.watch("state"), task.asks()), ("done".into(), 2));
-}
-
-#[tokio::test]
-async fn what_the_provider_answers_replaces_what_was_called_back() {
-    for (body, state) in [
-        (SONG.to_owned(), "rendered"),
-        (
-            SONG.replace(
-                r#"{"name":"Piano","notes":[{"pitch":60,"start":0,"end":1,"velocity":1}]}"#,
-                "",
-            ),
-            "empty",
-        ),
-        (FAILED.to_owned(), "failed"),
-    ] {
-        let mut task = Task::verified([answer(&body)]);
-        let event = task.callback(&forged()).await;
-        assert_eq!(task.document()["state"], "rendered");
-        task.done(&event).await;
-        task.render().await;
-        task.next().await;
-        let document = task.document();
-        assert_eq!(document["state"], state);
-        assert_eq!(document["source"]["key"], answer_object(&body));
-        assert_eq!((task.watch("state"), task.asks()), ("done".into(), 1));
-    }
-}
-
-#[tokio::test]
-async fn a_callback_that_the_provider_cannot_confirm_keeps_its_song() {
-    let mut task = Task::verified(vec![answer(UNKNOWN); 2]);
-    let event = task.callback(CALLBACK).await;
-    task.done(&event).await;
-    task.now += HOUR;
-    task.next().await;
-    assert_eq!(
-        (task.watch("state"), task.asks()),
-        ("done".into(), 2),
-        "{}",
-        task.watch("said")
-    );
-
-    let mut task = Task::verified([answer(PENDING), answer(PENDING)]);
-    let event = task.callback(CALLBACK).await;
-    task.done(&event).await;
-    task.now += 14 * DAY - 60;
-    task.next().await;
-    task.now += 60;
-    task.next().await;
-    assert_eq!(
-        (
-            task.document()["state"].clone(),
-            task.document()["source"]["authenticated"].clone()
-        ),
-        ("rendered".into(), false.into())
-    );
-    assert_eq!(task.watch("state"), "done");
-}
-
-#[tokio::test]
-async fn an_old_song_is_not_asked_about_because_the_provider_has_deleted_it() {
-    let mut task = Task::verified([]);
-    let event = task.callback(CALLBACK).await;
-    task.now += 14 * DAY;
-    for message in [WATCH, &event] {
-        task.done(message).await;
-    }
-    assert_eq!(task.asks(), 0);
-}
-
-#[tokio::test]
-async fn without_a_key_a_callback_needs_no_confirmation() {
-    let task = Task::without_key();
-    let event = task.callback(CALLBACK).await;
-    task.done(&event).await;
-    assert!(!task.aws.object_names().contains(&"watch/t.json".to_owned()));
-}
-
-#[tokio::test]
-async fn a_second_callback_does_not_delay_the_question() {
-    let mut task = Task::verified([answer(SONG)]);
-    task.callback(CALLBACK).await;
-    let event = task.callback(&forged()).await;
-    task.done(&event).await;
-    assert_eq!(task.asks(), 1);
-    task.render().await;
-    task.next().await;
-    assert_eq!(
-        (task.document()["source"]["key"].clone(), task.watch("state")),
-        (answer_object(SONG).into(), "done".into())
-    );
-}
-
-#[tokio::test]
-async fn an_answer_that_decides_is_rendered_although_its_job_was_lost() {
-    let mut task = Task::verified([answer(SONG)]);
-    let event = task.callback(&forged()).await;
-    task.done(&event).await;
-    assert_eq!(task.sent_to(QUEUE_URL).len(), 1);
-    // It is lost.
-    while task.sent_to(QUEUE_URL).len() == 1 {
-        task.next().await;
-    }
-    task.render().await;
-    task.ended().await;
-    assert_eq!(
-        (task.document()["source"]["key"].clone(), task.asks()),
-        (answer_object(SONG).into(), 1)
-    );
 }

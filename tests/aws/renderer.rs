@@ -4,16 +4,15 @@ use std::time::SystemTime;
 
 use aws_lambda_events::event::sqs::SqsEvent;
 use midihook::{
-    archive::{Archive, MAX_OBJECT_BYTES},
-    call_error::in_one_line,
-    clients,
-    jobs::Job,
-    objects::raw,
-    precedence::Rank,
-    renderer::PATIENCE,
+    aws::config,
+    aws::error::in_one_line,
+    bucket::keys,
+    bucket::{Bucket, MAX_OBJECT_BYTES},
+    messages::job::Job,
+    renderer::TIMEOUTS,
 };
 use serde_json::{Value, json};
-use suno_midi::{Asked, document::State};
+use suno_midi::Asked;
 
 use crate::fake::{Aws, BUCKET, Fault, sqs_event};
 
@@ -35,7 +34,7 @@ fn file(name: &str) -> SqsEvent {
 /// Stores a body as the receiver does. Returns its job.
 fn archive(aws: &Aws, task: &str, body: &str, webhook_timestamp: u64) -> String {
     let task_id = task.parse().unwrap();
-    let key = raw(&task_id, body.as_bytes());
+    let key = keys::body(&task_id, body.as_bytes());
     aws.put(
         &key,
         body.as_bytes(),
@@ -80,7 +79,7 @@ async fn every_form_of_a_job_renders_the_song() {
         assert_eq!(
             document["source"],
             json!({
-                "key": raw(&TASK.parse().unwrap(), body.as_bytes()), "webhookTimestamp": 7, "authenticated": false,
+                "key": keys::body(&TASK.parse().unwrap(), body.as_bytes()), "webhookTimestamp": 7, "authenticated": false,
                 "reason": "a callback's body is not signed, and the provider was not asked whether it is right",
             })
         );
@@ -237,7 +236,7 @@ async fn each_instrument_has_its_file_before_the_document_names_it() {
     let job = asking(&job, 5, r#"{"split":true,"quantize":"1/8"}"#);
     aws.fail(
         "PUT midi/t/01-piano.mid",
-        vec![Fault::Status(503); PATIENCE.tries as usize],
+        vec![Fault::Status(503); TIMEOUTS.tries as usize],
     );
     assert_eq!(failures(&aws, sqs_event(std::slice::from_ref(&job))).await, ["m1"]);
     assert!(!aws.object_names().contains(&"midi/t.json".to_owned()));
@@ -322,11 +321,11 @@ fn published_as_empty(aws: &Aws, job: &str, webhook_timestamp: u64) {
     let metadata = [
         ("state", "empty"),
         ("webhook-timestamp", &time),
-        ("source-key", &job.object),
+        ("source-key", &job.body_key),
     ];
     let document = json!({
         "version": 1, "taskId": "t", "state": "empty", "warnings": ["the provider found no instruments"],
-        "source": {"key": job.object, "webhookTimestamp": webhook_timestamp},
+        "source": {"key": job.body_key, "webhookTimestamp": webhook_timestamp},
         "files": {"midi": "midi/t.mid", "pianoRoll": "midi/t.svg", "document": "midi/t.json"},
         "song": {"seconds": 0, "notes": 0, "instruments": [{"name": "Piano", "file": "midi/t/01-piano.mid"}]},
     });
@@ -472,7 +471,7 @@ async fn while_s3_fails_the_message_comes_back_and_then_succeeds() {
         let older = archive(&aws, "t", &song(61), 0);
         failures(&aws, sqs_event(&[older])).await;
         let job = archive(&aws, "t", &song(60), 1);
-        aws.fail(what, vec![Fault::Status(503); PATIENCE.tries as usize]);
+        aws.fail(what, vec![Fault::Status(503); TIMEOUTS.tries as usize]);
         assert_eq!(
             failures(&aws, sqs_event(std::slice::from_ref(&job))).await,
             ["m1"],
@@ -502,17 +501,11 @@ async fn a_body_that_arrives_in_part_has_no_result() {
 async fn an_error_without_a_body_names_its_status() {
     let aws = Aws::default();
     aws.fail("HEAD", [Fault::Status(403)]);
-    let archive = Archive::new(
-        clients::s3(&aws.config(midihook::renderer::PATIENCE)),
-        BUCKET.to_owned(),
-    );
-    let rank = Rank::new(State::Rendered, 1, "raw/t/a.json");
-    let published = archive
-        .publish("midi/t.mid", b"", "audio/midi", State::Rendered, &rank, false)
-        .await;
+    let bucket = Bucket::new(config::s3(&aws.config(midihook::renderer::TIMEOUTS)), BUCKET.to_owned());
+    let looked = bucket.result(&"t".parse().unwrap()).await;
     assert_eq!(
-        in_one_line(&published.unwrap_err()),
-        format!("S3 could not look at midi/t.mid in the bucket {BUCKET}: HTTP 403")
+        in_one_line(&looked.unwrap_err()),
+        format!("S3 could not look at midi/t.json in the bucket {BUCKET}: HTTP 403")
     );
 }
 
@@ -529,7 +522,7 @@ async fn a_write_that_races_is_decided_again() {
 async fn each_result_is_announced_even_if_the_first_try_failed() {
     let aws = Aws::default();
     let job = archive(&aws, "t", &song(60), 1);
-    aws.fail("SendMessage", vec![Fault::Status(500); PATIENCE.tries as usize]);
+    aws.fail("SendMessage", vec![Fault::Status(500); TIMEOUTS.tries as usize]);
     assert_eq!(failures(&aws, sqs_event(std::slice::from_ref(&job))).await, ["m1"]);
     assert_eq!(failures(&aws, sqs_event(std::slice::from_ref(&job))).await, [""; 0]);
     let announced: Value = serde_json::from_str(&aws.messages()[0]).unwrap();
@@ -597,7 +590,7 @@ async fn each_record_of_a_message_is_tried() {
                 "s3": {"bucket": {"name": BUCKET}, "object": {"key": job["key"]}}})
         })
         .collect();
-    aws.fail("GET raw/a/", vec![Fault::Status(503); PATIENCE.tries as usize]);
+    aws.fail("GET raw/a/", vec![Fault::Status(503); TIMEOUTS.tries as usize]);
     let message = json!({ "Records": records }).to_string();
     assert_eq!(failures(&aws, sqs_event(&[message])).await, ["m1"]);
     assert_eq!(document(&aws, "b")["state"], "rendered");

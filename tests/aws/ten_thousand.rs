@@ -9,10 +9,11 @@ use std::{
 };
 
 use midihook::{
-    jobs,
-    objects::{self, task_of_raw},
+    bucket::keys::{self, task_of_body},
+    bucket::watches::{Watch, WatchState},
+    messages::check::{self, CheckMessage},
+    messages::job,
     reconciler::Reconciler,
-    watch::{self, State, Watch},
 };
 use serde_json::Value;
 use suno_midi::TaskId;
@@ -173,8 +174,8 @@ impl Simulation {
                 state.objects.contains_key(&format!("midi/{task}.json")),
                 "{task} has no result"
             );
-            let watch = Watch::read(&task, &state.objects[&objects::watch(&task)].body).unwrap();
-            assert_eq!(watch.state, State::Done, "{task}");
+            let watch = Watch::read(&task, &state.objects[&keys::watch(&task)].body).unwrap();
+            assert_eq!(watch.state, WatchState::Done, "{task}");
         }
     }
 
@@ -188,7 +189,7 @@ impl Simulation {
             ends_at: Instant::now() + takes,
         };
         self.provider.state().tasks.insert(task.to_string(), record);
-        let message = serde_json::to_string(&watch::Message::new(task)).unwrap();
+        let message = serde_json::to_string(&CheckMessage::new(task)).unwrap();
         self.figures.borrow_mut().sent_by_others += 1;
         self.queue.send(message, Duration::ZERO);
     }
@@ -197,7 +198,7 @@ impl Simulation {
     async fn work(self: Rc<Self>) {
         let reconciler: Reconciler = self.aws.process().reconciler(Some(self.provider.connection()));
         while let Some(received) = self.queue.receive(|_| 0).await {
-            let requests = watch::read(&received.body).unwrap();
+            let requests = check::read(&received.body).unwrap();
             let began = Instant::now();
             let now = self.aws.state().clock.now();
             let response = reconciler.handle(sqs_event(&[&received.body]), now).await;
@@ -238,7 +239,7 @@ impl Simulation {
                 }
             }
             for (key, _) in written {
-                if let Some(task) = task_of_raw(&key) {
+                if let Some(task) = task_of_body(&key) {
                     let ended = self.provider.state().tasks[task.as_str()].ends_at;
                     figures.waits.push(ended.elapsed());
                     figures.sent_by_others += 1;
@@ -250,14 +251,17 @@ impl Simulation {
 
     async fn render(self: Rc<Self>, job: String) {
         sleep(Duration::from_secs(2)).await;
-        for job in jobs::read(&job).unwrap() {
+        for job in job::read(&job).unwrap() {
             let document = format!("midi/{}.json", job.task_id);
             assert!(
                 !self.aws.object_names().contains(&document),
                 "{document} is rendered twice"
             );
-            self.aws
-                .put(&document, b"{}", &[("state", "rendered"), ("source-key", &job.object)]);
+            self.aws.put(
+                &document,
+                b"{}",
+                &[("state", "rendered"), ("source-key", &job.body_key)],
+            );
             let ended = self.provider.state().tasks[job.task_id.as_str()].ends_at;
             self.figures.borrow_mut().waits_for_result.push(ended.elapsed());
             self.ended.set(self.ended.get() + 1);

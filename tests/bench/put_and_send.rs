@@ -5,12 +5,12 @@ use std::env::var;
 
 use aws_sdk_s3::primitives::ByteStream;
 use lambda_http::{Body, Error, Request, Response, run, service_fn};
-use midihook::{clients, receiver::PATIENCE, settings::environment};
+use midihook::{aws::config, env::Env, receiver::TIMEOUTS};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let config = clients::of_function(PATIENCE, environment);
-    let (s3, sqs) = (&clients::s3(&config), &aws_sdk_sqs::Client::new(&config));
+    let config = config::of_function(TIMEOUTS, &Env::of_process());
+    let (s3, sqs) = (&config::s3(&config), &aws_sdk_sqs::Client::new(&config));
     let (bucket, queue_url) = (&var("BUCKET")?, &var("RENDER_QUEUE_URL")?);
     run(service_fn(async |request: Request| {
         let body = match request.into_body() {

@@ -56,7 +56,7 @@ def settings(function, known):
         "SPLIT": "false",
         "QUANTIZE": "off",
         "QUANTIZE_STRENGTH": "1",
-        "UNSIGNED_CALLBACKS": "refuse",
+        "CALLBACK_TRUST": "body",
         "VERIFY_BODIES": "false",
     }
     return {name: (usual | known)[name] for name in names}

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use midihook::archive::{Archive, Loaded};
+use midihook::bucket::{Bucket, Loaded};
 use suno_midi::TaskId;
 
 use crate::{
@@ -107,7 +107,7 @@ struct Undelivered {
 }
 
 pub async fn run(args: &Args) -> anyhow::Result<()> {
-    let archive = args.stack.find().await?.archive();
+    let bucket = args.stack.find().await?.bucket();
     let began = Instant::now();
     let bar = progress::waiting();
     let mut seen = BTreeSet::new();
@@ -118,7 +118,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         undelivered.retain(|task| !task.open);
         for task in tasks {
             bar.set_message(format!("fetching {task}"));
-            let outcome = match deliver(args, &archive, task, &bar).await {
+            let outcome = match deliver(args, &bucket, task, &bar).await {
                 // We have waited so long that we can wait a little more.
                 Err(error) if args.wait && stack::is_transient(&error) => Err(Undelivered {
                     why: format!("{error:#}"),
@@ -162,11 +162,11 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
 /// Fetches what is wanted of a task, or links to it.
 async fn deliver(
     args: &Args,
-    archive: &Archive,
+    bucket: &Bucket,
     task: &TaskId,
     bar: &indicatif::ProgressBar,
 ) -> anyhow::Result<Result<(), Undelivered>> {
-    let known = Known::of(archive, task).await?;
+    let known = Known::of(bucket, task).await?;
     let refuse = |why: String| {
         let advice = known.advice(task).map(|advice| format!("\n  {advice}"));
         Ok(Err(Undelivered {
@@ -190,7 +190,7 @@ async fn deliver(
     };
     if args.link {
         for object in objects {
-            let link = archive.link(object, args.expires.0).await?;
+            let link = bucket.link(object, args.expires.0).await?;
             bar.suspend(|| print(format!("{link}\n").as_bytes()))?;
         }
         return Ok(Ok(()));
@@ -198,10 +198,10 @@ async fn deliver(
     let paths: Vec<PathBuf> = objects.iter().map(|object| local(object)).collect::<Result<_, _>>()?;
     for (object, path) in objects.into_iter().zip(paths) {
         let path = args.output.join(path);
-        match archive.load(object).await? {
-            Loaded::Body(file) => write(&path, &file.body)?,
+        match bucket.load(object).await? {
+            Loaded::Found(file) => write(&path, &file.bytes)?,
             Loaded::TooLarge(bytes) => return refuse(format!("{object} has {bytes} bytes, which is too large")),
-            Loaded::Gone => {
+            Loaded::Missing => {
                 return refuse(format!(
                     "{object} is not in the bucket any more; midihook replay {task} makes the result again"
                 ));

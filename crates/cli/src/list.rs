@@ -3,7 +3,7 @@
 use std::{ops::Range, time::SystemTime};
 
 use indicatif::ProgressBar;
-use midihook::archive::{Archive, StoredResult};
+use midihook::bucket::{Bucket, results::StoredResult};
 use serde::Serialize;
 use suno_midi::{
     TaskId,
@@ -59,10 +59,10 @@ pub struct Listed {
 
 pub async fn run(args: &Args) -> anyhow::Result<()> {
     let when = args.period.range()?;
-    let archive = args.stack.find().await?.archive();
-    let bar = searching(&archive);
+    let bucket = args.stack.find().await?.bucket();
+    let bar = searching(&bucket);
     let mut count = 0;
-    select(&archive, &when, &args.state, &bar, |listed| {
+    select(&bucket, &when, &args.state, &bar, |listed| {
         count += listed.len();
         let text = match args.json {
             true => listed
@@ -85,8 +85,8 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
 pub const NOTHING: &str = "no task has a result of that period and state";
 
 /// Counts the results that were looked at.
-pub fn searching(archive: &Archive) -> ProgressBar {
-    progress::counter(format!("searching s3://{}/{RESULTS}:", archive.bucket()), "results")
+pub fn searching(bucket: &Bucket) -> ProgressBar {
+    progress::counter(format!("searching s3://{}/{RESULTS}:", bucket.name()), "results")
 }
 
 /// Finds the results that were written in this period, and that are in one of these states (in any, if none is named).
@@ -96,7 +96,7 @@ pub fn searching(archive: &Archive) -> ProgressBar {
 /// The state is in the metadata of the document, and S3 does not list metadata, so this asks for each document. A HEAD
 /// costs what a GET does, but a document may have hundreds of kilobytes.
 pub async fn select(
-    archive: &Archive,
+    bucket: &Bucket,
     when: &Range<SystemTime>,
     states: &[String],
     bar: &ProgressBar,
@@ -104,7 +104,7 @@ pub async fn select(
 ) -> anyhow::Result<()> {
     let mut from = None;
     loop {
-        let page = archive.results(from).await?;
+        let page = bucket.results(from).await?;
         let mut looks = JoinSet::new();
         let mut listed = Vec::new();
         for result in page.entries {
@@ -115,7 +115,7 @@ pub async fn select(
                 {
                     listed.extend(look??);
                 }
-                looks.spawn(look(archive.clone(), result));
+                looks.spawn(look(bucket.clone(), result));
             }
         }
         while let Some(look) = looks.join_next().await {
@@ -133,8 +133,8 @@ pub async fn select(
 }
 
 /// Asks for the state of a result; `None` if it was deleted since it was listed.
-async fn look(archive: Archive, result: StoredResult) -> anyhow::Result<Option<Listed>> {
-    let standing = archive.standing(&result.task_id).await?;
+async fn look(bucket: Bucket, result: StoredResult) -> anyhow::Result<Option<Listed>> {
+    let standing = bucket.result(&result.task_id).await?;
     Ok(standing.map(|standing| Listed {
         task_id: result.task_id,
         state: standing.state,

@@ -4,11 +4,11 @@ use std::time::SystemTime;
 
 use anyhow::Context as _;
 use midihook::{
-    archive::{Archive, StoredBody},
-    clock::since_epoch,
-    jobs::Job,
-    objects::RAW,
-    queue::BATCH,
+    aws::queue::BATCH,
+    bucket::keys::BODIES,
+    bucket::{Bucket, bodies::StoredBody},
+    messages::job::Job,
+    time::since_epoch,
 };
 use suno_midi::{Asked, TaskId};
 
@@ -71,12 +71,12 @@ const EXAMPLES: &str = stack::help!(concat!(
 pub async fn run(args: &Args) -> anyhow::Result<()> {
     let when = args.period.range()?;
     let mut stack = args.stack.find().await?;
-    let archive = stack.archive();
+    let bucket = stack.bucket();
     let bodies = match (args.tasks.as_slice(), args.state.as_slice()) {
         ([], []) => {
-            let searching = format!("searching s3://{}/{RAW}:", archive.bucket());
+            let searching = format!("searching s3://{}/{BODIES}:", bucket.name());
             let bar = progress::counter(searching, "callbacks");
-            let bodies = archive.bodies(None, when, |listed| bar.set_position(listed)).await?;
+            let bodies = bucket.bodies(None, when, |listed| bar.set_position(listed)).await?;
             bar.finish_and_clear();
             if bodies.is_empty() {
                 eprintln!("no callback was archived in that period");
@@ -85,9 +85,9 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
             bodies
         }
         ([], states) => {
-            let bar = list::searching(&archive);
+            let bar = list::searching(&bucket);
             let mut tasks = Vec::new();
-            let select = list::select(&archive, &when, states, &bar, |listed| {
+            let select = list::select(&bucket, &when, states, &bar, |listed| {
                 tasks.extend(listed.into_iter().map(|listed| listed.task_id));
                 Ok(true)
             });
@@ -97,25 +97,25 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
                 eprintln!("{}", list::NOTHING);
                 return Ok(());
             }
-            let (bodies, without) = bodies_of(&archive, &tasks).await?;
+            let (bodies, without) = bodies_of(&bucket, &tasks).await?;
             for task in without {
                 eprintln!("note: task {task} is left out: none of its callbacks is archived any more");
             }
             bodies
         }
-        (tasks, _) => match bodies_of(&archive, tasks).await? {
+        (tasks, _) => match bodies_of(&bucket, tasks).await? {
             (bodies, without) if without.is_empty() => bodies,
             (_, without) => {
                 let tasks: Vec<&str> = without.into_iter().map(TaskId::as_str).collect();
                 let tasks = tasks.join(", ");
-                let why = format!("no callback of task {tasks} is archived in {}", archive.bucket());
+                let why = format!("no callback of task {tasks} is archived in {}", bucket.name());
                 return Err(Refused(why).into());
             }
         },
     };
     if args.dry_run {
         for body in &bodies {
-            print(format!("{}\n", body.object).as_bytes())?;
+            print(format!("{}\n", body.object_key).as_bytes())?;
         }
         eprintln!("callbacks to render again: {}; none was queued", bodies.len());
         return Ok(());
@@ -133,7 +133,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         let jobs: Result<Vec<String>, _> = batch
             .iter()
             .map(|body| {
-                let job = Job::new(body.task_id.clone(), archive.bucket(), body.object.clone());
+                let job = Job::new(body.task_id.clone(), bucket.name(), body.object_key.clone());
                 serde_json::to_string(&match asked {
                     Some(asked) => job.with_request(asked),
                     None => job,
@@ -155,11 +155,11 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// The archived callbacks of these tasks, and the tasks that have none.
-async fn bodies_of<'a>(archive: &Archive, tasks: &'a [TaskId]) -> anyhow::Result<(Vec<StoredBody>, Vec<&'a TaskId>)> {
+async fn bodies_of<'a>(bucket: &Bucket, tasks: &'a [TaskId]) -> anyhow::Result<(Vec<StoredBody>, Vec<&'a TaskId>)> {
     let (mut bodies, mut without) = (Vec::new(), Vec::new());
     let bar = progress::bar(tasks.len() as u64, "looking for callbacks");
     for task in tasks {
-        let found = archive.bodies(Some(task), .., |_| {}).await?;
+        let found = bucket.bodies(Some(task), .., |_| {}).await?;
         if found.is_empty() {
             without.push(task);
         }

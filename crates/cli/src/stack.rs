@@ -7,10 +7,10 @@ use aws_config::{Region, SdkConfig};
 use aws_sdk_cloudformation::error::{ProvideErrorMetadata as _, SdkError};
 use clap::builder::NonEmptyStringValueParser;
 use midihook::{
-    archive::Archive,
-    call_error::CallError,
-    clients::{self, Patience},
-    queue::Queue,
+    aws::config::{self, Timeouts},
+    aws::error::Reason,
+    aws::queue::Queue,
+    bucket::Bucket,
 };
 
 use crate::Refused;
@@ -136,12 +136,12 @@ impl Place {
 
     /// The configuration of all clients.
     pub async fn config(&self) -> anyhow::Result<SdkConfig> {
-        let patience = Patience {
+        let timeouts = Timeouts {
             operation: Duration::from_secs(60),
             attempt: Duration::from_secs(20),
             tries: 5,
         };
-        let mut loader = clients::loader(patience);
+        let mut loader = config::loader(timeouts);
         if let Some(profile) = &self.profile {
             loader = loader.profile_name(profile);
         }
@@ -160,8 +160,8 @@ impl Place {
 
 impl Stack {
     /// Its bucket.
-    pub fn archive(&self) -> Archive {
-        Archive::new(clients::s3(&self.config), self.bucket.clone())
+    pub fn bucket(&self) -> Bucket {
+        Bucket::new(config::s3(&self.config), self.bucket.clone())
     }
 
     /// The URL of its render queue, unless the command line has another.
@@ -186,7 +186,12 @@ impl Stack {
 
     /// A queue.
     pub fn queue(&self, url: &str) -> Queue {
-        Queue::new(aws_sdk_sqs::Client::new(&self.config), url.to_owned())
+        Queue::new(self.sqs(), url.to_owned())
+    }
+
+    /// A client of SQS.
+    pub fn sqs(&self) -> aws_sdk_sqs::Client {
+        aws_sdk_sqs::Client::new(&self.config)
     }
 
     async fn url(&mut self, given: Option<&str>, resource: &Resource) -> anyhow::Result<String> {
@@ -265,7 +270,7 @@ pub async fn describe(
             SdkError::ServiceError(answer) if answer.err().code() == Some("ValidationError") => missing.clone(),
             _ => format!("cannot look for the stack {name} in {region} (cloudformation:DescribeStacks){otherwise}"),
         };
-        anyhow::Error::new(CallError::from(error)).context(what)
+        anyhow::Error::new(Reason::from(error)).context(what)
     })?;
     let stack = described.stacks.unwrap_or_default().into_iter().next();
     stack.ok_or_else(|| anyhow!(missing))
@@ -295,10 +300,10 @@ pub fn advice(error: &anyhow::Error) -> Option<&'static str> {
 
 /// Whether the same command may succeed later although nobody changes anything.
 pub fn is_transient(error: &anyhow::Error) -> bool {
-    call(error).is_some_and(CallError::is_transient)
+    call(error).is_some_and(Reason::is_transient)
 }
 
-fn call(error: &anyhow::Error) -> Option<&CallError> {
+fn call(error: &anyhow::Error) -> Option<&Reason> {
     error.chain().find_map(|cause| cause.downcast_ref())
 }
 

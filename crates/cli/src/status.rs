@@ -3,8 +3,8 @@
 use std::time::SystemTime;
 
 use midihook::{
-    archive::Archive,
-    watch::{Source, State, Watch},
+    bucket::Bucket,
+    bucket::watches::{Watch, WatchSource, WatchState},
 };
 use serde::Serialize;
 use suno_midi::TaskId;
@@ -85,8 +85,8 @@ struct Status<'a> {
 struct Watched {
     since: String,
     /// Who began it.
-    source: Source,
-    state: State,
+    source: WatchSource,
+    state: WatchState,
     /// When the provider was last asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_asked: Option<String>,
@@ -96,20 +96,20 @@ struct Watched {
 }
 
 pub async fn run(args: &Args) -> anyhow::Result<()> {
-    let archive = args.stack.find().await?.archive();
+    let bucket = args.stack.find().await?.bucket();
     let bar = progress::bar(args.tasks.len() as u64, "looking");
     for task in &args.tasks {
-        let known = Known::of(&archive, task).await?;
+        let known = Known::of(&bucket, task).await?;
         let (callbacks, rendered) = match &known {
             Known::NoCallback => (None, None),
             Known::NotRendered(callbacks) => (Some(*callbacks), None),
             Known::Result(_) => {
-                let standing = archive.standing(task).await?;
+                let standing = bucket.result(task).await?;
                 let written = standing.and_then(|standing| standing.written);
-                (Callbacks::of(&archive, task).await?, written)
+                (Callbacks::of(&bucket, task).await?, written)
             }
         };
-        let watched = Watched::of(&archive, task).await?;
+        let watched = Watched::of(&bucket, task).await?;
         let status = Status::new(task, &known, callbacks, rendered, watched);
         let text = match args.json {
             true => serde_json::to_string(&status)? + "\n",
@@ -134,7 +134,7 @@ impl<'a> Status<'a> {
             Known::Result(document) => Some(document),
             Known::NoCallback | Known::NotRendered(_) => None,
         };
-        let is_watched = watch.as_ref().is_some_and(|watch| watch.state == State::Watching);
+        let is_watched = watch.as_ref().is_some_and(|watch| watch.state == WatchState::Watching);
         let song = document.and_then(|document| document.song.as_ref());
         Self {
             task_id,
@@ -208,8 +208,8 @@ impl<'a> Status<'a> {
 
 impl Watched {
     /// How the watch of a task stands; `None` if it was never watched.
-    async fn of(archive: &Archive, task: &TaskId) -> anyhow::Result<Option<Self>> {
-        match watch::read(archive, task).await {
+    async fn of(bucket: &Bucket, task: &TaskId) -> anyhow::Result<Option<Self>> {
+        match watch::read(bucket, task).await {
             Ok(found) => Ok(found.map(|(watch, _)| Self::new(watch))),
             // What else is known of the task is true all the same.
             Err(error) if error.is::<Refused>() => {
@@ -225,15 +225,15 @@ impl Watched {
             since: utc(unix(watch.since)),
             source: watch.source,
             state: watch.state,
-            last_asked: watch.last_asked.map(|at| utc(unix(at))),
-            said: watch.said,
+            last_asked: watch.last_polled.map(|at| utc(unix(at))),
+            said: watch.note,
         }
     }
 
     fn text(&self) -> String {
         let mut text = format!("since {}", self.since);
         match self.state {
-            State::Watching => {}
+            WatchState::Watching => {}
             ended => text += &format!(", and not any more ({})", ended.name()),
         }
         if let Some(asked) = &self.last_asked {

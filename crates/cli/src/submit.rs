@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use midihook::{
-    call_error::in_one_line,
+    aws::error::in_one_line,
     provider::{ApiKey, ApiUrl, BadApiUrl, Provider, ProviderError, https},
 };
 use serde_json::json;
@@ -84,7 +84,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         false => task.to_string(),
     };
     let printed = print(format!("{text}\n").as_bytes());
-    let watched = watch::begin(&stack.archive(), Some(&stack.queue(&queue)), &task).await;
+    let watched = watch::begin(&stack.bucket(), Some(&stack.queue(&queue)), &task).await;
     match watched {
         Ok(_) => eprintln!("task {task} is started, and watched until it has a result"),
         // As a text: the usual advice, to try again, would pay for another task.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use midihook::archive::{Archive, Loaded};
+use midihook::bucket::{Bucket, Loaded};
 use serde::{Deserialize, Serialize};
 use suno_midi::{
     TaskId,
@@ -115,17 +115,17 @@ impl ResultDocument {
 
 impl Known {
     /// Looks at a task.
-    pub async fn of(archive: &Archive, task: &TaskId) -> anyhow::Result<Self> {
+    pub async fn of(bucket: &Bucket, task: &TaskId) -> anyhow::Result<Self> {
         let object = document::object_name(task, DOCUMENT);
-        match archive.load(&object).await? {
-            Loaded::Body(found) => {
-                let read = serde_json::from_slice(&found.body);
+        match bucket.load(&object).await? {
+            Loaded::Found(found) => {
+                let read = serde_json::from_slice(&found.bytes);
                 read.map(Self::Result)
                     .with_context(|| format!("{object} is not a result document: midihook replay {task} replaces it"))
             }
             Loaded::TooLarge(bytes) => Err(anyhow!("{object} has {bytes} bytes: it is not a result document")),
-            Loaded::Gone => {
-                let callbacks = Callbacks::of(archive, task).await?;
+            Loaded::Missing => {
+                let callbacks = Callbacks::of(bucket, task).await?;
                 Ok(callbacks.map_or(Self::NoCallback, Self::NotRendered))
             }
         }
@@ -207,8 +207,8 @@ impl Known {
 
 impl Callbacks {
     /// The stored callbacks of a task; `None` if there are none.
-    pub async fn of(archive: &Archive, task: &TaskId) -> anyhow::Result<Option<Self>> {
-        let bodies = archive.bodies(Some(task), .., |_| {}).await?;
+    pub async fn of(bucket: &Bucket, task: &TaskId) -> anyhow::Result<Option<Self>> {
+        let bodies = bucket.bodies(Some(task), .., |_| {}).await?;
         let times = || bodies.iter().map(|body| body.stored);
         Ok(times().min().zip(times().max()).map(|(first, newest)| Self {
             count: bodies.len(),

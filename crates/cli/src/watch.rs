@@ -5,10 +5,11 @@ use std::{collections::HashSet, future::Future, path::Path, str::FromStr, time::
 use anyhow::{Context as _, anyhow};
 use indicatif::ProgressBar;
 use midihook::{
-    archive::{Archive, Loaded},
-    objects,
-    queue::Queue,
-    watch::{Message, Source, State, Watch},
+    aws::queue::Queue,
+    bucket::keys,
+    bucket::watches::{Watch, WatchSource, WatchState},
+    bucket::{Bucket, Loaded},
+    messages::check::CheckMessage,
 };
 use suno_midi::TaskId;
 use tokio::task::JoinSet;
@@ -82,7 +83,7 @@ pub enum Begun {
     /// It is watched from now on.
     New,
     /// Its watch had ended like this, and begins again.
-    Again(State),
+    Again(WatchState),
     /// It is watched already, since then.
     Already(SystemTime),
 }
@@ -97,7 +98,7 @@ struct Run {
 pub async fn run(args: &Args) -> anyhow::Result<()> {
     let tasks = tasks(&args.tasks)?;
     let mut stack = args.stack.find().await?;
-    let archive = stack.archive();
+    let bucket = stack.bucket();
     let queue = match args.dry_run {
         true => None,
         false => Some(stack.watch_queue(args.watch_queue_url.as_deref()).await?),
@@ -106,12 +107,12 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
 
     let mut run = Run::default();
     let outcome = match args.resume {
-        true => run.resume(&archive, queue.as_ref()).await,
+        true => run.resume(&bucket, queue.as_ref()).await,
         false => {
             let bar = progress::bar(tasks.len() as u64, "watching");
             let outcome = run.each(tasks, &bar, |task| {
-                let (archive, queue) = (archive.clone(), queue.clone());
-                async move { begin(&archive, queue.as_ref(), &task).await.map(Some) }
+                let (bucket, queue) = (bucket.clone(), queue.clone());
+                async move { begin(&bucket, queue.as_ref(), &task).await.map(Some) }
             });
             let outcome = outcome.await;
             bar.finish_and_clear();
@@ -164,14 +165,14 @@ fn tasks(inputs: &[Input]) -> anyhow::Result<Vec<TaskId>> {
 
 impl Run {
     /// Queues the next look at each task that is still watched.
-    async fn resume(&mut self, archive: &Archive, queue: Option<&Queue>) -> anyhow::Result<()> {
-        let searching = format!("searching s3://{}/{}:", archive.bucket(), objects::WATCH);
+    async fn resume(&mut self, bucket: &Bucket, queue: Option<&Queue>) -> anyhow::Result<()> {
+        let searching = format!("searching s3://{}/{}:", bucket.name(), keys::WATCHES);
         let bar = progress::counter(searching, "tasks");
         let mut from = None;
         loop {
-            let page = archive.watched(from).await?;
+            let page = bucket.watches(from).await?;
             self.each(page.entries, &bar, |task| {
-                look_again(archive.clone(), queue.cloned(), task)
+                look_again(bucket.clone(), queue.cloned(), task)
             })
             .await?;
             match page.next {
@@ -234,17 +235,17 @@ impl Begun {
 /// Watches a task; without a queue, only finds out what that would do.
 ///
 /// The object comes first: if the message is lost, `--resume` finds the object.
-pub async fn begin(archive: &Archive, queue: Option<&Queue>, task: &TaskId) -> anyhow::Result<Begun> {
+pub async fn begin(bucket: &Bucket, queue: Option<&Queue>, task: &TaskId) -> anyhow::Result<Begun> {
     for _ in 0..CONFLICT_ATTEMPTS {
         let now = SystemTime::now();
-        let (watch, version, begun) = match read(archive, task).await? {
-            None => (Watch::new(task.clone(), Source::Cli, now), None, Begun::New),
+        let (watch, version, begun) = match read(bucket, task).await? {
+            None => (Watch::new(task.clone(), WatchSource::Cli, now), None, Begun::New),
             Some((watch, version)) => {
                 let begun = match watch.state {
-                    State::Watching => Begun::Already(unix(watch.since)),
+                    WatchState::Watching => Begun::Already(unix(watch.since)),
                     ended => Begun::Again(ended),
                 };
-                (watch.again(Source::Cli, now), Some(version), begun)
+                (watch.again(WatchSource::Cli, now), Some(version), begun)
             }
         };
         let Some(queue) = queue else {
@@ -253,42 +254,42 @@ pub async fn begin(archive: &Archive, queue: Option<&Queue>, task: &TaskId) -> a
         let is_written = match begun {
             Begun::Already(_) => true,
             Begun::New | Begun::Again(_) => {
-                let object = objects::watch(task);
-                let replace = archive.replace(&object, watch.to_json()?, version.as_deref());
+                let object = keys::watch(task);
+                let replace = bucket.replace(&object, watch.to_json()?, version.as_deref());
                 replace.await?.is_some()
             }
         };
         if is_written {
-            queue.send_now(task, &Message::new(task.clone())).await?;
+            queue.send_now(task, &CheckMessage::new(task.clone())).await?;
             return Ok(begun);
         }
     }
-    let object = objects::watch(task);
+    let object = keys::watch(task);
     Err(anyhow!("others wrote {object} at each of our tries: run this again"))
 }
 
 /// Queues the next look at a task, if it is still watched.
-async fn look_again(archive: Archive, queue: Option<Queue>, task: TaskId) -> anyhow::Result<Option<Begun>> {
-    let found = read(&archive, &task).await?;
-    let Some((watch, _)) = found.filter(|(watch, _)| watch.state == State::Watching) else {
+async fn look_again(bucket: Bucket, queue: Option<Queue>, task: TaskId) -> anyhow::Result<Option<Begun>> {
+    let found = read(&bucket, &task).await?;
+    let Some((watch, _)) = found.filter(|(watch, _)| watch.state == WatchState::Watching) else {
         return Ok(None);
     };
     if let Some(queue) = queue {
         // It has the number of the next look. If the usual message is still there, one of the two ends as a duplicate.
-        queue.send_now(&task, &Message::next(&watch)).await?;
+        queue.send_now(&task, &CheckMessage::next(&watch)).await?;
     }
     Ok(Some(Begun::Already(unix(watch.since))))
 }
 
 /// What is known of a watched task, and the version of its object; `None` if it was never watched.
-pub async fn read(archive: &Archive, task: &TaskId) -> anyhow::Result<Option<(Watch, String)>> {
-    let object = objects::watch(task);
+pub async fn read(bucket: &Bucket, task: &TaskId) -> anyhow::Result<Option<(Watch, String)>> {
+    let object = keys::watch(task);
     let unusable = |why: &str| Refused(format!("{object} cannot be used, and stays as it is: {why}"));
-    match archive.load(&object).await? {
-        Loaded::Gone => Ok(None),
+    match bucket.load(&object).await? {
+        Loaded::Missing => Ok(None),
         Loaded::TooLarge(bytes) => Err(unusable(&format!("it has {bytes} bytes")).into()),
-        Loaded::Body(found) => {
-            let watch = Watch::read(task, &found.body).map_err(|why| unusable(&why.to_string()))?;
+        Loaded::Found(found) => {
+            let watch = Watch::read(task, &found.bytes).map_err(|why| unusable(&why.to_string()))?;
             Ok(Some((watch, found.etag)))
         }
     }

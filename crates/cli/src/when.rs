@@ -85,7 +85,7 @@ impl FromStr for Span {
 
 /// A moment as people and programs read it: `2026-11-25T14:03:12Z`.
 pub fn utc(moment: SystemTime) -> String {
-    let seconds = midihook::clock::since_epoch(moment).as_secs();
+    let seconds = midihook::time::since_epoch(moment).as_secs();
     let moment = DateTime::from_secs(i64::try_from(seconds).unwrap_or_default());
     moment.fmt(DateTimeFormat::DateTime).unwrap_or_default()
 }

@@ -93,6 +93,14 @@ impl Asked {
     }
 }
 
+impl FromStr for Overrides {
+    type Err = serde_json::Error;
+
+    fn from_str(json: &str) -> Result<Self, Self::Err> {
+        serde_json::from_str(json)
+    }
+}
+
 impl Overrides {
     /// These options, except for what is asked for.
     pub fn over(&self, options: Options) -> Options {

@@ -6,11 +6,12 @@ use std::{
 };
 
 use midihook::{
-    announcement::Announcement,
-    jobs,
-    objects::{self, raw, task_of_raw},
-    precedence::Rank,
-    watch::{self, Watch},
+    bucket::keys::{self, task_of_body},
+    bucket::precedence::Rank,
+    bucket::watches::{Watch, WatchState},
+    messages::announcement::Announcement,
+    messages::check,
+    messages::job,
 };
 use serde_json::{Value, json};
 use suno_midi::{
@@ -31,8 +32,8 @@ impl World {
     /// The tasks that have a message in a dead-letter queue.
     pub fn dead_tasks(&self) -> BTreeSet<TaskId> {
         let (jobs, looks) = (self.render.dead(), self.watch.dead());
-        let jobs = jobs.iter().filter_map(|body| jobs::read(body).ok()).flatten();
-        let looks = looks.iter().filter_map(|body| watch::read(body).ok()).flatten();
+        let jobs = jobs.iter().filter_map(|body| job::read(body).ok()).flatten();
+        let looks = looks.iter().filter_map(|body| check::read(body).ok()).flatten();
         jobs.map(|job| job.task_id)
             .chain(looks.map(|look| look.task_id))
             .collect()
@@ -46,14 +47,14 @@ impl World {
             sent.map(|(_, body)| body)
         };
         let queued: BTreeSet<String> = sent_to(QUEUE_URL)
-            .flat_map(|body| jobs::read(body).unwrap())
-            .map(|job| job.object)
+            .flat_map(|body| job::read(body).unwrap())
+            .map(|job| job.body_key)
             .collect();
 
         // Every 200: the exact bytes are stored, and their job was queued.
         let mut sent: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         for callback in plan.callbacks.iter().filter(|callback| callback.genuine) {
-            let key = raw(&callback.task.parse().unwrap(), &callback.body);
+            let key = keys::body(&callback.task.parse().unwrap(), &callback.body);
             sent.insert(key, callback.body.clone());
         }
         for key in self.accepted.borrow().iter() {
@@ -65,10 +66,10 @@ impl World {
         assert!(queued.iter().all(|key| state.objects.contains_key(key)));
         for (id, task) in &plan.tasks {
             let answer = task.last_answer(id);
-            sent.insert(raw(&id.parse().unwrap(), &answer), answer);
+            sent.insert(keys::body(&id.parse().unwrap(), &answer), answer);
         }
         let mut written = BTreeSet::new();
-        for (key, object) in state.written.iter().filter(|(key, _)| key.starts_with(objects::RAW)) {
+        for (key, object) in state.written.iter().filter(|(key, _)| key.starts_with(keys::BODIES)) {
             assert_eq!(
                 sent.get(key),
                 Some(&object.body),
@@ -126,7 +127,7 @@ impl World {
     fn outcomes(&self, state: &fake::State, queued: &BTreeSet<String>) -> Vec<(TaskId, Outcome)> {
         let mut tasks: BTreeMap<TaskId, Vec<&String>> = BTreeMap::new();
         for key in queued {
-            tasks.entry(task_of_raw(key).unwrap()).or_default().push(key);
+            tasks.entry(task_of_body(key).unwrap()).or_default().push(key);
         }
         let all_asked = self.asked.borrow();
         let requests_for = |key: &String| {
@@ -149,7 +150,7 @@ impl World {
                     ..Source::new(key.clone(), webhook_timestamp, asked_for)
                 });
                 let rank = Rank::new(outcome.document.state, webhook_timestamp, key);
-                (rank.asked_at(asked.map_or(0, |asked| asked.at)), outcome)
+                (rank.with_request(asked.map_or(0, |asked| asked.at)), outcome)
             });
             let (_, decides) = outcomes.max_by_key(|(rank, _)| rank.clone()).unwrap();
             (task, decides)
@@ -159,12 +160,12 @@ impl World {
 
     /// A task that was watched, or whose body was answered 200, has ended: it has one result, the right one.
     fn check_end(&self, plan: &Plan, state: &fake::State, task: &TaskId, is_decided: bool) {
-        let of_task = |key: &String| task_of_raw(key).as_ref() == Some(task);
+        let of_task = |key: &String| task_of_body(key).as_ref() == Some(task);
         let is_accepted = self.accepted.borrow().iter().any(of_task);
         let is_watched = self.watched.borrow().contains(task);
-        let watch = state.objects.get(&objects::watch(task));
+        let watch = state.objects.get(&keys::watch(task));
         let watch = watch.map(|object| Watch::read(task, &object.body).unwrap().state);
-        assert_ne!(watch, Some(watch::State::Watching), "nobody looks at {task} any longer");
+        assert_ne!(watch, Some(WatchState::Watching), "nobody looks at {task} any longer");
 
         let document = state.objects.get(&format!("midi/{task}.json"));
         let document = document.map(|object| serde_json::from_slice::<Value>(&object.body).unwrap());
@@ -174,12 +175,12 @@ impl World {
         };
         let result = State::named(document["state"].as_str().unwrap()).unwrap();
         // What says nothing may have precedence over the provider's answer, but is no reason to wait for another.
-        let answer = raw(task, &plan.tasks[task.as_str()].last_answer(task.as_str()));
+        let answer = keys::body(task, &plan.tasks[task.as_str()].last_answer(task.as_str()));
         let is_final =
             matches!(result, State::Rendered | State::Empty | State::Failed) || state.objects.contains_key(&answer);
         let without_song = match self.has_api_key && plan.tasks[task.as_str()].fate == Fate::Unknown {
-            true => (State::Unknown, watch::State::Unknown),
-            false => (State::Expired, watch::State::Expired),
+            true => (State::Unknown, WatchState::Unknown),
+            false => (State::Expired, WatchState::Expired),
         };
         if document.get("source").is_none() {
             assert_eq!((result, watch), (without_song.0, Some(without_song.1)), "{task}");
@@ -206,7 +207,7 @@ impl World {
             );
         }
         if self.purged.get() != Some(Purged::WatchQueue) {
-            let right = if is_final { watch::State::Done } else { without_song.1 };
+            let right = if is_final { WatchState::Done } else { without_song.1 };
             assert!(
                 died || watch.is_none_or(|watch| watch == right),
                 "{task} is {result:?}, but its watch {watch:?}"
@@ -260,7 +261,7 @@ fn check_order(state: &fake::State) {
             metadata("webhook-timestamp").parse().unwrap(),
             &metadata("source-key"),
         );
-        let rank = rank.asked_at(metadata("asked").parse().unwrap_or(0));
+        let rank = rank.with_request(metadata("asked").parse().unwrap_or(0));
         let document: Value = serde_json::from_slice(&object.body).unwrap_or_default();
         let files = document["files"]
             .as_object()

@@ -9,17 +9,18 @@ use std::{
 
 use aws_lambda_events::event::sqs::SqsBatchResponse;
 use midihook::{
-    archive::{Archive, Loaded},
-    clients,
-    clock::since_epoch,
-    jobs::Job,
-    key_ring::FORCED_REREAD_AFTER,
-    objects::{self, raw, task_of_raw},
-    queue::Queue as Sqs,
+    aws::config,
+    aws::queue::Queue as Sqs,
+    aws::secrets::FORCED_REREAD_AFTER,
+    bucket::Bucket,
+    bucket::keys::{self, task_of_body},
+    bucket::watches::{Watch, WatchError, WatchSource, WatchState},
+    messages::check::{self, CheckMessage},
+    messages::job::Job,
     receiver::{DEADLINE, Receiver},
     reconciler::{self, Reconciler},
     renderer::Renderer,
-    watch::{self, Source, State, Watch},
+    time::since_epoch,
 };
 use suno_midi::{Asked, TaskId, provider::signature::SigningKey};
 use tokio::{
@@ -143,7 +144,7 @@ impl World {
             match status {
                 Some(200) => {
                     assert!(callback.genuine, "a forged callback was accepted");
-                    let key = raw(&callback.task.parse().unwrap(), &callback.body);
+                    let key = keys::body(&callback.task.parse().unwrap(), &callback.body);
                     self.accepted.borrow_mut().insert(key.clone());
                     while self.chance(0.3) {
                         self.ask(&key);
@@ -243,7 +244,7 @@ impl World {
             },
             options: serde_json::from_str(options).unwrap(),
         };
-        let job = Job::new(task_of_raw(key).unwrap(), BUCKET, key.to_owned()).with_request(asked);
+        let job = Job::new(task_of_body(key).unwrap(), BUCKET, key.to_owned()).with_request(asked);
         self.render.send(serde_json::to_string(&job).unwrap(), Duration::ZERO);
         self.asked.borrow_mut().push((key.to_owned(), asked));
     }
@@ -270,24 +271,23 @@ impl World {
 
     /// Whether the watch queue has the message; and before, if the watcher writes it, the bucket the object.
     async fn try_to_watch(&self, process: &Aws, task: &TaskId, writes: bool) -> bool {
-        let config = process.config(reconciler::PATIENCE);
-        let archive = Archive::new(clients::s3(&config), BUCKET.to_owned());
+        let config = process.config(reconciler::TIMEOUTS);
+        let bucket = Bucket::new(config::s3(&config), BUCKET.to_owned());
         let queue = Sqs::new(aws_sdk_sqs::Client::new(&config), WATCH_URL.to_owned());
-        let message = watch::Message::new(task.clone());
+        let message = CheckMessage::new(task.clone());
         if !writes {
             return queue.send(task, &message).await.is_ok();
         }
-        let object = objects::watch(task);
         let now = self.aws.state().clock.now();
-        let (watch, version) = match archive.load(&object).await {
-            Ok(Loaded::Gone) => (Watch::new(task.clone(), Source::Cli, now), None),
-            Ok(Loaded::Body(found)) => (Watch::read(task, &found.body).unwrap(), Some(found.etag)),
-            Ok(Loaded::TooLarge(_)) => panic!("a large {object}"),
-            Err(_) => return false,
+        let (watch, version) = match bucket.watch(task).await {
+            Ok(None) => (Watch::new(task.clone(), WatchSource::Cli, now), None),
+            Ok(Some((watch, version))) => (watch, Some(version)),
+            Err(WatchError::Aws(_)) => return false,
+            Err(error) => panic!("{error}"),
         };
-        let is_watched = version.is_some() && watch.state == State::Watching;
-        let watch = watch.again(Source::Cli, now).to_json().unwrap();
-        let is_written = is_watched || matches!(archive.replace(&object, watch, version.as_deref()).await, Ok(Some(_)));
+        let is_watched = version.is_some() && watch.state == WatchState::Watching;
+        let watch = watch.again(WatchSource::Cli, now);
+        let is_written = is_watched || matches!(bucket.put_watch(&watch, version.as_deref()).await, Ok(Some(_)));
         is_written && queue.send_now(task, &message).await.is_ok()
     }
 
@@ -305,7 +305,7 @@ impl World {
                 self.render
                     .purge(|job| !job.contains(r#""asked""#) && !job.starts_with(POISON));
                 let state = self.aws.state();
-                let bodies = state.objects.keys().filter_map(|key| task_of_raw(key));
+                let bodies = state.objects.keys().filter_map(|key| task_of_body(key));
                 self.lost.borrow_mut().extend(bodies);
             }
             Purged::WatchQueue => {
@@ -315,15 +315,15 @@ impl World {
                 sleep(self.seconds(300..900)).await;
                 let objects = &self.aws.state().objects;
                 let mut watched = self.watched.borrow_mut();
-                watched.retain(|task| !before.contains(task) || objects.contains_key(&objects::watch(task)));
+                watched.retain(|task| !before.contains(task) || objects.contains_key(&keys::watch(task)));
                 for (key, object) in objects {
-                    let Some(task) = objects::task_of_watch(key) else {
+                    let Some(task) = keys::task_of_watch(key) else {
                         continue;
                     };
                     let watch = Watch::read(&task, &object.body).unwrap();
-                    if watch.state == State::Watching {
+                    if watch.state == WatchState::Watching {
                         self.note_cause(&task);
-                        let message = serde_json::to_string(&watch::Message::next(&watch)).unwrap();
+                        let message = serde_json::to_string(&CheckMessage::next(&watch)).unwrap();
                         self.watch.send(message, Duration::ZERO);
                     }
                 }
@@ -345,7 +345,7 @@ impl World {
                 }
             }
             for (key, _) in state.written.iter().skip(written) {
-                if let Some(task) = task_of_raw(key) {
+                if let Some(task) = task_of_body(key) {
                     // At least once.
                     for _ in 0..if self.chance(0.15) { 2 } else { 1 } {
                         self.note_cause(&task);
@@ -390,7 +390,7 @@ impl World {
 
     fn note_delivery(&self, kind: Kind, message: &Message) {
         self.deliveries.set(self.deliveries.get() + 1);
-        if let (Kind::Reconciler, Ok(requests)) = (kind, watch::read(&message.body)) {
+        if let (Kind::Reconciler, Ok(requests)) = (kind, check::read(&message.body)) {
             for request in requests {
                 *self.looks.borrow_mut().entry(request.task_id).or_default() += 1;
             }

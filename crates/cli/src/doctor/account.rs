@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use aws_config::{Region, SdkConfig};
 use aws_sdk_cloudformation::types::Stack;
-use midihook::call_error::CallError;
+use midihook::aws::error::Reason;
 
 use crate::stack::{self, Place};
 
@@ -27,7 +27,7 @@ impl Account {
         let stack = stack::describe(&config, &name, "").await?;
         let cloudformation = aws_sdk_cloudformation::Client::new(&config);
         let listed = cloudformation.describe_stack_resources().stack_name(&name).send().await;
-        let listed = listed.map_err(CallError::from);
+        let listed = listed.map_err(Reason::from);
         let listed =
             listed.context("cannot list the resources of the stack (cloudformation:DescribeStackResources)")?;
         let resources = listed.stack_resources.unwrap_or_default().into_iter();

@@ -7,7 +7,7 @@ use aws_sdk_cloudwatch::types::StateValue;
 use aws_sdk_lambda::types::{LastUpdateStatus, State};
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_sqs::{operation::get_queue_attributes::GetQueueAttributesError, types::QueueAttributeName};
-use midihook::{call_error::CallError, clients};
+use midihook::aws::{config, error::Reason};
 use serde_json::Value;
 
 use super::{
@@ -87,7 +87,7 @@ pub fn resources(account: &Account, report: &mut Report) {
 }
 
 /// Which parameters differ from their defaults.
-pub async fn parameters(account: &Account, report: &mut Report) -> Result<(), CallError> {
+pub async fn parameters(account: &Account, report: &mut Report) -> Result<(), Reason> {
     let cloudformation = aws_sdk_cloudformation::Client::new(&account.config);
     let summary = cloudformation
         .get_template_summary()
@@ -107,7 +107,7 @@ pub async fn parameters(account: &Account, report: &mut Report) -> Result<(), Ca
 }
 
 /// Whether the functions can be invoked.
-pub async fn functions(account: &Account, report: &mut Report) -> Result<(), CallError> {
+pub async fn functions(account: &Account, report: &mut Report) -> Result<(), Reason> {
     let lambda = aws_sdk_lambda::Client::new(&account.config);
     for (logical, function) in account.resources("Function") {
         let seen = lambda
@@ -134,7 +134,7 @@ pub async fn functions(account: &Account, report: &mut Report) -> Result<(), Cal
 }
 
 /// Whether the functions may run.
-pub async fn concurrency(account: &Account, report: &mut Report) -> Result<(), CallError> {
+pub async fn concurrency(account: &Account, report: &mut Report) -> Result<(), Reason> {
     let lambda = aws_sdk_lambda::Client::new(&account.config);
     for (logical, function) in account.resources("Function") {
         let seen = lambda.get_function_concurrency().function_name(function).send().await?;
@@ -150,7 +150,7 @@ pub async fn concurrency(account: &Account, report: &mut Report) -> Result<(), C
 }
 
 /// Whether the queues invoke their functions.
-pub async fn triggers(account: &Account, report: &mut Report) -> Result<(), CallError> {
+pub async fn triggers(account: &Account, report: &mut Report) -> Result<(), Reason> {
     let lambda = aws_sdk_lambda::Client::new(&account.config);
     for logical in ["RendererFunction", "ReconcilerFunction", "PusherFunction"] {
         let Some(function) = account.resource(logical) else {
@@ -187,7 +187,7 @@ pub async fn triggers(account: &Account, report: &mut Report) -> Result<(), Call
 }
 
 /// How many messages wait, and whether some failed for good.
-pub async fn queues(account: &Account, report: &mut Report) -> Result<(), CallError> {
+pub async fn queues(account: &Account, report: &mut Report) -> Result<(), Reason> {
     let sqs = aws_sdk_sqs::Client::new(&account.config);
     for (logical, url) in account.resources("Queue") {
         let get = sqs
@@ -241,7 +241,7 @@ pub async fn queues(account: &Account, report: &mut Report) -> Result<(), CallEr
 }
 
 /// Whether the keys are there, and since when. Their values are not read.
-pub async fn keys(account: &Account, report: &mut Report) -> Result<(), CallError> {
+pub async fn keys(account: &Account, report: &mut Report) -> Result<(), Reason> {
     let secrets = aws_sdk_secretsmanager::Client::new(&account.config);
     let no_key = "docs/runbook.md#rejectedcallbacksalarm, at NoKey";
     for (logical, store, make_again) in [
@@ -294,11 +294,11 @@ pub async fn keys(account: &Account, report: &mut Report) -> Result<(), CallErro
 }
 
 /// Whether arrivals are announced, so that a lost job is queued again.
-pub async fn notifications(account: &Account, report: &mut Report) -> Result<(), CallError> {
+pub async fn notifications(account: &Account, report: &mut Report) -> Result<(), Reason> {
     let Some(bucket) = account.output("BucketName") else {
         return Ok(());
     };
-    let get = clients::s3(&account.config)
+    let get = config::s3(&account.config)
         .get_bucket_notification_configuration()
         .bucket(bucket);
     let seen = match get.send().await {
@@ -327,11 +327,11 @@ pub async fn notifications(account: &Account, report: &mut Report) -> Result<(),
 }
 
 /// Whether the bucket refuses what comes without TLS.
-pub async fn bucket_policy(account: &Account, report: &mut Report) -> Result<(), CallError> {
+pub async fn bucket_policy(account: &Account, report: &mut Report) -> Result<(), Reason> {
     let Some(bucket) = account.output("BucketName") else {
         return Ok(());
     };
-    let policy = match clients::s3(&account.config)
+    let policy = match config::s3(&account.config)
         .get_bucket_policy()
         .bucket(bucket)
         .send()
@@ -354,7 +354,7 @@ pub async fn bucket_policy(account: &Account, report: &mut Report) -> Result<(),
 }
 
 /// Which alarms ring, and whether anybody hears them.
-pub async fn alarms(account: &Account, report: &mut Report) -> Result<(), CallError> {
+pub async fn alarms(account: &Account, report: &mut Report) -> Result<(), Reason> {
     let cloudwatch = aws_sdk_cloudwatch::Client::new(&account.config);
     let names: Vec<(&str, &str)> = account.resources("Alarm").collect();
     let describe = cloudwatch.describe_alarms();

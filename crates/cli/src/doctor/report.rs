@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use midihook::call_error::{CallError, in_one_line};
+use midihook::aws::error::{Reason, in_one_line};
 use serde::Serialize;
 
 use super::account::Account;
@@ -105,7 +105,7 @@ impl Report {
     }
 
     /// A check failed, which needs this permission.
-    pub fn could_not_look(&mut self, permission: &str, error: &CallError) {
+    pub fn could_not_look(&mut self, permission: &str, error: &Reason) {
         let mend = match error.is_transient() {
             true => "try again".to_owned(),
             false => format!("allow {permission}, if that is what is missing"),

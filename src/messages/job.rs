@@ -10,7 +10,7 @@ use serde_json::Value;
 use suno_midi::{Asked, TaskId};
 use thiserror::Error;
 
-use crate::objects;
+use crate::bucket::keys;
 
 /// The version of a job without a request.
 const PLAIN: u32 = 1;
@@ -27,9 +27,9 @@ pub struct Job {
     pub task_id: TaskId,
     /// The bucket of the body.
     pub bucket: String,
-    /// The object name of the body, `raw/<taskId>/….json`.
+    /// The object key of the body, `raw/<taskId>/….json`.
     #[serde(rename = "key")]
-    pub object: String,
+    pub body_key: String,
     /// What the musician asked for; absent if the song gets the stack's options.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked: Option<Asked>,
@@ -37,12 +37,12 @@ pub struct Job {
 
 impl Job {
     /// The job for a body.
-    pub fn new(task_id: TaskId, bucket: &str, object: String) -> Self {
+    pub fn new(task_id: TaskId, bucket: &str, body_key: String) -> Self {
         Self {
             version: PLAIN,
             task_id,
             bucket: bucket.to_owned(),
-            object,
+            body_key,
             asked: None,
         }
     }
@@ -99,15 +99,9 @@ pub fn read(message: &str) -> Result<Vec<Job>, NotAJob> {
     }
     if value["source"] == "aws.s3" && value["detail-type"].is_string() {
         let created = value["detail-type"] == "Object Created";
-        let (bucket, object) = (
-            &value["detail"]["bucket"]["name"],
-            value["detail"]["object"]["key"].as_str(),
-        );
-        return Ok(object
-            .filter(|_| created)
-            .and_then(|object| from_object(bucket, object.into()))
-            .into_iter()
-            .collect());
+        let (bucket, key) = (&value["detail"]["bucket"]["name"], &value["detail"]["object"]["key"]);
+        let key = key.as_str().filter(|_| created);
+        return Ok(key.and_then(|key| from_key(bucket, key.into())).into_iter().collect());
     }
     if let (true, Some(inner)) = (value["Type"] == "Notification", value["Message"].as_str()) {
         return read(inner);
@@ -127,12 +121,12 @@ pub fn read(message: &str) -> Result<Vec<Job>, NotAJob> {
         return Err(NotAJob::BadJob(rule));
     }
     if job.asked.is_some_and(|asked| asked.at == 0) {
-        // A result that nobody asked for counts as one from 1970: it would be as good as this one.
+        // 0 is reserved for a result without a request.
         return Err(NotAJob::BadJob(
             "asked.at: it is a time after 1970 in milliseconds".to_owned(),
         ));
     }
-    if objects::task_of_raw(&job.object).as_ref() != Some(&job.task_id) {
+    if keys::task_of_body(&job.body_key).as_ref() != Some(&job.task_id) {
         return Err(NotAJob::BadJob("key does not name a body of taskId".to_owned()));
     }
     Ok(vec![job])
@@ -146,16 +140,12 @@ fn from_s3_record(record: &Value) -> Option<Job> {
     let s3 = &record["s3"];
     // "The object key name is URL encoded", with + for a space (S3 user guide, "Event message structure").
     let encoded = s3["object"]["key"].as_str()?.replace('+', " ");
-    let object = percent_decode_str(&encoded).decode_utf8().ok()?;
-    created.then(|| from_object(&s3["bucket"]["name"], object))?
+    let key = percent_decode_str(&encoded).decode_utf8().ok()?;
+    created.then(|| from_key(&s3["bucket"]["name"], key))?
 }
 
-fn from_object(bucket: &Value, object: Cow<'_, str>) -> Option<Job> {
-    Some(Job::new(
-        objects::task_of_raw(&object)?,
-        bucket.as_str()?,
-        object.into_owned(),
-    ))
+fn from_key(bucket: &Value, key: Cow<'_, str>) -> Option<Job> {
+    Some(Job::new(keys::task_of_body(&key)?, bucket.as_str()?, key.into_owned()))
 }
 
 #[cfg(test)]

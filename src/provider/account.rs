@@ -1,4 +1,4 @@
-//! The account at the provider: its API key in Secrets Manager, and the client that uses it.
+//! The account at the provider: its API key, and the client that uses it.
 
 use std::{
     sync::Arc,
@@ -10,17 +10,14 @@ use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use thiserror::Error;
 use tokio::sync::Mutex;
 
-use crate::{
-    call_error::CallError,
-    clock::is_within,
-    provider::{ApiKey, ApiUrl, Provider},
-};
+use super::{ApiKey, ApiUrl, Provider};
+use crate::{aws, time::is_within};
 
 /// How long we use an API key before we read it again.
 pub const REREAD_AFTER: Duration = Duration::from_secs(300);
 
-/// How long we wait for an answer of the provider. Nobody waits for ours.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long we wait for an answer of the provider. Nothing waits for ours.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Where the account's API key is kept, and where the API is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,15 +40,15 @@ pub struct Account {
 #[derive(Debug, Default)]
 struct Memory {
     provider: Option<(SystemTime, Arc<Provider>)>,
-    quiet_until: Option<SystemTime>,
+    suspended_until: Option<SystemTime>,
 }
 
-/// Why the provider cannot be asked.
+/// Why the provider cannot be polled.
 #[derive(Debug, Error)]
 pub enum AccountError {
     /// Secrets Manager failed.
-    #[error("Secrets Manager could not return the provider's API key")]
-    Failed(#[source] CallError),
+    #[error(transparent)]
+    Failed(#[from] aws::Error),
     /// What the secret holds is no API key.
     #[error("the secret {0} holds no API key")]
     NoKey(String),
@@ -68,7 +65,7 @@ impl AccountError {
 }
 
 impl Account {
-    /// The account with these settings, asked over these connections. This does not read the key yet.
+    /// The account with these settings, over these connections. This does not read the key yet.
     pub fn new(secrets: Client, http: SharedHttpConnector, settings: AccountSettings) -> Self {
         Self {
             secrets,
@@ -91,32 +88,33 @@ impl Account {
         }
         let get = self.secrets.get_secret_value().secret_id(&self.settings.key_secret_id);
         let secret = get.version_stage("AWSCURRENT").send().await;
-        let secret = secret.map_err(|error| AccountError::Failed(error.into()))?;
+        let secret =
+            secret.map_err(|error| aws::Error::new("Secrets Manager", "return the provider's API key", error))?;
         let key = secret.secret_string().and_then(ApiKey::new);
         let key = key.ok_or_else(|| AccountError::NoKey(self.settings.key_secret_id.clone()))?;
         let provider = Arc::new(Provider::new(
             self.http.clone(),
             self.settings.url.clone(),
             key,
-            PATIENCE,
+            TIMEOUT,
         ));
         memory.provider = Some((now, provider.clone()));
         Ok(provider)
     }
 
-    /// Reads the key again before the next question: the provider refused it, so it may have been changed.
+    /// Reads the key again before the next poll: the provider refused it, so it may have been changed.
     pub async fn forget_key(&self) {
         self.memory.lock().await.provider = None;
     }
 
-    /// Asks nothing about any task until then.
-    pub async fn keep_quiet_until(&self, time: SystemTime) {
-        self.memory.lock().await.quiet_until = Some(time);
+    /// Suspends all polling until this time.
+    pub async fn suspend_until(&self, time: SystemTime) {
+        self.memory.lock().await.suspended_until = Some(time);
     }
 
-    /// How long nothing may be asked about any task.
-    pub async fn is_quiet_for(&self, now: SystemTime) -> Duration {
-        let until = self.memory.lock().await.quiet_until;
+    /// How long all polling is suspended.
+    pub async fn suspended_for(&self, now: SystemTime) -> Duration {
+        let until = self.memory.lock().await.suspended_until;
         until
             .and_then(|until| until.duration_since(now).ok())
             .unwrap_or_default()

@@ -16,10 +16,8 @@ use aws_sdk_secretsmanager::{Client, error::SdkError};
 use thiserror::Error;
 use tokio::{sync::Mutex, time::Instant};
 
-use crate::{
-    call_error::{CallError, in_one_line},
-    clock::is_within,
-};
+use super::{Error, error::in_one_line};
+use crate::time::is_within;
 
 /// How long we use keys before we re-read them.
 pub const REREAD_AFTER: Duration = Duration::from_secs(300);
@@ -52,16 +50,10 @@ struct Memory<K> {
 
 /// Why the signing keys are not known.
 #[derive(Debug, Error)]
-pub enum KeysUnavailable {
+pub enum KeysError {
     /// Secrets Manager failed.
-    #[error("Secrets Manager could not return the {stage} signing key")]
-    Failed {
-        /// The staging label of the key.
-        stage: &'static str,
-        /// What went wrong.
-        #[source]
-        source: CallError,
-    },
+    #[error(transparent)]
+    Failed(#[from] Error),
     /// The last reading failed less than [`ASK_AGAIN_AFTER`] ago; its error was logged then.
     #[error("Secrets Manager failed a moment ago")]
     FailedJustNow {
@@ -70,11 +62,11 @@ pub enum KeysUnavailable {
     },
 }
 
-impl KeysUnavailable {
+impl KeysError {
     /// Whether trying again may help.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Failed { source, .. } => source.is_transient(),
+            Self::Failed(error) => error.is_transient(),
             Self::FailedJustNow { transient } => *transient,
         }
     }
@@ -100,7 +92,7 @@ impl<K> KeyRing<K> {
     ///
     /// # Errors
     /// If the keys cannot be read now, and were not read within the last [`KEEP_AT_MOST`] either.
-    pub async fn keys(&self, now: SystemTime) -> Result<Arc<[K]>, KeysUnavailable> {
+    pub async fn keys(&self, now: SystemTime) -> Result<Arc<[K]>, KeysError> {
         let mut memory = self.memory.lock().await;
         if is_within(REREAD_AFTER, memory.read_at, now) {
             return Ok(memory.keys.clone());
@@ -119,7 +111,7 @@ impl<K> KeyRing<K> {
     ///
     /// # Errors
     /// If they cannot be read now.
-    pub async fn prepare(&self, now: SystemTime) -> Result<(), KeysUnavailable> {
+    pub async fn prepare(&self, now: SystemTime) -> Result<(), KeysError> {
         let mut memory = self.memory.lock().await;
         let learned = self.learn(&mut memory, now).await;
         memory.failed = None;
@@ -131,7 +123,7 @@ impl<K> KeyRing<K> {
     ///
     /// # Errors
     /// If they cannot be read now.
-    pub async fn reread(&self, now: SystemTime) -> Result<Option<Arc<[K]>>, KeysUnavailable> {
+    pub async fn reread(&self, now: SystemTime) -> Result<Option<Arc<[K]>>, KeysError> {
         let mut memory = self.memory.lock().await;
         // We re-read even if the keys were read for this very request: a rotation between the readings of the two
         // stages may have hidden the old key.
@@ -144,11 +136,11 @@ impl<K> KeyRing<K> {
         Ok(Some(memory.keys.clone()))
     }
 
-    async fn learn(&self, memory: &mut Memory<K>, now: SystemTime) -> Result<(), KeysUnavailable> {
+    async fn learn(&self, memory: &mut Memory<K>, now: SystemTime) -> Result<(), KeysError> {
         if let Some((at, transient)) = memory.failed
             && is_within(ASK_AGAIN_AFTER, Some(at), now)
         {
-            return Err(KeysUnavailable::FailedJustNow { transient });
+            return Err(KeysError::FailedJustNow { transient });
         }
         let began = Instant::now();
         match self.read().await {
@@ -168,14 +160,14 @@ impl<K> KeyRing<K> {
         }
     }
 
-    async fn read(&self) -> Result<Arc<[K]>, KeysUnavailable> {
+    async fn read(&self) -> Result<Arc<[K]>, KeysError> {
         let (current, previous) = tokio::try_join!(self.stage("AWSCURRENT"), self.stage("AWSPREVIOUS"))?;
         Ok(current.into_iter().chain(previous).collect())
     }
 
     /// The key at a stage; `None` if there is none. If one stage cannot be read, the whole reading fails: treating it
     /// as "no previous key" would refuse genuine callbacks during a rotation.
-    async fn stage(&self, stage: &'static str) -> Result<Option<K>, KeysUnavailable> {
+    async fn stage(&self, stage: &'static str) -> Result<Option<K>, KeysError> {
         match self
             .secrets
             .get_secret_value()
@@ -186,10 +178,10 @@ impl<K> KeyRing<K> {
         {
             Ok(secret) => Ok(secret.secret_string().and_then(self.parse)),
             Err(SdkError::ServiceError(e)) if e.err().is_resource_not_found_exception() => Ok(None),
-            Err(e) => Err(KeysUnavailable::Failed {
-                stage,
-                source: e.into(),
-            }),
+            Err(error) => {
+                let operation = format!("return the {stage} signing key");
+                Err(Error::new("Secrets Manager", operation, error).into())
+            }
         }
     }
 }

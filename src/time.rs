@@ -7,6 +7,11 @@ pub fn since_epoch(time: SystemTime) -> Duration {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
+/// A time in whole Unix seconds.
+pub fn seconds(time: SystemTime) -> u64 {
+    since_epoch(time).as_secs()
+}
+
 /// Whether less than `span` has passed since a moment. False if the clock was set back: then it is safer to read again
 /// what was read at that moment.
 pub fn is_within(span: Duration, moment: Option<SystemTime>, now: SystemTime) -> bool {

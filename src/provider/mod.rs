@@ -1,6 +1,9 @@
-//! The provider's API over HTTPS: asks how a task went, and starts tasks.
+//! The provider's API over HTTPS: polls tasks, and starts them.
 //!
 //! What is sent, and what an answer means, is in [`suno_midi::provider::api`].
+
+#[cfg(feature = "functions")]
+pub mod account;
 
 use std::{error::Error, fmt, io, net::Ipv4Addr, str::FromStr, time::Duration};
 
@@ -23,7 +26,7 @@ use suno_midi::{
 use thiserror::Error;
 use tokio::time::timeout;
 
-use crate::call_error::causes;
+use crate::aws::error::causes;
 
 /// The largest answer that we read. The renderer takes no larger body either.
 pub const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
@@ -100,7 +103,7 @@ pub(crate) fn split_origin(url: &str) -> Option<(&str, &str)> {
 pub(crate) fn retry_after(headers: &Headers) -> Option<Duration> {
     let text = header(headers, "retry-after")?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // Digits that are no `u64` are too many.
+        // Overflow means "very long".
         return Some(text.parse().map_or(Duration::MAX, Duration::from_secs));
     }
     let seconds = |date: &str| Some(DateTime::from_str(date, DateTimeFormat::HttpDate).ok()?.secs());
@@ -135,17 +138,17 @@ pub enum ProviderError {
     TooLarge,
     /// The request could not be built.
     #[error("the request to the provider cannot be built")]
-    Unsent(#[source] Box<dyn Error + Send + Sync>),
+    Build(#[source] Box<dyn Error + Send + Sync>),
 }
 
 impl ProviderError {
-    /// How long to wait at least before the same question may be answered although nobody changes anything; `None` if it
-    /// will not. This is about questions: what was to be started may have been started.
+    /// How long to wait at least before the same poll may succeed; `None` if a person must do something first. This is
+    /// about polls: a task that was to be started may have been started.
     pub fn ask_again_after(&self) -> Option<Duration> {
         match self {
             Self::Refused(refusal) => refusal.ask_again_after(),
             Self::Unanswered(_) | Self::TooSlow => Some(Duration::ZERO),
-            Self::TooLarge | Self::Unsent(_) => None,
+            Self::TooLarge | Self::Build(_) => None,
         }
     }
 
@@ -153,15 +156,15 @@ impl ProviderError {
     pub fn may_have_started(&self) -> bool {
         match self {
             Self::Refused(refusal) => refusal.may_have_started(),
-            Self::Unanswered(error) => !never_connected(error.as_ref()),
+            Self::Unanswered(error) => !was_refused(error.as_ref()),
             Self::TooSlow | Self::TooLarge => true,
-            Self::Unsent(_) => false,
+            Self::Build(_) => false,
         }
     }
 }
 
-/// Whether nobody listened. A request is sent once, over a connection of its own, so then none of it was sent.
-fn never_connected(error: &(dyn Error + 'static)) -> bool {
+/// True if the connection was refused, so that nothing was sent: each request has a connection of its own.
+fn was_refused(error: &(dyn Error + 'static)) -> bool {
     causes(error)
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
         .any(|cause| cause.kind() == io::ErrorKind::ConnectionRefused)
@@ -177,17 +180,17 @@ pub fn https() -> SharedHttpConnector {
 pub struct Provider {
     url: ApiUrl,
     key: ApiKey,
-    patience: Duration,
+    timeout: Duration,
     http: SharedHttpConnector,
 }
 
 impl Provider {
-    /// A client over these connections, which waits so long for a complete answer. This does not connect yet.
-    pub fn new(http: SharedHttpConnector, url: ApiUrl, key: ApiKey, patience: Duration) -> Self {
+    /// A client over these connections, with this time-out for a complete answer. This does not connect yet.
+    pub fn new(http: SharedHttpConnector, url: ApiUrl, key: ApiKey, timeout: Duration) -> Self {
         Self {
             url,
             key,
-            patience,
+            timeout,
             http,
         }
     }
@@ -221,8 +224,8 @@ impl Provider {
     }
 
     async fn send(&self, request: &Request) -> Result<Answer, ProviderError> {
-        let request = self.http_request(request).map_err(ProviderError::Unsent)?;
-        timeout(self.patience, self.exchange(request))
+        let request = self.http_request(request).map_err(ProviderError::Build)?;
+        timeout(self.timeout, self.exchange(request))
             .await
             .unwrap_or(Err(ProviderError::TooSlow))
     }

@@ -1,4 +1,4 @@
-//! What all AWS clients share: one connection pool, one TLS stack, and time-outs.
+//! The configuration of all AWS clients: one connection pool, one TLS stack, time-outs, where AWS is.
 
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ use aws_smithy_http_client::{
 };
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+
+use crate::env::Env;
 
 /// The roots of Amazon Trust Services, which sign the certificates of AWS (https://www.amazontrust.com/repository/). AWS
 /// asks programs that have roots of their own to have these five. The first expires in December 2037.
@@ -30,7 +32,7 @@ const ELSEWHERE: [&str; 6] = [
 
 /// How long we wait for a call to AWS.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
+pub struct Timeouts {
     /// The limit for all tries together.
     pub operation: Duration,
     /// The limit for each try.
@@ -39,9 +41,9 @@ pub struct Patience {
     pub tries: u32,
 }
 
-impl Patience {
+impl Timeouts {
     /// The time-outs for the SDK.
-    pub fn timeouts(self) -> TimeoutConfig {
+    pub fn config(self) -> TimeoutConfig {
         TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(1))
             .operation_attempt_timeout(self.attempt)
@@ -68,11 +70,10 @@ enum Trust {
 }
 
 impl Trust {
-    /// What a function needs; `variable` gives a variable of its environment. AWS has other roots in China and in the
-    /// isolated regions, and other endpoints may have any.
-    fn of_function(variable: impl Fn(&str) -> Option<String>) -> Self {
-        let is_set = |name: &&str| variable(name).is_some_and(|value| !value.is_empty());
-        let region = variable("AWS_REGION").unwrap_or_default();
+    /// What a function needs. AWS has other roots in China and in the isolated regions, and other endpoints may have any.
+    fn of_function(env: &Env) -> Self {
+        let is_set = |name: &&str| env.get(name).is_some();
+        let region = env.get("AWS_REGION").unwrap_or_default();
         let usual = ["us-", "eu-", "ap-", "ca-", "sa-", "me-", "af-", "il-", "mx-"];
         let is_usual = usual.iter().any(|begin| region.starts_with(begin)) && !region.contains("iso");
         if is_usual && !ELSEWHERE.iter().any(is_set) {
@@ -100,39 +101,39 @@ impl Trust {
 
 /// The configuration of a command: region and credentials from wherever the AWS CLI looks for them. The caller can add
 /// to it before it is loaded.
-pub fn loader(patience: Patience) -> ConfigLoader {
+pub fn loader(timeouts: Timeouts) -> ConfigLoader {
     aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(Trust::System.https())
-        .timeout_config(patience.timeouts())
-        .retry_config(patience.retries())
+        .timeout_config(timeouts.config())
+        .retry_config(timeouts.retries())
 }
 
 /// The configuration of a function. Lambda puts its region and its credentials into its environment; the endpoint of a
 /// local stack is in `AWS_ENDPOINT_URL`, or in `AWS_ENDPOINT_URL_S3` and the like. The loader above would look in a dozen
 /// other places, and is a fifth of the program.
-pub fn of_function(patience: Patience, variable: fn(&str) -> Option<String>) -> SdkConfig {
+pub fn of_function(timeouts: Timeouts, env: &Env) -> SdkConfig {
     let mut config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(variable("AWS_REGION").map(Region::new))
+        .region(env.get("AWS_REGION").map(|region| Region::new(region.to_owned())))
         .credentials_provider(SharedCredentialsProvider::new(
             EnvironmentVariableCredentialsProvider::new(),
         ))
-        .service_config(Endpoints(variable))
-        .http_client(Trust::of_function(variable).https())
-        .timeout_config(patience.timeouts())
-        .retry_config(patience.retries());
-    config.set_endpoint_url(variable("AWS_ENDPOINT_URL").filter(|url| !url.is_empty()));
+        .service_config(Endpoints(env.clone()))
+        .http_client(Trust::of_function(env).https())
+        .timeout_config(timeouts.config())
+        .retry_config(timeouts.retries());
+    config.set_endpoint_url(env.get("AWS_ENDPOINT_URL").map(str::to_owned));
     config.build()
 }
 
 /// The variables with the endpoint of one service.
 #[derive(Debug)]
-struct Endpoints(fn(&str) -> Option<String>);
+struct Endpoints(Env);
 
 impl LoadServiceConfig for Endpoints {
     fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
         let service = key.service_id().to_uppercase().replace(' ', "_");
-        (self.0)(&format!("{}_{service}", key.env()))
+        self.0.get(&format!("{}_{service}", key.env())).map(str::to_owned)
     }
 }
 
@@ -153,12 +154,7 @@ mod tests {
 
     #[test]
     fn a_function_trusts_only_amazon_where_nothing_else_can_be_asked() {
-        let trust = |variables: &[(&str, &str)]| {
-            Trust::of_function(|asked| {
-                let found = variables.iter().find(|(name, _)| *name == asked);
-                found.map(|(_, value)| (*value).to_owned())
-            })
-        };
+        let trust = |variables: &[(&str, &str)]| Trust::of_function(&Env::from_iter(variables.iter().copied()));
         for region in ["us-east-1", "eu-central-2", "us-gov-west-1", "ap-southeast-5"] {
             assert_eq!(trust(&[("AWS_REGION", region)]), Trust::Amazon, "{region}");
             for elsewhere in ELSEWHERE {
