@@ -68,21 +68,11 @@ def replaced(text, old, new):
     return text.replace(old, new)
 
 
-def prebuilt(text, code):
-    """A template whose functions are built already. `code` says where: {name: path}."""
-    for name, path in code.items():
-        head = rf"(  {name.capitalize()}Function:\n    Type: AWS::Serverless::Function\n(?:    Condition: \w+\n)?)"
-        built = rf"{head}    Metadata:\n      BuildMethod: makefile\n    Properties:\n"
-        text, count = re.subn(built, rf"\1    Properties:\n      CodeUri: {path}\n", text)
-        if count != 1:
-            raise ReleaseError(f"template.yaml has {count} functions {name} that are built with make, and not one")
-    return text
-
-
 def template(arch):
     """template.yaml for functions that lie beside it."""
-    text = replaced((ROOT / "template.yaml").read_text(), "    CodeUri: .\n", "")
-    text = prebuilt(text, {name: f"{name}.zip" for name in FUNCTIONS})
+    text = (ROOT / "template.yaml").read_text()
+    for name in FUNCTIONS:
+        text = replaced(text, f"      CodeUri: target/lambda/{name}\n", f"      CodeUri: {name}.zip\n")
     either = "    Default: x86_64\n    AllowedValues: [x86_64, arm64]\n"
     return replaced(text, either, f"    Default: {arch}\n    AllowedValues: [{arch}]\n")
 

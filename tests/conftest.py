@@ -11,8 +11,8 @@ from tests.local_stack.stack import ROOT, LocalStack
 @pytest.fixture(scope="session")
 def midihook():
     """A function that runs the command line: midihook("render", …, input=bytes)."""
-    subprocess.run(["cargo", "build", "--quiet", "--package", "midihook-cli"], cwd=ROOT, check=True)
     program = ROOT / "target" / "debug" / "midihook"
+    assert program.exists(), "build it first: cargo build --workspace --bins --tests, as make test does"
 
     def run(*arguments, **options):
         return subprocess.run([program, *arguments], capture_output=True, timeout=60, **options)

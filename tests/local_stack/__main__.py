@@ -74,6 +74,7 @@ def serve():
     provider = {name: value for name, value in {"ProviderApiKey": api_key, "ProviderApiUrl": api_url}.items() if value}
     with LocalStack(signing_key or secrets.token_urlsafe(24), say, **provider) as stack, SongFollower(stack, OUT) as songs:
         port = stack.front(int(os.environ.get("PORT", 0))).server_address[1]
+        FUNCTIONS.parent.mkdir(exist_ok=True)
         FUNCTIONS.write_text(stack.function_environment())
         # Without the API key: whoever submits a task has it already.
         SHELL.write_text(stack.shell({"PROVIDER_API_URL": api_url} if api_url else {}))

@@ -26,6 +26,8 @@ import trustme
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
 STACK_NAME = "midihook"
+# The built functions: those that `cargo build` makes anyway, or with FUNCTIONS=lambda those that are deployed.
+BUILT = ROOT / "target" / os.environ.get("FUNCTIONS", "local")
 # The pusher is there only with PushUrl.
 FUNCTIONS = ("Receiver", "Renderer", "Reconciler", "Pusher")
 
@@ -173,10 +175,9 @@ class LocalStack:
         file = self.directory / "parameters.yaml"
         file.write_text(json.dumps({"WebhookHmacKey": self.signing_key} | parameters))
         command = ["sam", "deploy", "--config-env", "local", "--parameter-overrides", f"file://{file}"]
+        command += ["--config-file", ROOT / "samconfig.toml", "--template-file", template or self._template()]
         if self.tags:
             command += ["--tags", *self.tags]
-        if template:
-            command += ["--config-file", ROOT / "samconfig.toml", "--template-file", template]
         try:
             done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True)
         finally:
@@ -184,6 +185,14 @@ class LocalStack:
         if done.returncode:
             raise StackError(f"sam deploy failed:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
         self.look()
+
+    def _template(self):
+        """template.yaml with the functions of this run."""
+        text = (ROOT / "template.yaml").read_text().replace("CodeUri: target/lambda/", f"CodeUri: {BUILT}/")
+        text = text.replace("Url: LICENSE", f"Url: {ROOT}/LICENSE").replace("Url: README.md", f"Url: {ROOT}/README.md")
+        file = self.directory / "template.yaml"
+        file.write_text(text)
+        return file
 
     def look(self):
         """Finds out what a deployment has made."""

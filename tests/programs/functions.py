@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 
-from tests.local_stack.stack import ROOT, wait_for
+from tests.local_stack.stack import BUILT, wait_for
 from tests.programs.servers import Server
 from tests.programs.template import properties
 
@@ -17,7 +17,7 @@ FOREVER = 3600.0
 
 def bootstrap(function):
     """The path of a built function, such as "ReceiverFunction"."""
-    return ROOT / ".aws-sam" / "build" / function / "bootstrap"
+    return BUILT / function.removesuffix("Function").lower() / "bootstrap"
 
 
 @contextlib.contextmanager
@@ -51,13 +51,8 @@ def settings(function, known):
     names = properties(function)["Environment"]["Variables"]
     usual = {name: "https://example.com/" for name in names} | {
         "TOLERANCE_SECONDS": "300",
-        "TEMPO": "auto",
-        "STEADY": "false",
-        "SPLIT": "false",
-        "QUANTIZE": "off",
-        "QUANTIZE_STRENGTH": "1",
+        "RENDER_OPTIONS": "{}",
         "CALLBACK_TRUST": "body",
-        "VERIFY_BODIES": "false",
     }
     return {name: (usual | known)[name] for name in names}
 
