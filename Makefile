@@ -55,7 +55,8 @@ local:
 	@echo "==> Building the functions for the local stack (the first time takes two minutes)"
 	cargo build --locked --package midihook --bins
 	@$(STRIPPED)
-STRIPPED = for name in $(LAMBDAS); do mkdir -p target/local/$$name && strip -o target/local/$$name/bootstrap target/debug/$$name || exit 1; done
+STRIPPED = for name in $(LAMBDAS); do mkdir -p target/local/$$name && strip -o target/local/$$name/bootstrap target/debug/$$name \
+    && (cd target/local/$$name && $(PYTHON) -m zipfile -c ../$$name.zip bootstrap) || exit 1; done
 
 # The functions of AWS, in target/lambda. Panic messages name source files: they must not name the builder's.
 .PHONY: functions
@@ -84,7 +85,8 @@ test: $(VENV)/.ready ## What must pass before a change lands, in ten minutes: li
 	cargo test --locked --workspace --doc
 	@$(STRIPPED)
 	python -m pytest tests -m "not all" $(PYTEST)
-PYTEST = --ignore tests/oracles --numprocesses 3 --dist loadgroup
+# Each worker has a stack of its own. They wait more than they compute.
+PYTEST = --ignore tests/oracles --numprocesses 3 --dist loadfile
 
 test-all: lint functions ## Everything, with the very functions that are deployed; takes an hour
 	CHAOS_SCHEDULES=300 PROPTEST_CASES=256 cargo test --locked --workspace

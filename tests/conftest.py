@@ -8,6 +8,19 @@ import pytest
 from tests.local_stack.stack import ROOT, LocalStack
 
 
+# These have stacks of their own, or prove at length what others prove in short: `make test-all` only.
+AT_LENGTH = {"test_account", "test_binaries", "test_budget", "test_lifecycle", "test_load", "test_release", "test_serve"}
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "all: in `make test-all` only")
+
+
+def pytest_itemcollected(item):
+    if item.path.stem in AT_LENGTH:
+        item.add_marker("all")
+
+
 @pytest.fixture(scope="session")
 def midihook():
     """A function that runs the command line: midihook("render", …, input=bytes)."""
@@ -23,7 +36,7 @@ def midihook():
 
 @pytest.fixture(scope="session")
 def stack():
-    """The template, deployed on a local AWS stack. All tests of a session share it."""
+    """The template, deployed on a local AWS stack. All tests of a worker share it."""
     # A function may fail if this computer stands still for some seconds. Its message comes back before a test gives up.
     with LocalStack(secrets.token_urlsafe(24)) as stack, stack.visibility_timeout(20) as usual:
         assert usual >= 6 * 60, "six times the renderer's timeout"

@@ -69,7 +69,6 @@ def prepare(stack, push_url):
         "AlarmTopicArn": stack.client("sns").create_topic(Name="alarms")["TopicArn"],
         "AlarmEmail": "somebody@example.com",
         "ProviderApiKey": "a key",
-        "UnsignedCallbacks": "ask",
         "PushUrl": push_url,
         "PushSecret": SECRET,
     }

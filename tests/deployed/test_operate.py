@@ -130,41 +130,12 @@ def test_replay_reports_an_unknown_task_and_a_bad_time(operate):
     assert operate("replay", "a/b").returncode == 2
 
 
-def test_redrive_moves_jobs_and_leaves_other_messages_unless_told_to_discard_them(stack, operate, songs):
-    sqs, dead = stack.client("sqs"), stack.outputs["RenderDeadLetterQueueUrl"]
-    names = raw_names(stack, *songs)
-    for task_id, name in zip(songs, names, strict=True):
-        job = {"version": 1, "taskId": task_id, "bucket": stack.bucket, "key": name}
-        sqs.send_message(QueueUrl=dead, MessageBody=json.dumps(job))
-    elsewhere = json.dumps({"version": 1, "taskId": "t", "bucket": "elsewhere", "key": "raw/t/a.json"})
-    for message in ("poison", '{"version": 3}', elsewhere):
-        sqs.send_message(QueueUrl=dead, MessageBody=message)
-
-    for _ in range(2):
-        dry = operate("redrive", "--dry-run")
-        assert dry.returncode == 0, dry.stderr
-        assert all(name.encode() in dry.stdout for name in names) and b"the message is not JSON" in dry.stdout
-        assert stack.queued("RenderDeadLetterQueueUrl") == 5
-
-    done = operate("redrive")
-    assert done.returncode == 3 and b"jobs moved to the render queue: 2;" in done.stderr and b"--discard" in done.stderr
-    assert {stack.result(task_id)["state"] for task_id in songs} == {"rendered"}
-    assert b"another bucket, elsewhere" in done.stderr
-    assert stack.queued("RenderDeadLetterQueueUrl") == 3
-
-    discarded = operate("redrive", "--discard")
-    assert discarded.returncode == 3 and b"messages discarded: 2" in discarded.stderr
-    assert b"upgrade the renderer" in discarded.stderr, "the job of a newer midihook is kept"
-    assert stack.queued("RenderDeadLetterQueueUrl") == 1
-    sqs.purge_queue(QueueUrl=dead)
-
-
 def nameless(stack):
     return {name: value for name, value in stack.command_line().items() if not name.startswith("MIDIHOOK_")}
 
 
 def test_a_missing_stack_or_bucket_is_reported(stack, midihook):
-    missing = midihook("redrive", "--stack", "nobody", env=nameless(stack))
+    missing = midihook("replay", "t", "--stack", "nobody", env=nameless(stack))
     assert missing.returncode == 1 and b"there is no stack nobody in us-east-1" in missing.stderr
     stranger = stack.command_line() | {"MIDIHOOK_BUCKET": "not-there"}
     refused = midihook("replay", "t", env=stranger)
@@ -240,15 +211,3 @@ def test_an_operator_needs_the_queues_and_no_more(stack, midihook, person, songs
     done = midihook("replay", songs[0], env=person(send))
     assert done.returncode == 0, done.stderr
     assert stack.result(songs[0])["state"] == "rendered"
-
-    job = {"version": 1, "taskId": songs[1], "bucket": stack.bucket, "key": raw_names(stack, songs[1])[0]}
-    stack.client("sqs").send_message(QueueUrl=outputs["RenderDeadLetterQueueUrl"], MessageBody=json.dumps(job))
-    refused = midihook("redrive", env=person(send))
-    assert refused.returncode == 1 and b"AccessDenied" in refused.stderr
-    actions = ["sqs:GetQueueAttributes", "sqs:ReceiveMessage", *messages(("Delete", ""), ("Change", "Visibility"))]
-    dead = {"Effect": "Allow", "Action": actions, "Resource": outputs["RenderDeadLetterQueueArn"]}
-    environment = person(send, dead)
-    assert midihook("redrive", "--dry-run", env=environment).returncode == 0
-    done = midihook("redrive", env=environment)
-    assert done.returncode == 0 and b"jobs moved to the render queue: 1;" in done.stderr, done.stderr
-    assert stack.result(songs[1])["state"] == "rendered"

@@ -36,9 +36,9 @@ class Receiver(Server):
 @contextlib.contextmanager
 def pushing(stack, url):
     """The stack pushes its results to this URL within a `with` block."""
-    stack.deploy(PushUrl=url, PushSecret=SECRET)
+    stack.change(PushUrl=url, PushSecret=SECRET)
     yield
-    stack.deploy(PushUrl="", PushSecret="")
+    stack.change(PushUrl="", PushSecret="")
 
 
 @pytest.fixture(scope="module")

@@ -146,10 +146,8 @@ def test_the_released_template_differs_only_in_where_the_functions_are(arch):
     assert released["Parameters"].pop("Architecture") == PARAMETERS["Architecture"] | {"Default": arch, "AllowedValues": [arch]}
     for name in package.FUNCTIONS:
         function = released["Resources"][f"{name.capitalize()}Function"]
-        assert "Metadata" not in function
-        assert function["Properties"].pop("CodeUri") == f"{name}.zip"
-        function["Metadata"] = {"BuildMethod": "makefile"}
-    released["Globals"]["Function"]["CodeUri"] = "."
+        assert function["Properties"]["CodeUri"] == f"{name}.zip"
+        function["Properties"]["CodeUri"] = f"target/lambda/{name}"
     released["Parameters"]["Architecture"] = PARAMETERS["Architecture"]
     assert released == TEMPLATE
 

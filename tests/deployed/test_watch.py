@@ -24,11 +24,11 @@ def provider_of(stack, **more):
     """A provider that the stack has an API key of, within a `with` block, and more parameters."""
     with Provider(API_KEY) as provider:
         parameters = {"ProviderApiKey": API_KEY, "ProviderApiUrl": provider.url} | more
-        stack.deploy(**parameters)
+        stack.change(**parameters)
         try:
             yield provider
         finally:
-            stack.deploy(**{name: PARAMETERS[name]["Default"] for name in parameters})
+            stack.change(**{name: PARAMETERS[name]["Default"] for name in parameters})
 
 
 def finish(provider, task_id):

@@ -9,6 +9,7 @@ import http.server
 import json
 import os
 import pathlib
+import re
 import shlex
 import shutil
 import signal
@@ -186,9 +187,27 @@ class LocalStack:
             raise StackError(f"sam deploy failed:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
         self.look()
 
+    def change(self, **parameters):
+        """Changes parameters of the deployed stack. Unlike `deploy`, it takes a moment: nothing is packaged."""
+        cloudformation = self.client("cloudformation")
+        known = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]["Parameters"]
+        given = {"WebhookHmacKey": self.signing_key} | {name: str(value) for name, value in parameters.items()}
+        kept = [{"ParameterKey": it["ParameterKey"], "UsePreviousValue": True} for it in known if it["ParameterKey"] not in given]
+        changed = [{"ParameterKey": name, "ParameterValue": value} for name, value in given.items()]
+        cloudformation.update_stack(
+            StackName=STACK_NAME,
+            UsePreviousTemplate=True,
+            Parameters=kept + changed,
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        )
+        cloudformation.get_waiter("stack_update_complete").wait(StackName=STACK_NAME, WaiterConfig={"Delay": 1})
+        self.look()
+
     def _template(self):
         """template.yaml with the functions of this run."""
-        text = (ROOT / "template.yaml").read_text().replace("CodeUri: target/lambda/", f"CodeUri: {BUILT}/")
+        text = (ROOT / "template.yaml").read_text()
+        # The local functions are large, and zipped by make: to zip them for each deployment takes longer than the rest.
+        text = re.sub(r"CodeUri: target/lambda/(\w+)", rf"CodeUri: {BUILT}/\1{'.zip' if BUILT.name == 'local' else ''}", text)
         text = text.replace("Url: LICENSE", f"Url: {ROOT}/LICENSE").replace("Url: README.md", f"Url: {ROOT}/README.md")
         file = self.directory / "template.yaml"
         file.write_text(text)

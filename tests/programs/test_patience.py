@@ -63,7 +63,7 @@ def answer(secrets, s3, sqs):
         "BUCKET": "bucket",
         "RENDER_QUEUE_URL": f"http://{aws[2]}/000000000000/queue",
         "TOLERANCE_SECONDS": "300",
-        "UNSIGNED_CALLBACKS": "refuse",
+        "WATCH_QUEUE_URL": f"http://{aws[2]}/000000000000/watch",
     }
     try:
         with running("ReceiverFunction", api.address, settings) as receiver:
