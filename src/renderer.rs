@@ -12,7 +12,7 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use suno_midi::{
-    Asked, Options, Outcome, convert,
+    Options, Outcome, RenderRequest, convert,
     document::{self, RESULTS, SongSummary, Source, State},
     format,
 };
@@ -127,10 +127,10 @@ impl Renderer {
         let began = Instant::now();
         let standing = self.standing(job).await?;
         let asked = job.asked.or(standing.as_ref().and_then(|standing| standing.asked));
-        let options = asked.map_or(self.options, |asked| asked.over(self.options));
+        let options = asked.map_or(self.options, |asked| asked.apply_to(self.options));
         // A body that cannot be read has no timestamp. With 0, its result ranks lowest and replaces no other.
         let source = |webhook_timestamp, asked_for| Source {
-            asked,
+            request: asked,
             ..Source::new(job.object.clone(), webhook_timestamp, asked_for)
         };
         let (mut outcome, source) = match self.archive.load(&job.object).await? {
@@ -179,7 +179,7 @@ impl Renderer {
                 .is_some_and(|rest| rest.starts_with(['.', '/']))
         };
         Ok(Some(Standing {
-            asked: source.and_then(|source| source.asked),
+            asked: source.and_then(|source| source.request),
             objects: objects.filter(|object| is_of_task(object)).collect(),
         }))
     }
@@ -189,7 +189,7 @@ impl Renderer {
 #[derive(Default)]
 struct Standing {
     /// The request that the result answers, if it is of the same body.
-    asked: Option<Asked>,
+    asked: Option<RenderRequest>,
     /// The names of its objects.
     objects: BTreeSet<String>,
 }

@@ -6,7 +6,7 @@ use std::{fmt, ops::RangeInclusive, time::Duration};
 
 use thiserror::Error;
 
-use suno_midi::{Options, format::Outputs, music::choices::Choices};
+use suno_midi::{Options, RenderOptions};
 
 use crate::{
     account::AccountSettings,
@@ -167,20 +167,15 @@ impl RendererSettings {
         Ok(Self {
             bucket: required(&lookup, BUCKET)?,
             results_queue_url: required(&lookup, RESULTS_QUEUE_URL)?,
-            options: Options {
-                choices: Choices {
-                    tempo: parsed(&lookup, TEMPO, str::parse)?,
-                    steady: parsed(&lookup, STEADY, true_or_false)?,
-                    ..Choices::default()
-                },
-                outputs: Outputs {
-                    split: parsed(&lookup, SPLIT, true_or_false)?,
-                    quantize: parsed(&lookup, QUANTIZE, str::parse)?,
-                    strength: parsed(&lookup, QUANTIZE_STRENGTH, str::parse)?,
-                    ..Outputs::default()
-                },
-                ..Options::default()
-            },
+            options: RenderOptions {
+                tempo: Some(parsed(&lookup, TEMPO, str::parse)?),
+                steady: Some(parsed(&lookup, STEADY, true_or_false)?),
+                split: Some(parsed(&lookup, SPLIT, true_or_false)?),
+                quantize: Some(parsed(&lookup, QUANTIZE, str::parse)?),
+                quantize_strength: Some(parsed(&lookup, QUANTIZE_STRENGTH, str::parse)?),
+                ..RenderOptions::default()
+            }
+            .into(),
         })
     }
 }
@@ -268,7 +263,7 @@ fn true_or_false(text: &str) -> Result<bool, &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use suno_midi::{format::midi::quantize::Quantize, music::choices::BadTempoChoice};
+    use suno_midi::options::{BadTempoChoice, Quantize, TempoChoice};
 
     use super::*;
 
@@ -299,17 +294,20 @@ mod tests {
 
     #[test]
     fn a_stack_has_its_own_options() {
-        let options = |name, value| renderer(name, Some(value)).map(|settings| settings.options);
-        assert_eq!(options(TEMPO, "auto"), Ok(Options::default()));
-        assert_eq!(options(STEADY, "true").map(|options| options.choices.steady), Ok(true));
-        assert_eq!(options(SPLIT, "true").map(|options| options.outputs.split), Ok(true));
+        let options = |name, value| renderer(name, Some(value)).map(|settings| settings.options.render);
         assert_eq!(
-            options(QUANTIZE, "1/12").map(|options| options.outputs.quantize),
-            Ok(Quantize::EighthTriplets)
+            options(TEMPO, "auto").map(|options| options.tempo),
+            Ok(Some(TempoChoice::Auto))
+        );
+        assert_eq!(options(STEADY, "true").map(|options| options.steady), Ok(Some(true)));
+        assert_eq!(options(SPLIT, "true").map(|options| options.split), Ok(Some(true)));
+        assert_eq!(
+            options(QUANTIZE, "1/12").map(|options| options.quantize),
+            Ok(Some(Quantize::EighthTriplets))
         );
         assert_eq!(
-            options(QUANTIZE_STRENGTH, "0.5").map(|options| options.outputs.strength.get()),
-            Ok(0.5)
+            options(QUANTIZE_STRENGTH, "0.5").map(|options| options.quantize_strength),
+            Ok("0.5".parse().ok())
         );
         for (name, bad) in [
             (STEADY, "yes"),

@@ -4,7 +4,8 @@
 use std::io::BufRead;
 
 use suno_midi::{
-    music::{Voice, beat, candidate::SIGNS, choices::Choices, onsets::Onsets},
+    RenderOptions,
+    music::{Voice, beat, candidate::SIGNS, onsets::Onsets},
     provider::callback::{self, Callback},
     score::Score,
 };
@@ -17,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         };
         let score = Score::new(parts)?;
         let onsets = Onsets::new(&score, &Voice::all(&score));
-        let candidates = beat::candidates(&onsets, &Choices::default());
+        let candidates = beat::candidates(&onsets, &RenderOptions::default());
         let found: Vec<_> = candidates.iter().map(|c| (c.signs, c.score, &c.beats)).collect();
         println!("{}", serde_json::to_string(&found)?);
     }

@@ -118,7 +118,7 @@ pub fn convert_read(task_id: &TaskId, body: &[u8], read: Result<Callback, NotACa
                     body::names(&callback::text(body)),
                     &format!("the body has {sent} notes, and none that a MIDI file can hold"),
                 ),
-                Ok(score) => song(task_id, body, &Song::new(score, &options.choices), options),
+                Ok(score) => song(task_id, body, &Song::new(score, &options.render), options),
                 Err(too_many) => without_song(State::Invalid, &too_many.to_string()),
             }
         }
@@ -173,15 +173,14 @@ pub fn agree(one: &[u8], other: &[u8]) -> bool {
 }
 
 fn song(task_id: &TaskId, body: &[u8], song: &Song, options: &Options) -> Outcome {
-    let outputs = &options.outputs;
     let label = Label {
         title: task_id.as_str(),
         body: Digest::of(body),
-        asked_at: options.asked_at,
+        requested_at: options.requested_at,
     };
     let tracks = midi::tracks(song);
-    let files = format::files(label, song, &tracks, outputs);
-    let parts = format::parts(label, song, &tracks, outputs);
+    let files = format::files(label, song, &tracks, options);
+    let parts = format::parts(label, song, &tracks, options);
     let summary = SongSummary::new(song, &tracks);
     let state = if summary.notes == 0 {
         State::Empty
@@ -195,7 +194,7 @@ fn song(task_id: &TaskId, body: &[u8], song: &Song, options: &Options) -> Outcom
     };
     if !parts.is_empty() {
         document.name_parts();
-    } else if outputs.split && tracks.len() > MAX_PARTS {
+    } else if options.render.split == Some(true) && tracks.len() > MAX_PARTS {
         document.warnings.push(format!(
             "a song with more than {MAX_PARTS} instruments is not split; the MIDI file has all of them"
         ));
@@ -231,7 +230,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        format::{Outputs, midi::quantize::Quantize},
+        RenderOptions,
+        options::Quantize,
         score::{MAX_INSTRUMENTS, Repair, Skip},
     };
 
@@ -320,10 +320,10 @@ mod tests {
             {"name":"Drums","notes":[{"pitch":38,"start":0.26,"end":1}]}, {"name":"Bass (left)","notes":null}]}}"#;
         let plain = outcome(body);
         let options = Options {
-            outputs: Outputs {
-                split: true,
-                quantize: Quantize::Sixteenths,
-                ..Outputs::default()
+            render: RenderOptions {
+                split: Some(true),
+                quantize: Some(Quantize::Sixteenths),
+                ..RenderOptions::default()
             },
             ..Options::default()
         };
@@ -353,10 +353,7 @@ mod tests {
     fn a_picture_that_nobody_wants_is_neither_drawn_nor_named() {
         let body = r#"{"data":{"instruments":[{"name":"Drums","notes":[{"pitch":38,"start":0,"end":1}]}]}}"#;
         let options = Options {
-            outputs: Outputs {
-                piano_roll: false,
-                ..Outputs::default()
-            },
+            piano_roll: false,
             ..Options::default()
         };
         let outcome = convert(&"t".parse().unwrap(), body.as_bytes(), &options);
@@ -369,9 +366,9 @@ mod tests {
     #[test]
     fn a_song_with_too_many_instruments_is_not_split_and_says_so() {
         let options = Options {
-            outputs: Outputs {
-                split: true,
-                ..Outputs::default()
+            render: RenderOptions {
+                split: Some(true),
+                ..RenderOptions::default()
             },
             ..Options::default()
         };
@@ -441,7 +438,7 @@ mod tests {
         let (one, other) = (outcome(body), outcome(&format!("{body} ")));
         assert_eq!(one.document, other.document);
         let options = Options {
-            asked_at: Some(7),
+            requested_at: Some(7),
             ..Options::default()
         };
         let asked = convert(&"t".parse().unwrap(), body.as_bytes(), &options);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Asked, TaskId,
+    RenderRequest, TaskId,
     format::{self, Format, midi},
     music::{
         Song, Voice,
@@ -133,7 +133,8 @@ pub struct Source {
     pub reason: String,
     /// The request that the result answers; absent if it has the options that songs usually have.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub asked: Option<Asked>,
+    #[serde(rename = "asked")]
+    pub request: Option<RenderRequest>,
 }
 
 impl Source {
@@ -150,7 +151,7 @@ impl Source {
             webhook_timestamp,
             authenticated: asked_for,
             reason: reason.to_owned(),
-            asked: None,
+            request: None,
         }
     }
 }
@@ -458,7 +459,7 @@ fn rounded(value: f64, per_unit: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::{
-        music::{choices::Choices, key::Key},
+        options::{Key, RenderOptions},
         score::Score,
     };
 
@@ -498,9 +499,9 @@ mod tests {
         let notes: Vec<_> = pitches.iter().map(note).collect();
         let song = Song::new(
             Score::of(&[(name, &notes)]),
-            &Choices {
+            &RenderOptions {
                 key,
-                ..Choices::default()
+                ..RenderOptions::default()
             },
         );
         SongSummary::new(&song, &midi::tracks(&song))

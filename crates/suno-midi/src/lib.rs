@@ -27,9 +27,9 @@
 //! | --- | --- | --- |
 //! | [`convert()`] | a body | the result document and the files |
 //! | [`document`] | a song, or why there is none | the result document |
-//! | [`options`] | | what the files of a song should be like |
 //! | [`mod@format`] | a score and what was inferred | files: MIDI, piano roll |
 //! | [`music`] | a score | its beats, bars, key and sounds, in seconds and beats |
+//! | [`options`] | JSON, arguments | what a person asks for |
 //! | [`score`] | notes as sent | notes that MIDI can hold |
 //! | [`provider`] | a body, an answer | what it says; whether the provider signed it; what to ask |
 //! | [`webhooks`] | what is pushed to others | its signature |
@@ -51,5 +51,5 @@ pub mod webhooks;
 
 pub use convert::{Outcome, agree, convert, convert_read};
 pub use digest::Digest;
-pub use options::{Asked, Options, Overrides};
+pub use options::{Options, RenderOptions, RenderRequest};
 pub use task_id::{TaskId, UnfitTaskId};

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use suno_midi::{
     Options, Outcome, TaskId, convert,
     document::State,
-    format::{self, Outputs, midi::quantize::Quantize},
-    music::choices::{Choices, TempoChoice},
+    format,
+    options::{Quantize, RenderOptions, TempoChoice},
     provider::{
         api::{Answer, Report, new_task, report},
         callback::{self, Callback, NotACallback},
@@ -22,9 +22,9 @@ use suno_midi::{
 
 fn off() -> Options {
     Options {
-        choices: Choices {
-            tempo: TempoChoice::Off,
-            ..Choices::default()
+        render: RenderOptions {
+            tempo: Some(TempoChoice::Off),
+            ..RenderOptions::default()
         },
         ..Options::default()
     }
@@ -380,19 +380,19 @@ proptest! {
         prop_assert_eq!(callback::read_with_task_ids(text.as_bytes()).0, ids);
     }
 
-    /// What is asked for besides the MIDI file changes nothing of it. The files of the instruments have its tracks.
+    /// Further files leave the MIDI file as it is. The files of the instruments have its tracks.
     #[test]
     fn split_and_quantized_files_leave_the_first_file_alone(body in any_song(), choice in 1..5usize, tempo in any_tempo()) {
         let body = body.to_string();
         let quantize = Quantize::ALL[choice];
-        let choices = Choices { tempo, ..Choices::default() };
-        let asked = |strength: &str| {
-            let strength = strength.parse().unwrap();
-            let outputs = Outputs { split: true, quantize, strength, ..Outputs::default() };
-            convert(&task(), body.as_bytes(), &Options { choices, outputs, asked_at: None })
+        let options = RenderOptions { tempo: Some(tempo), ..RenderOptions::default() };
+        let quantized = |strength: &str| {
+            let (quantize, quantize_strength) = (Some(quantize), Some(strength.parse().unwrap()));
+            let options = RenderOptions { split: Some(true), quantize, quantize_strength, ..options };
+            convert(&task(), body.as_bytes(), &options.into())
         };
-        let plain = convert(&task(), body.as_bytes(), &Options { choices, ..Options::default() });
-        let (still, moved) = (asked("0"), asked("1"));
+        let plain = convert(&task(), body.as_bytes(), &options.into());
+        let (still, moved) = (quantized("0"), quantized("1"));
         let first = &plain.file(format::MIDI).unwrap().bytes;
         for outcome in [&still, &moved] {
             prop_assert_eq!(&outcome.files[..2], &plain.files[..]);

@@ -6,16 +6,19 @@ use std::collections::BTreeMap;
 use libfuzzer_sys::fuzz_target;
 use suno_midi::{
     Options, convert,
-    format::{self, MAX_PARTS, Outputs, midi::quantize::Quantize},
+    format::{self, MAX_PARTS},
+    options::{Quantize, RenderOptions},
 };
 use midly::{MidiMessage, Smf, TrackEventKind};
 
 fuzz_target!(|body: &[u8]| {
     let task = "task".parse().expect("a task id");
-    let options = Options {
-        outputs: Outputs { split: true, quantize: Quantize::Sixteenths, ..Outputs::default() },
-        ..Options::default()
-    };
+    let options: Options = RenderOptions {
+        split: Some(true),
+        quantize: Some(Quantize::Sixteenths),
+        ..RenderOptions::default()
+    }
+    .into();
     let outcome = convert(&task, body, &options);
     let has_song = outcome.document.state.has_song();
     for format in [format::MIDI, format::PIANO_ROLL, format::QUANTIZED] {

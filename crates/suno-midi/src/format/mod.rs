@@ -2,14 +2,11 @@
 //!
 //! To add a format, write its module, give it a [`Format`], and add it to [`files`]. The renderer then publishes it,
 //! and the result document names it.
-//!
-//! [`Outputs`] says which files a song has beside its MIDI file.
 
 pub mod midi;
 pub mod piano_roll;
 
-use crate::{Digest, music::Song};
-use midi::quantize::{Quantize, Strength};
+use crate::{Digest, Options, music::Song};
 
 /// A kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,30 +56,6 @@ pub struct File {
     pub bytes: Vec<u8>,
 }
 
-/// Which files a song has beside its MIDI file. The default is a piano roll.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Outputs {
-    /// A piano roll.
-    pub piano_roll: bool,
-    /// A MIDI file for each instrument.
-    pub split: bool,
-    /// A MIDI file with quantized notes. The other files are not quantized.
-    pub quantize: Quantize,
-    /// How far the notes of the quantized file move.
-    pub strength: Strength,
-}
-
-impl Default for Outputs {
-    fn default() -> Self {
-        Self {
-            piano_roll: true,
-            split: false,
-            quantize: Quantize::default(),
-            strength: Strength::default(),
-        }
-    }
-}
-
 /// The most instruments of a song that is split. Each file costs two calls to S3, and the renderer has a minute.
 pub const MAX_PARTS: usize = 128;
 
@@ -94,16 +67,15 @@ pub struct Label<'a> {
     /// The hash of the body that the song was read from. Each file embeds it, so that no two bodies give the same
     /// bytes. S3's ETag, a hash of the bytes, then identifies the body.
     pub body: Digest,
-    /// When the musician asked for these options, in Unix milliseconds; `None` if songs usually have them. Each file
-    /// embeds it too, for the same reason.
-    pub asked_at: Option<u64>,
+    /// [`Options::requested_at`]. Each file embeds it too, for the same reason.
+    pub requested_at: Option<u64>,
 }
 
 /// Writes every file of a song, in the order in which they are published; [`parts`] come after them. `tracks` are those
 /// of [`midi::tracks`].
-pub fn files(label: Label<'_>, song: &Song, tracks: &[midi::Track], outputs: &Outputs) -> Vec<File> {
-    let piano_roll = outputs.piano_roll.then(|| piano_roll::draw(label, song).into_bytes());
-    let quantized = midi::quantized(song, outputs.quantize, outputs.strength);
+pub fn files(label: Label<'_>, song: &Song, tracks: &[midi::Track], options: &Options) -> Vec<File> {
+    let piano_roll = options.piano_roll.then(|| piano_roll::draw(label, song).into_bytes());
+    let quantized = midi::quantized(song, &options.render);
     let quantized = quantized.map(|tracks| midi::write(label, song, &tracks));
     [
         (MIDI, Some(midi::write(label, song, tracks))),
@@ -116,8 +88,8 @@ pub fn files(label: Label<'_>, song: &Song, tracks: &[midi::Track], outputs: &Ou
 }
 
 /// Writes a MIDI file for each instrument, in order; none if the song is not to be split, or has more than [`MAX_PARTS`].
-pub fn parts(label: Label<'_>, song: &Song, tracks: &[midi::Track], outputs: &Outputs) -> Vec<File> {
-    if !outputs.split || tracks.len() > MAX_PARTS {
+pub fn parts(label: Label<'_>, song: &Song, tracks: &[midi::Track], options: &Options) -> Vec<File> {
+    if options.render.split != Some(true) || tracks.len() > MAX_PARTS {
         return Vec::new();
     }
     let part = |index| File {

@@ -1,9 +1,7 @@
 //! Beats → bars: which beat of a bar each beat is, and how well beats and bars fit what is heard.
 
-use super::{
-    grid::Meter,
-    onsets::{Onset, Onsets, TOGETHER},
-};
+use super::onsets::{Onset, Onsets, TOGETHER};
+use crate::options::Meter;
 
 /// An onset closer to a beat than this share of the distance of two beats is on the beat.
 const NEAR: f64 = 0.15;

@@ -7,14 +7,13 @@
 use super::{
     bars::Bars,
     candidate::{Candidate, Division, mean_gap, usual_bpm},
-    choices::{Choices, TempoChoice},
     even::{EvenGrid, best_phase, even_beats},
-    grid::Meter,
     onsets::Onsets,
     spectrum::Spectrum,
     swing::Clarity,
     tracker,
 };
+use crate::options::{Meter, RenderOptions, TempoChoice};
 
 /// The slowest and the fastest tempo that we look for, in BPM.
 const SLOWEST: f64 = 40.0;
@@ -71,17 +70,17 @@ pub struct Confidence {
     pub meter: f64,
 }
 
-/// The beats and bars that fit the onsets and the musician's choices best, even if they fit badly; `None` if there are too
+/// The beats and bars that fit the onsets and the musician's options best, even if they fit badly; `None` if there are too
 /// few onsets or the score is too long.
-pub fn infer(onsets: &Onsets, choices: &Choices) -> Option<Track> {
-    let candidates = candidates(onsets, choices);
+pub fn infer(onsets: &Onsets, options: &RenderOptions) -> Option<Track> {
+    let candidates = candidates(onsets, options);
     let best = candidates.iter().max_by(|a, b| a.score.total_cmp(&b.score))?;
     let octaves = || candidates.iter().filter(|candidate| candidate.is_octave_of(best));
     let doubt = doubt(onsets);
     let odds = |candidate: &Candidate| ((candidate.score - best.score) / doubt).exp();
     let certainty = octaves().map(odds).sum::<f64>() / candidates.iter().map(odds).sum::<f64>();
-    let chosen = match choices.tempo {
-        TempoChoice::Near(bpm) => {
+    let chosen = match options.tempo {
+        Some(TempoChoice::Near(bpm)) => {
             let away = |candidate: &Candidate| (60.0 / mean_gap(&candidate.beats) / bpm).log2().abs();
             // Of the same tempo, the better one.
             let octave = |candidate: &Candidate| (4.0 * away(candidate)).round();
@@ -89,15 +88,15 @@ pub fn infer(onsets: &Onsets, choices: &Choices) -> Option<Track> {
         }
         _ => best,
     };
-    let mut track = Track::new(chosen, onsets, choices.meter, certainty);
-    if let Some(downbeat) = choices.downbeat {
-        track.begin_bar_at(downbeat);
+    let mut track = Track::new(chosen, onsets, options.meter, certainty);
+    if let Some(downbeat) = options.downbeat {
+        track.begin_bar_at(downbeat.seconds());
     }
     Some(track)
 }
 
 /// All beats that may be those of the song; none if there are too few onsets or the score is too long.
-pub fn candidates(onsets: &Onsets, choices: &Choices) -> Vec<Candidate> {
+pub fn candidates(onsets: &Onsets, options: &RenderOptions) -> Vec<Candidate> {
     let list = &onsets.list;
     let (Some(first), Some(last)) = (list.first(), list.last()) else {
         return Vec::new();
@@ -107,11 +106,11 @@ pub fn candidates(onsets: &Onsets, choices: &Choices) -> Vec<Candidate> {
     }
     let spectrum = Spectrum::new(list);
     let (grid, rival) = EvenGrid::best(list, &spectrum);
-    if choices.steady || grid.holds(list) {
-        let even = |grid| even_candidates(onsets, grid, choices.meter);
+    if options.steady == Some(true) || grid.holds(list) {
+        let even = |grid| even_candidates(onsets, grid, options.meter);
         even(grid).into_iter().chain(rival.into_iter().flat_map(even)).collect()
     } else {
-        tracked_candidates(onsets, spectrum, choices.meter)
+        tracked_candidates(onsets, spectrum, options.meter)
     }
 }
 

@@ -5,9 +5,9 @@
 
 use super::{
     bars::{Bars, Heard},
-    grid::Meter,
     onsets::Onsets,
 };
+use crate::options::Meter;
 
 /// The tempo that people perceive most often, in BPM. With a snare drum it is the one of the backbeat; without, slow piano
 /// pop has its eighths and sixteenths between the beats.

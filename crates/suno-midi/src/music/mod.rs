@@ -6,7 +6,6 @@
 pub mod bars;
 pub mod beat;
 pub mod candidate;
-pub mod choices;
 pub mod even;
 pub mod grid;
 pub mod instruments;
@@ -17,8 +16,10 @@ pub mod swing;
 pub mod tempo;
 pub mod tracker;
 
-use crate::score::{Instrument, Score};
-use choices::Choices;
+use crate::{
+    options::RenderOptions,
+    score::{Instrument, Score},
+};
 use instruments::Sound;
 use key::Found;
 use tempo::Tempo;
@@ -46,12 +47,12 @@ pub struct Voice {
 }
 
 impl Song {
-    /// Infers what `choices` leave open.
-    pub fn new(score: Score, choices: &Choices) -> Self {
+    /// Infers what `options` leave open.
+    pub fn new(score: Score, options: &RenderOptions) -> Self {
         let voices = Voice::all(&score);
         Self {
-            tempo: Tempo::choose(&score, &voices, choices),
-            key: choices
+            tempo: Tempo::choose(&score, &voices, options),
+            key: options
                 .key
                 .map(Found::chosen)
                 .or_else(|| key::infer(&score, &voices).filter(Found::is_sure)),

@@ -3,11 +3,13 @@
 use super::{
     Voice,
     beat::{self, Confidence, MIN_CONFIDENCE, Track},
-    choices::{Choices, TempoChoice},
-    grid::{Grid, Meter},
+    grid::Grid,
     onsets::Onsets,
 };
-use crate::score::Score;
+use crate::{
+    options::{Downbeat, Meter, RenderOptions, TempoChoice},
+    score::Score,
+};
 
 /// The length of a beat at 120 BPM, in microseconds: the tempo of a MIDI file that names none.
 const DEFAULT_QUARTER: u32 = 500_000;
@@ -43,23 +45,25 @@ impl Default for Tempo {
 
 impl Tempo {
     /// The tempo of a score with these voices.
-    pub fn choose(score: &Score, voices: &[Voice], choices: &Choices) -> Self {
-        let meter = choices.meter.unwrap_or(Meter::COMMON);
-        let plain = |quarter, downbeat| Self::one(quarter, choices.downbeat.unwrap_or(downbeat), meter);
-        match choices.tempo {
+    pub fn choose(score: &Score, voices: &[Voice], options: &RenderOptions) -> Self {
+        let tempo = options.tempo.unwrap_or_default();
+        let meter = options.meter.unwrap_or(Meter::COMMON);
+        let downbeat = options.downbeat.map(Downbeat::seconds);
+        let plain = |quarter, inferred| Self::one(quarter, downbeat.unwrap_or(inferred), meter);
+        match tempo {
             TempoChoice::Off => plain(DEFAULT_QUARTER, 0.0),
             TempoChoice::Bpm(bpm) => {
                 let quarter = micros(60.0 / bpm);
                 let beat = f64::from(quarter) / 1e6 * meter.quarters();
-                let downbeat = || beat::downbeat_at(&Onsets::new(score, voices), beat, meter);
-                plain(quarter, choices.downbeat.unwrap_or_else(downbeat))
+                let inferred = || beat::downbeat_at(&Onsets::new(score, voices), beat, meter);
+                Self::one(quarter, downbeat.unwrap_or_else(inferred), meter)
             }
             TempoChoice::Auto | TempoChoice::Near(_) => {
-                let track = beat::infer(&Onsets::new(score, voices), choices);
-                // Who knows the tempo, or that there is one, wants to see it.
-                let asked = choices.steady || choices.tempo != TempoChoice::Auto;
+                let track = beat::infer(&Onsets::new(score, voices), options);
+                // If the user gave a tempo or `--steady`, use the result even at low confidence.
+                let requested = options.steady == Some(true) || tempo != TempoChoice::Auto;
                 match track {
-                    Some(track) if asked || track.confidence.beats >= MIN_CONFIDENCE => Self::of(&track),
+                    Some(track) if requested || track.confidence.beats >= MIN_CONFIDENCE => Self::of(&track),
                     track => Self {
                         confidence: track.map(|track| track.confidence),
                         ..plain(DEFAULT_QUARTER, 0.0)
@@ -262,9 +266,9 @@ mod tests {
         let tempo = Tempo::choose(
             &Score::of(&[("Kick", &[(36.0, 1.0, 1.1)])]),
             &[Voice::of("Kick")],
-            &Choices {
-                tempo: TempoChoice::Bpm(98.0),
-                ..Choices::default()
+            &RenderOptions {
+                tempo: Some(TempoChoice::Bpm(98.0)),
+                ..RenderOptions::default()
             },
         );
         assert_eq!(tempo.bpm(), 60e6 / 612_245.0);

@@ -44,7 +44,7 @@ pub fn write_part(label: Label<'_>, song: &Song, tracks: &[Track], index: usize)
 fn write_tracks(label: Label<'_>, song: &Song, tracks: &[Track], of: Range<usize>) -> Vec<u8> {
     let with_ports = tracks.iter().any(|track| track.channel.port > 0);
     let mut origin = [&[NO_MANUFACTURER], label.body.as_bytes().as_slice()].concat();
-    origin.extend(label.asked_at.iter().flat_map(|at| at.to_be_bytes()));
+    origin.extend(label.requested_at.iter().flat_map(|at| at.to_be_bytes()));
 
     let notes: usize = tracks[of.clone()].iter().map(|track| track.notes.len()).sum();
     let mut bytes = Vec::with_capacity(64 + 8 * notes);
@@ -193,7 +193,7 @@ mod tests {
     use crate::{
         Digest,
         format::midi,
-        music::choices::{Choices, TempoChoice},
+        options::{RenderOptions, TempoChoice},
         score::{PartOf, Score},
     };
 
@@ -201,13 +201,13 @@ mod tests {
         let label = Label {
             title: "song",
             body: Digest::of(b""),
-            asked_at: None,
+            requested_at: None,
         };
         let song = Song::new(
             score,
-            &Choices {
-                tempo: TempoChoice::Off,
-                ..Choices::default()
+            &RenderOptions {
+                tempo: Some(TempoChoice::Off),
+                ..RenderOptions::default()
             },
         );
         write(label, &song, &midi::tracks(&song))
@@ -256,15 +256,15 @@ mod tests {
         let signatures = |key| {
             let song = Song::new(
                 Score::default(),
-                &Choices {
+                &RenderOptions {
                     key,
-                    ..Choices::default()
+                    ..RenderOptions::default()
                 },
             );
             let label = Label {
                 title: "song",
                 body: Digest::of(b""),
-                asked_at: None,
+                requested_at: None,
             };
             let bytes = write(label, &song, &midi::tracks(&song));
             let smf = Smf::parse(&bytes).unwrap();
