@@ -35,6 +35,7 @@
 //! | `key_ring` | Secrets Manager: the keys of a secret, also while they are rotated |
 //! | `account` | the account at the provider: its API key, and the client that uses it |
 //! | `push` | one signed push over HTTPS |
+//! | `webhooks` | its signature |
 //! | `provider` | the provider's API over HTTPS |
 //! | [`clients`], [`call_error`] | what all AWS clients share: connections, time-outs, errors |
 //! | [`watch`] | a watched task: its object, and its messages |
@@ -85,3 +86,5 @@ pub mod telemetry;
 #[cfg(feature = "functions")]
 pub mod tips;
 pub mod watch;
+#[cfg(feature = "functions")]
+pub mod webhooks;

@@ -7,10 +7,7 @@ use aws_config::SdkConfig;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use serde_json::Value;
-use suno_midi::{
-    Digest,
-    webhooks::{PushSecret, signatures},
-};
+use suno_midi::Digest;
 use thiserror::Error;
 
 use crate::{
@@ -25,6 +22,7 @@ use crate::{
     queue::Queue,
     settings::PusherSettings,
     telemetry::{self, Unit},
+    webhooks::{PushSecret, signatures},
 };
 
 /// How long the pusher waits for a call to AWS.

@@ -16,9 +16,12 @@ use aws_smithy_runtime_api::{
     http::StatusCode,
 };
 use aws_smithy_types::body::SdkBody;
-use midihook::{key_ring::REREAD_AFTER, push::PATIENCE};
+use midihook::{
+    key_ring::REREAD_AFTER,
+    push::PATIENCE,
+    webhooks::{PushSecret, signatures},
+};
 use serde_json::{Value, json};
-use suno_midi::webhooks::{PushSecret, signatures};
 use tokio::time::Instant;
 
 use crate::fake::{Aws, BUCKET, Fault};

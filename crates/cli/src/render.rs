@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use suno_midi::{
     Options, TaskId, convert_read,
     document::{SongSummary, State},
-    format::{MIDI, PIANO_ROLL, QUANTIZED},
+    format::{MIDI, PART, PIANO_ROLL, QUANTIZED},
     options::{Quantize, TempoChoice},
     provider::callback::read_with_task_ids,
 };
@@ -97,14 +97,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             _ => Refused(why).into(),
         });
     };
-    let objects: Vec<_> = outcome.objects().collect();
     let mut files = Vec::new();
     if !midi_to_stdout {
         let path = args.output.clone().unwrap_or_else(|| format!("{task_id}.mid").into());
-        let further = objects.iter().filter(|(object, file)| {
-            file.format == QUANTIZED || file.format == MIDI && Some(*object) != document.object(MIDI)
-        });
-        let further = further.map(|(object, file)| (beside(&path, object), file.bytes.as_slice()));
+        let further = outcome
+            .files
+            .iter()
+            .filter(|file| [QUANTIZED, PART].contains(&file.format));
+        let further = further.map(|file| (beside(&path, &file.object), file.bytes.as_slice()));
         let all = [(path.clone(), midi.bytes.as_slice())].into_iter().chain(further);
         files.extend(all.map(|(path, bytes)| Output { path, bytes }));
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::{
     Digest, Options, TaskId,
-    document::{Document, Failure, SongSummary, State},
+    document::{Document, Failure, SongSummary, State, object_name},
     format::{self, File, Format, Label, MAX_PARTS, midi},
     music::{Song, instruments::Sound},
     provider::{
@@ -23,10 +23,9 @@ const MAX_MESSAGE: usize = 1000;
 pub struct Outcome {
     /// What happened, for programs.
     pub document: Document,
-    /// The files of the song, in the order in which they are published; none if the state has no song.
+    /// The files of the song, in the order in which they are published: those of the whole song, then one for each
+    /// instrument if it was split. None if the state has no song.
     pub files: Vec<File>,
-    /// A MIDI file for each instrument of the song, in the same order; none if the song was not split.
-    pub parts: Vec<File>,
 }
 
 impl Outcome {
@@ -38,21 +37,18 @@ impl Outcome {
     /// The objects of the result with their names, in the order in which they must be published. The document comes last:
     /// where it is, the files are.
     pub fn objects(&self) -> impl Iterator<Item = (&str, Cow<'_, File>)> {
-        let document = Cow::Owned(File {
-            format: format::DOCUMENT,
-            bytes: self.document.to_json(),
+        let document = self.document.object(format::DOCUMENT).map(|object| {
+            let file = File {
+                object: object.to_owned(),
+                format: format::DOCUMENT,
+                bytes: self.document.to_json(),
+            };
+            (object, Cow::Owned(file))
         });
         let files = self.files.iter();
-        let files = files.map(|file| (self.document.object(file.format), Cow::Borrowed(file)));
-        let instruments = self.document.song.iter().flat_map(|song| &song.instruments);
-        let parts = instruments
-            .zip(&self.parts)
-            .map(|(instrument, part)| (instrument.file.as_deref(), Cow::Borrowed(part)));
-        let document = (self.document.object(format::DOCUMENT), document);
         files
-            .chain(parts)
-            .chain([document])
-            .filter_map(|(object, file)| Some((object?, file)))
+            .map(|file| (file.object.as_str(), Cow::Borrowed(file)))
+            .chain(document)
     }
 
     /// The outcome of a body that could not be read; `why` becomes a warning of the document.
@@ -81,7 +77,6 @@ impl Outcome {
         Self {
             document,
             files: Vec::new(),
-            parts: Vec::new(),
         }
     }
 }
@@ -179,27 +174,45 @@ fn song(task_id: &TaskId, body: &[u8], song: &Song, options: &Options) -> Outcom
         requested_at: options.requested_at,
     };
     let tracks = midi::tracks(song);
+    let mut summary = SongSummary::new(song, &tracks);
+    let mut warnings = warnings(song);
     let files = format::files(label, song, &tracks, options);
-    let parts = format::parts(label, song, &tracks, options);
-    let summary = SongSummary::new(song, &tracks);
+    let mut files: Vec<File> = files
+        .map(|(format, bytes)| File {
+            object: object_name(task_id, format),
+            format,
+            bytes,
+        })
+        .collect();
+    let formats: Vec<Format> = files.iter().map(|file| file.format).collect();
+    if options.render.split == Some(true) && tracks.len() <= MAX_PARTS {
+        files.extend(
+            summary
+                .instruments
+                .iter_mut()
+                .enumerate()
+                .map(|(index, instrument)| File {
+                    object: instrument.name_file(task_id, index + 1).to_owned(),
+                    format: format::PART,
+                    bytes: midi::write_part(label, song, &tracks, index),
+                }),
+        );
+    } else if options.render.split == Some(true) {
+        warnings.push(format!(
+            "a song with more than {MAX_PARTS} instruments is not split; the MIDI file has all of them"
+        ));
+    }
     let state = if summary.notes == 0 {
         State::Empty
     } else {
         State::Rendered
     };
-    let mut document = Document {
+    let document = Document {
         song: Some(summary),
-        warnings: warnings(song),
-        ..Document::new(task_id, state, files.iter().map(|file| file.format))
+        warnings,
+        ..Document::new(task_id, state, formats)
     };
-    if !parts.is_empty() {
-        document.name_parts();
-    } else if options.render.split == Some(true) && tracks.len() > MAX_PARTS {
-        document.warnings.push(format!(
-            "a song with more than {MAX_PARTS} instruments is not split; the MIDI file has all of them"
-        ));
-    }
-    Outcome { document, files, parts }
+    Outcome { document, files }
 }
 
 fn warnings(song: &Song) -> Vec<String> {
@@ -379,7 +392,7 @@ mod tests {
             );
             let outcome = convert(&"t".parse().unwrap(), body.as_bytes(), &options);
             assert_eq!(
-                (outcome.parts.len(), outcome.document.warnings.len()),
+                (outcome.files.len() - 2, outcome.document.warnings.len()),
                 (parts, warnings)
             );
             assert_eq!(outcome.objects().count(), parts + 3);

@@ -312,11 +312,14 @@ pub fn object_name(task_id: &TaskId, format: Format) -> String {
 /// The longest name of an instrument in an object name, in characters.
 const MAX_SLUG: usize = 40;
 
-/// The object name of an instrument's own MIDI file: `midi/<taskId>/01-electric-bass-finger.mid`. `number` counts from 1.
-fn part_name(task_id: &TaskId, number: usize, instrument: &InstrumentSummary) -> String {
-    let slugs = [instrument.name.as_str(), instrument.plays_as].map(|name| text::slug(name, MAX_SLUG));
-    let slug = slugs.iter().find(|slug| !slug.is_empty()).map_or("", String::as_str);
-    format!("{RESULTS}{task_id}/{number:02}-{slug}.mid")
+impl InstrumentSummary {
+    /// Gives the instrument a MIDI file of its own: `midi/<taskId>/01-electric-bass-finger.mid`. `number` counts from 1.
+    /// Returns the object name.
+    pub(crate) fn name_file(&mut self, task_id: &TaskId, number: usize) -> &str {
+        let slugs = [self.name.as_str(), self.plays_as].map(|name| text::slug(name, MAX_SLUG));
+        let slug = slugs.iter().find(|slug| !slug.is_empty()).map_or("", String::as_str);
+        self.file.insert(format!("{RESULTS}{task_id}/{number:02}-{slug}.mid"))
+    }
 }
 
 impl Document {
@@ -342,13 +345,6 @@ impl Document {
     /// The object name of a file of this result; `None` if the result has no such file.
     pub fn object(&self, format: Format) -> Option<&str> {
         self.files.get(format.name).map(String::as_str)
-    }
-
-    /// Names the MIDI files of the instruments of its song.
-    pub(crate) fn name_parts(&mut self) {
-        for (number, instrument) in (1..).zip(self.song.iter_mut().flat_map(|song| &mut song.instruments)) {
-            instrument.file = Some(part_name(&self.task_id, number, instrument));
-        }
     }
 
     /// The document as it is stored: indented JSON that ends with a line break.
@@ -485,7 +481,10 @@ mod tests {
     #[test]
     fn a_part_has_its_number_and_a_name_that_is_safe_and_never_empty() {
         let task_id = "5c79".parse().unwrap();
-        let name = |number, name: &str| part_name(&task_id, number, &summary(name, &[60], None).instruments[0]);
+        let name = |number, name: &str| {
+            let instrument = &mut summary(name, &[60], None).instruments[0];
+            instrument.name_file(&task_id, number).to_owned()
+        };
         assert_eq!(
             name(1, "Electric Bass (finger)"),
             "midi/5c79/01-electric-bass-finger.mid"

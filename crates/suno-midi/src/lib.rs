@@ -29,10 +29,9 @@
 //! | [`document`] | a song, or why there is none | the result document |
 //! | [`mod@format`] | a score and what was inferred | files: MIDI, piano roll |
 //! | [`music`] | a score | its beats, bars, key and sounds, in seconds and beats |
+//! | [`provider`] | a body, an answer | what it says; whether the provider signed it; what to ask |
 //! | [`options`] | JSON, arguments | what a person asks for |
 //! | [`score`] | notes as sent | notes that MIDI can hold |
-//! | [`provider`] | a body, an answer | what it says; whether the provider signed it; what to ask |
-//! | [`webhooks`] | what is pushed to others | its signature |
 //! | [`TaskId`], [`Digest`], `text` | | names, and text that every reader accepts |
 
 #![cfg_attr(test, allow(clippy::panic))]
@@ -47,7 +46,6 @@ pub mod provider;
 pub mod score;
 mod task_id;
 mod text;
-pub mod webhooks;
 
 pub use convert::{Outcome, agree, convert, convert_read};
 pub use digest::Digest;

@@ -33,6 +33,9 @@ pub const QUANTIZED: Format = Format {
     ..MIDI
 };
 
+/// The MIDI file of one instrument. Its object name has the instrument's number and name.
+pub const PART: Format = Format { name: "part", ..MIDI };
+
 /// The piano roll.
 pub const PIANO_ROLL: Format = Format {
     name: "pianoRoll",
@@ -50,13 +53,15 @@ pub const DOCUMENT: Format = Format {
 /// A finished file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
+    /// Its object name.
+    pub object: String,
     /// What kind of file it is.
     pub format: Format,
     /// Its content.
     pub bytes: Vec<u8>,
 }
 
-/// The most instruments of a song that is split. Each file costs two calls to S3, and the renderer has a minute.
+/// The most instruments of a song that is split: publishing each file takes time, and a render has a minute.
 pub const MAX_PARTS: usize = 128;
 
 /// What a file says about itself.
@@ -64,37 +69,30 @@ pub const MAX_PARTS: usize = 128;
 pub struct Label<'a> {
     /// The name of the piece, usually the task id.
     pub title: &'a str,
-    /// The hash of the body that the song was read from. Each file embeds it, so that no two bodies give the same
-    /// bytes. S3's ETag, a hash of the bytes, then identifies the body.
+    /// The hash of the body that the song was read from. Each file embeds it, so that a hash of the file identifies
+    /// the body.
     pub body: Digest,
     /// [`Options::requested_at`]. Each file embeds it too, for the same reason.
     pub requested_at: Option<u64>,
 }
 
-/// Writes every file of a song, in the order in which they are published; [`parts`] come after them. `tracks` are those
-/// of [`midi::tracks`].
-pub fn files(label: Label<'_>, song: &Song, tracks: &[midi::Track], options: &Options) -> Vec<File> {
-    let piano_roll = options.piano_roll.then(|| piano_roll::draw(label, song).into_bytes());
+/// The contents of the files of a whole song, in the order in which they are published. `tracks` are those of
+/// [`midi::tracks`].
+pub fn files(
+    label: Label<'_>,
+    song: &Song,
+    tracks: &[midi::Track],
+    options: &Options,
+) -> impl Iterator<Item = (Format, Vec<u8>)> {
     let quantized = midi::quantized(song, &options.render);
-    let quantized = quantized.map(|tracks| midi::write(label, song, &tracks));
     [
         (MIDI, Some(midi::write(label, song, tracks))),
-        (PIANO_ROLL, piano_roll),
-        (QUANTIZED, quantized),
+        (
+            PIANO_ROLL,
+            options.piano_roll.then(|| piano_roll::draw(label, song).into_bytes()),
+        ),
+        (QUANTIZED, quantized.map(|tracks| midi::write(label, song, &tracks))),
     ]
     .into_iter()
-    .filter_map(|(format, bytes)| Some(File { format, bytes: bytes? }))
-    .collect()
-}
-
-/// Writes a MIDI file for each instrument, in order; none if the song is not to be split, or has more than [`MAX_PARTS`].
-pub fn parts(label: Label<'_>, song: &Song, tracks: &[midi::Track], options: &Options) -> Vec<File> {
-    if options.render.split != Some(true) || tracks.len() > MAX_PARTS {
-        return Vec::new();
-    }
-    let part = |index| File {
-        format: MIDI,
-        bytes: midi::write_part(label, song, tracks, index),
-    };
-    (0..tracks.len()).map(part).collect()
+    .filter_map(|(format, bytes)| Some((format, bytes?)))
 }

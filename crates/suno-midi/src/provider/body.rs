@@ -10,41 +10,10 @@ use super::{
     task_ids::Ids,
     without_bom,
 };
-use crate::text::plain;
-
-/// One instrument as it was sent.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Part {
-    /// The instrument's name; empty if none was sent.
-    pub name: String,
-    /// Its notes, in the order in which they were sent.
-    pub notes: Vec<SentNote>,
-}
-
-/// One note as it was sent. A member that is missing, null or not a number is NaN.
-///
-/// The provider documents times as "number | string". We accept both forms for every member.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SentNote {
-    /// The MIDI note number; middle C is 60.
-    pub pitch: f64,
-    /// The onset, in seconds from the beginning of the audio.
-    pub start: f64,
-    /// The end, in seconds from the beginning of the audio.
-    pub end: f64,
-    /// The velocity, 0 to 1.
-    pub velocity: f64,
-}
-
-impl SentNote {
-    /// A note of which nothing was sent.
-    pub const EMPTY: Self = Self {
-        pitch: f64::NAN,
-        start: f64::NAN,
-        end: f64::NAN,
-        velocity: f64::NAN,
-    };
-}
+use crate::{
+    score::{RawNote, RawPart},
+    text::plain,
+};
 
 /// The text of a body: UTF-8, or UTF-16 if it begins with the mark of it, as PowerShell writes it. Bytes that are no text
 /// become U+FFFD: they must spoil only a name, not the song.
@@ -89,7 +58,7 @@ pub(super) struct Body<'a> {
 pub(super) enum Instruments {
     Null,
     /// A list or a map, as documented. No instrument needs to have notes.
-    Parts(Vec<Part>),
+    Parts(Vec<RawPart>),
     /// Anything else: there may be notes in it that we cannot read.
     Strange,
 }
@@ -367,7 +336,7 @@ fn better(a: Option<Instruments>, b: Option<Instruments>) -> Option<Instruments>
 }
 
 /// Whether any note was sent.
-pub(super) fn has_notes(parts: &[Part]) -> bool {
+pub(super) fn has_notes(parts: &[RawPart]) -> bool {
     parts.iter().any(|part| !part.notes.is_empty())
 }
 
@@ -384,7 +353,7 @@ fn instruments(reader: &mut Reader<'_>, limits: Limits) -> Result<Instruments, B
         Some(b'{') => reader.object(|reader, name| {
             let name = name.into_owned();
             let (notes, strange) = notes(reader)?;
-            parts.push(Part { name, notes });
+            parts.push(RawPart { name, notes });
             is_strange |= strange;
             Ok(())
         })?,
@@ -408,8 +377,8 @@ fn instruments(reader: &mut Reader<'_>, limits: Limits) -> Result<Instruments, B
 }
 
 /// Reads an instrument. Also says whether there may be notes in it that we cannot read.
-fn part(reader: &mut Reader<'_>) -> Result<(Part, bool), Broken> {
-    let mut part = Part::default();
+fn part(reader: &mut Reader<'_>) -> Result<(RawPart, bool), Broken> {
+    let mut part = RawPart::default();
     let (mut is_strange, mut has_more) = (false, false);
     let is_object = members(reader, |reader, name| {
         match name {
@@ -424,7 +393,7 @@ fn part(reader: &mut Reader<'_>) -> Result<(Part, bool), Broken> {
 }
 
 /// Reads a list of notes, or an object that has one. Also says whether it is anything else.
-fn notes(reader: &mut Reader<'_>) -> Result<(Vec<SentNote>, bool), Broken> {
+fn notes(reader: &mut Reader<'_>) -> Result<(Vec<RawNote>, bool), Broken> {
     if reader.peek() != Some(b'{') {
         return list_of_notes(reader);
     }
@@ -443,7 +412,7 @@ fn notes(reader: &mut Reader<'_>) -> Result<(Vec<SentNote>, bool), Broken> {
     Ok((notes.unwrap_or_default(), is_strange))
 }
 
-fn list_of_notes(reader: &mut Reader<'_>) -> Result<(Vec<SentNote>, bool), Broken> {
+fn list_of_notes(reader: &mut Reader<'_>) -> Result<(Vec<RawNote>, bool), Broken> {
     let mut notes = Vec::new();
     if reader.peek() == Some(b'[') {
         reader.list(|reader| {
@@ -456,8 +425,8 @@ fn list_of_notes(reader: &mut Reader<'_>) -> Result<(Vec<SentNote>, bool), Broke
     Ok((notes, is_strange))
 }
 
-fn note(reader: &mut Reader<'_>) -> Result<SentNote, Broken> {
-    let mut note = SentNote::EMPTY;
+fn note(reader: &mut Reader<'_>) -> Result<RawNote, Broken> {
+    let mut note = RawNote::EMPTY;
     members(reader, |reader, name| {
         let value = reader.value()?;
         let member = match name {

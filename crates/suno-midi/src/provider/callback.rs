@@ -11,20 +11,20 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::de::{self, IgnoredAny};
 use thiserror::Error;
 
-pub use super::body::{Part, SentNote, text};
+pub use super::body::text;
 use super::{
     NotJson,
     body::{self, Body, Instruments, Object, bare, has_notes, says_no_notes},
     json::{Reader, number_of, text_of, with_text_of},
     task_ids::{Ids, find_task_ids},
 };
-use crate::text::plain;
+use crate::{score::RawPart, text::plain};
 
 /// What a body says about its task.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Callback {
     /// The transcription is done. Without notes, the body says that there are none.
-    Song(Vec<Part>),
+    Song(Vec<RawPart>),
     /// The provider could not transcribe the song.
     Failed {
         /// The provider's code, if it sent a number: `failCode`, `errorCode`, `successFlag` or `code`.
@@ -486,6 +486,7 @@ pub(super) fn whole(number: f64) -> Option<i64> {
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
+    use crate::score::RawNote;
 
     #[test]
     fn deep_nesting_does_not_overflow_the_stack() {
@@ -496,7 +497,7 @@ mod tests {
         assert_eq!(read(deep.as_bytes()), Ok(Callback::Unreadable { members }));
     }
 
-    fn parts(body: &str) -> Vec<Part> {
+    fn parts(body: &str) -> Vec<RawPart> {
         match read(body.as_bytes()) {
             Ok(Callback::Song(parts)) => parts,
             other => panic!("{body}: {other:?}"),
@@ -507,13 +508,13 @@ mod tests {
 
     #[test]
     fn instruments_are_found_in_any_place() {
-        let note = SentNote {
+        let note = RawNote {
             pitch: 60.0,
             start: 1.0,
             end: 1.5,
             velocity: 0.5,
         };
-        let expected = [Part {
+        let expected = [RawPart {
             name: "Piano".into(),
             notes: vec![note],
         }];
@@ -575,7 +576,7 @@ mod tests {
             let body = format!(r#"{{"code":200,"data":{{"instruments":[{{"name":"Drums"{notes}}}]}}}}"#);
             assert_eq!(
                 parts(&body),
-                [Part {
+                [RawPart {
                     name: "Drums".into(),
                     notes: vec![]
                 }],
@@ -951,8 +952,8 @@ mod tests {
     fn one_bad_value_spoils_only_itself() {
         let body = r#"{"data":{"instruments":[7,{"name":3,"notes":[null,"x",{"pitch":1e999,"start":"NaN","end":[],"velocity":" 1 "},{"pitch":null,"pitch":5}]}]}}"#;
         let parts = parts(body);
-        assert_eq!(parts[0], Part::default());
-        let numbers = |note: &SentNote| [note.pitch, note.start, note.end, note.velocity];
+        assert_eq!(parts[0], RawPart::default());
+        let numbers = |note: &RawNote| [note.pitch, note.start, note.end, note.velocity];
         assert!(parts[1].notes[..2].iter().flat_map(numbers).all(f64::is_nan));
         let odd = parts[1].notes[2];
         assert_eq!((odd.pitch, odd.velocity), (f64::INFINITY, 1.0));
