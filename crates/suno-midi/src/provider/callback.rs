@@ -16,7 +16,7 @@ use super::{
     NotJson,
     body::{self, Body, Instruments, Object, bare, has_notes, says_no_notes},
     json::{Reader, number_of, text_of, with_text_of},
-    task_ids::{Ids, find_task_ids},
+    task_ids::{self, Ids},
 };
 use crate::{score::RawPart, text::plain};
 
@@ -87,7 +87,7 @@ pub fn read(body: &[u8]) -> Result<Callback, NotACallback> {
     interpret(&text(body), MAX_COVERS).1
 }
 
-/// Reads a body like [`read`], and the task ids that its cover names, as [`find_task_ids`] does.
+/// Reads a body like [`read`], and the task ids that its cover names, as [`task_ids::find_task_ids`] does.
 pub fn read_with_task_ids(body: &[u8]) -> (Vec<Cow<'_, str>>, Result<Callback, NotACallback>) {
     match text(body) {
         Cow::Borrowed(text) => {
@@ -117,7 +117,7 @@ fn interpret(text: &str, covers: usize) -> Said<'_> {
             None => (body.top.task_ids(), callback(text, body)),
         },
         Ok(None) => (Ids::default(), Err(NotACallback::NoObject)),
-        Err(_) => (Ids::of(find_task_ids(text.as_bytes())), Err(not_json(text).into())),
+        Err(_) => (task_ids::ids(text), Err(not_json(text).into())),
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use serde::de::{Deserializer, IgnoredAny, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, Visitor};
 
 /// The text is not JSON.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl<'a> Reader<'a> {
             }
             let name = match reader.plain_string() {
                 Some(text) => Cow::Borrowed(&text[1..text.len() - 1]),
-                None => text_of(reader.other()?).ok_or(Broken)?,
+                None => Cow::Owned(reader.escaped_string()?),
             };
             reader.expect(b':')?;
             each(reader, name)
@@ -138,11 +138,23 @@ impl<'a> Reader<'a> {
         Ok(self.take(length))
     }
 
-    /// Reads what serde_json makes of the rest. It does not recurse, so any nesting is fine.
+    /// Reads any value with serde_json. It does not recurse, so any nesting is fine.
     fn other(&mut self) -> Result<&'a str, Broken> {
-        let mut values = serde_json::Deserializer::from_str(&self.text[self.at..]).into_iter::<IgnoredAny>();
+        self.parsed::<IgnoredAny>().map(|(text, _)| text)
+    }
+
+    fn escaped_string(&mut self) -> Result<String, Broken> {
+        let (text, Decoded(string)) = self.parsed()?;
+        // serde_json allows control characters where it reads bytes.
+        let is_json = text.bytes().all(|byte| byte >= b' ');
+        is_json.then_some(string).ok_or(Broken)
+    }
+
+    /// Reads the next value with serde_json: its text, and what it is.
+    fn parsed<T: Deserialize<'a>>(&mut self) -> Result<(&'a str, T), Broken> {
+        let mut values = serde_json::Deserializer::from_str(&self.text[self.at..]).into_iter();
         match values.next() {
-            Some(Ok(_)) => Ok(self.take(values.byte_offset())),
+            Some(Ok(value)) => Ok((self.take(values.byte_offset()), value)),
             _ => Err(Broken),
         }
     }
@@ -151,6 +163,30 @@ impl<'a> Reader<'a> {
         let from = self.at;
         self.at += length;
         &self.text[from..self.at]
+    }
+}
+
+/// A decoded string. Lone surrogates are replaced.
+struct Decoded(String);
+
+impl<'de> Deserialize<'de> for Decoded {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_bytes(Within(|text: &str| Self(text.to_owned())))
+    }
+}
+
+/// Reads a string in serde_json's own buffer.
+struct Within<F>(F);
+
+impl<F: FnOnce(&str) -> T, T> Visitor<'_> for Within<F> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<T, E> {
+        Ok((self.0)(&String::from_utf8_lossy(bytes)))
     }
 }
 
@@ -179,19 +215,6 @@ fn plain_text_of(value: &str) -> Option<Option<&str>> {
 }
 
 fn decoded<T>(value: &str, read: impl FnOnce(&str) -> T) -> Option<T> {
-    /// Reads the string in serde_json's own buffer.
-    struct Within<F>(F);
-    impl<F: FnOnce(&str) -> T, T> Visitor<'_> for Within<F> {
-        type Value = T;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a string")
-        }
-
-        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<T, E> {
-            Ok((self.0)(&String::from_utf8_lossy(bytes)))
-        }
-    }
     serde_json::Deserializer::from_str(value)
         .deserialize_bytes(Within(read))
         .ok()
@@ -273,6 +296,8 @@ mod tests {
             r#"{"a":1 "b":2}"#,
             r#"{"\u0061":1}"#,
             r#"{"\q":1}"#,
+            "{\"\\n\n\":1}",
+            r#"{"\ud800":1}"#,
             "{1:1}",
         ];
         for value in values {
