@@ -6,7 +6,8 @@ use crate::{
     Digest, Options, TaskId,
     document::{Document, Failure, SongSummary, State, object_name},
     format::{self, File, Format, Label, MAX_PARTS, midi},
-    music::{Song, instruments::Sound},
+    instruments::Sound,
+    music::Song,
     provider::{
         body,
         callback::{self, Callback, NotACallback},

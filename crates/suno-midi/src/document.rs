@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     RenderRequest, TaskId,
     format::{self, Format, midi},
+    instruments::{Sound, Voice},
     music::{
-        Song, Voice,
+        Song,
         grid::TempoChange,
-        instruments::Sound,
-        key::{Found, pitch_name},
+        key::{KeyEstimate, pitch_name},
         tempo::Tempo,
     },
     score::{Repair, Skip},
@@ -418,8 +418,8 @@ impl TempoSummary {
 }
 
 impl KeySummary {
-    fn of(found: Found) -> Self {
-        let Found { key, confidence } = found;
+    fn of(found: KeyEstimate) -> Self {
+        let KeyEstimate { key, confidence } = found;
         Self {
             name: key.to_string(),
             tonic: key.tonic_name(),
@@ -433,7 +433,7 @@ impl KeySummary {
 }
 
 impl Range {
-    fn of(track: &midi::Track, voice: Voice, key: Option<Found>) -> Option<Self> {
+    fn of(track: &midi::Track, voice: Voice, key: Option<KeyEstimate>) -> Option<Self> {
         if voice.sound == Sound::Drums {
             return None;
         }

@@ -28,7 +28,9 @@
 //! | [`convert()`] | a body | the result document and the files |
 //! | [`document`] | a song, or why there is none | the result document |
 //! | [`mod@format`] | a score and what was inferred | files: MIDI, piano roll |
-//! | [`music`] | a score | its beats, bars, key and sounds, in seconds and beats |
+//! | [`music`] | a score | its tempo, bars and key |
+//! | [`rhythm`] | a score | its beats, and which of them begin bars |
+//! | [`instruments`] | an instrument's name | its sound |
 //! | [`provider`] | a body, an answer | what it says; whether the provider signed it; what to ask |
 //! | [`options`] | JSON, arguments | what a person asks for |
 //! | [`score`] | notes as sent | notes that MIDI can hold |
@@ -40,9 +42,11 @@ mod convert;
 mod digest;
 pub mod document;
 pub mod format;
+pub mod instruments;
 pub mod music;
 pub mod options;
 pub mod provider;
+pub mod rhythm;
 pub mod score;
 mod task_id;
 mod text;

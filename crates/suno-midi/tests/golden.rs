@@ -11,8 +11,10 @@ use midly::{MetaMessage, MidiMessage, Smf, TrackEventKind};
 use songs::{Kind, Random, song};
 use suno_midi::{
     Options, RenderOptions, convert, format,
-    music::{Voice, beat, onsets::Onsets, tempo::Tempo},
+    instruments::Voice,
+    music::tempo::Tempo,
     options::Meter,
+    rhythm::{self, Onsets},
 };
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
@@ -97,7 +99,7 @@ fn beats_are_as_before() {
             let song = song(kind, &mut r);
             let voices = Voice::all(&song.score);
             let onsets = Onsets::new(&song.score, &voices);
-            let track = beat::infer(&onsets, &RenderOptions::default()).unwrap();
+            let track = rhythm::infer(&onsets, &RenderOptions::default()).unwrap();
             let tempo = Tempo::choose(&song.score, &voices, &RenderOptions::default());
             writeln!(
                 found,
@@ -109,7 +111,7 @@ fn beats_are_as_before() {
                 track.bars.meter,
                 tempo.grid.tempi().len(),
                 track.confidence.beats,
-                beat::downbeat_at(&onsets, 60.0 / song.bpm, Meter::COMMON),
+                rhythm::downbeat_at(&onsets, 60.0 / song.bpm, Meter::COMMON),
             )
             .unwrap();
         }

@@ -8,7 +8,9 @@ mod songs;
 use songs::{BARS, Kind, Random, Song, song};
 use suno_midi::{
     RenderOptions,
-    music::{Voice, beat, onsets::Onsets, tempo::Tempo},
+    instruments::Voice,
+    music::tempo::Tempo,
+    rhythm::{self, Onsets},
 };
 
 const SONGS: usize = 100;
@@ -151,7 +153,7 @@ fn each_beat_of_the_file_is_within_10_ms_of_its_beat_of_the_track() {
         for _ in 0..10 {
             let song = song(kind, &mut r);
             let voices = Voice::all(&song.score);
-            let Some(track) = beat::infer(&Onsets::new(&song.score, &voices), &RenderOptions::default()) else {
+            let Some(track) = rhythm::infer(&Onsets::new(&song.score, &voices), &RenderOptions::default()) else {
                 continue;
             };
             let tempo = Tempo::choose(&song.score, &voices, &RenderOptions::default());

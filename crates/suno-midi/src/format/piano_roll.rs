@@ -20,7 +20,8 @@ use svg::{
 
 use super::Label;
 use crate::{
-    music::{Song, grid::Grid, instruments::Sound},
+    instruments::Sound,
+    music::{Song, grid::Grid},
     score::{Instrument, Note},
 };
 

@@ -1,13 +1,10 @@
 //! The tempo and the bars of a song's files, in seconds and beats.
 
-use super::{
-    Voice,
-    beat::{self, Confidence, MIN_CONFIDENCE, Track},
-    grid::Grid,
-    onsets::Onsets,
-};
+use super::grid::Grid;
 use crate::{
+    instruments::Voice,
     options::{Downbeat, Meter, RenderOptions, TempoChoice},
+    rhythm::{self, BeatConfidence, MIN_CONFIDENCE, Onsets, Track},
     score::Score,
 };
 
@@ -31,7 +28,7 @@ pub struct Tempo {
     /// Where between two beats the off-beat falls, if the beats are swung: 0.5 would be straight.
     pub swing: Option<f64>,
     /// How sure the inference is; `None` if no tempo was looked for or found.
-    pub confidence: Option<Confidence>,
+    pub confidence: Option<BeatConfidence>,
     /// Whether this is the inferred tempo.
     pub inferred: bool,
 }
@@ -55,11 +52,11 @@ impl Tempo {
             TempoChoice::Bpm(bpm) => {
                 let quarter = micros(60.0 / bpm);
                 let beat = f64::from(quarter) / 1e6 * meter.quarters();
-                let inferred = || beat::downbeat_at(&Onsets::new(score, voices), beat, meter);
+                let inferred = || rhythm::downbeat_at(&Onsets::new(score, voices), beat, meter);
                 Self::one(quarter, downbeat.unwrap_or_else(inferred), meter)
             }
             TempoChoice::Auto | TempoChoice::Near(_) => {
-                let track = beat::infer(&Onsets::new(score, voices), options);
+                let track = rhythm::infer(&Onsets::new(score, voices), options);
                 // If the user gave a tempo or `--steady`, use the result even at low confidence.
                 let requested = options.steady == Some(true) || tempo != TempoChoice::Auto;
                 match track {
@@ -161,7 +158,7 @@ fn lay(track: &Track) -> (Grid, u32) {
         Some(period) => grid.change_tempo(begin, quarter_of(period, meter)),
         None => lay_tempi(&mut grid, begin, &beats[first..], meter),
     }
-    let first_bar = lay_bars(&mut grid, begin, &track.bars.places[first..], meter);
+    let first_bar = lay_bars(&mut grid, begin, &track.bars.positions[first..], meter);
     (grid, first_bar)
 }
 

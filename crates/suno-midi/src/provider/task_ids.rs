@@ -116,12 +116,9 @@ fn decoded(text: &str) -> Cow<'_, str> {
     if text.len() > MAX_ID {
         return "\u{fffd}".into();
     }
-    if text.contains('\\') && text.len() <= MAX_ESCAPED_ID {
-        if let Ok(id) = serde_json::from_str(&format!("\"{text}\"")) {
-            return Cow::Owned(id);
-        }
-    }
-    Cow::Borrowed(text)
+    let has_escapes = text.contains('\\') && text.len() <= MAX_ESCAPED_ID;
+    let decoded = has_escapes.then(|| serde_json::from_str(&format!("\"{text}\"")));
+    decoded.and_then(Result::ok).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
 #[cfg(test)]

@@ -19,7 +19,8 @@ use super::{
 };
 use crate::{
     format::Label,
-    music::{Song, Voice, instruments::Sound, key::Found},
+    instruments::{Sound, Voice},
+    music::{Song, key::KeyEstimate},
     score::Instrument,
 };
 
@@ -112,15 +113,15 @@ fn conductor<'a>(title: &'a str, origin: &'a [u8], song: &Song) -> Events<'a> {
 }
 
 /// Readers refuse more than seven accidentals, which a key never has.
-fn key_signature(key: Option<Found>) -> Option<TrackEvent<'static>> {
-    let Found { key, .. } = key?;
+fn key_signature(key: Option<KeyEstimate>) -> Option<TrackEvent<'static>> {
+    let KeyEstimate { key, .. } = key?;
     Some(at_once(MetaMessage::KeySignature(key.fifths(), key.is_minor())))
 }
 
 fn events<'a>(
     instrument: &'a Instrument,
     voice: Voice,
-    key: Option<Found>,
+    key: Option<KeyEstimate>,
     track: &Track,
     with_ports: bool,
 ) -> Events<'a> {

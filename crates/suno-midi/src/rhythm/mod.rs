@@ -1,19 +1,27 @@
 //! Onsets → beats and bars.
 //!
-//! 1. Beats that may be right. If an [even grid](super::even) holds through the whole song, its lines are the beats; if not,
+//! 1. Beats that may be right. If an [even grid](even_grid) holds through the whole song, its lines are the beats; if not,
 //!    [`tracker`] follows them. Either gives beats of several lengths (octaves) and phases.
 //! 2. The choice. Each [`Candidate`] is judged by what listeners go by. How much worse the others are says how sure it is.
 
-use super::{
-    bars::Bars,
-    candidate::{Candidate, Division, mean_gap, usual_bpm},
-    even::{EvenGrid, best_phase, even_beats},
-    onsets::Onsets,
-    spectrum::Spectrum,
-    swing::Clarity,
-    tracker,
-};
+mod bars;
+mod candidate;
+mod even_grid;
+mod features;
+mod onsets;
+mod spectrum;
+mod swing;
+mod tracker;
+
 use crate::options::{Meter, RenderOptions, TempoChoice};
+use candidate::{Division, mean_gap, usual_bpm};
+use even_grid::{EvenGrid, best_phase, even_beats};
+use spectrum::Spectrum;
+use swing::Subdivision;
+
+pub use bars::Bars;
+pub use candidate::{Candidate, WEIGHTS};
+pub use onsets::Onsets;
 
 /// The slowest and the fastest tempo that we look for, in BPM.
 const SLOWEST: f64 = 40.0;
@@ -56,12 +64,12 @@ pub struct Track {
     /// Where between two beats the off-beat falls, if it is swung: 0.5 would be straight.
     pub swing: Option<f64>,
     /// How sure the beats, the downbeats and the metre are.
-    pub confidence: Confidence,
+    pub confidence: BeatConfidence,
 }
 
 /// How sure the inference is, 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Confidence {
+pub struct BeatConfidence {
     /// That beats are beats, at any octave.
     pub beats: f64,
     /// That bars begin where they do.
@@ -135,7 +143,12 @@ pub fn downbeat_at(onsets: &Onsets, period: f64, meter: Meter) -> f64 {
         .map(|beats| Candidate::new(onsets, beats, Some(period), Division::Binary, Some(meter)))
         .max_by(|a, b| a.score.total_cmp(&b.score))
         .map_or(0.0, |best| {
-            let first = best.bars.places.iter().position(|&place| place == 0).unwrap_or(0);
+            let first = best
+                .bars
+                .positions
+                .iter()
+                .position(|&position| position == 0)
+                .unwrap_or(0);
             best.beats[first].rem_euclid(f64::from(meter.beats) * period)
         })
 }
@@ -212,23 +225,23 @@ impl Track {
                 .collect();
             *unit = grid.unit;
         }
-        let clarity = Clarity::new(&onsets.list, &beats);
-        let bars = if meter.is_none() && clarity.ternary() {
-            chosen.heard.best_bars(Meter::compound(2), Meter::compound(4))
+        let subdivision = Subdivision::new(&onsets.list, &beats);
+        let bars = if meter.is_none() && subdivision.ternary() {
+            chosen.features.best_bars(Meter::compound(2), Meter::compound(4))
         } else {
             chosen.bars.clone()
         };
         let rival = match bars.meter.beats {
-            4 => chosen.heard.bars(Meter::simple(3)),
-            _ => chosen.heard.bars(Meter::COMMON),
+            4 => chosen.features.bars(Meter::simple(3)),
+            _ => chosen.features.bars(Meter::COMMON),
         };
         Self {
-            confidence: Confidence {
-                beats: certainty * clarity.presence(),
+            confidence: BeatConfidence {
+                beats: certainty * subdivision.presence(),
                 downbeat: (bars.margin / SURE_DOWNBEAT).clamp(0.0, 1.0),
                 meter: ((bars.score - rival.score) / SURE_METER).clamp(0.0, 1.0),
             },
-            swing: clarity.swing(),
+            swing: subdivision.swing(),
             beats,
             bars,
             period,
@@ -253,8 +266,8 @@ impl Track {
             self.beats[nearest] += away.clamp(-gap / 3.0, gap / 3.0);
         }
         let width = usize::from(self.bars.meter.beats);
-        for (index, place) in self.bars.places.iter_mut().enumerate() {
-            *place = ((index + width - nearest % width) % width) as u8;
+        for (index, position) in self.bars.positions.iter_mut().enumerate() {
+            *position = ((index + width - nearest % width) % width) as u8;
         }
         self.confidence.downbeat = 1.0;
     }
