@@ -9,7 +9,7 @@ use crate::{
     instruments::Sound,
     music::Song,
     provider::{
-        body,
+        self,
         callback::{self, Callback, NotACallback},
     },
     score::Score,
@@ -111,7 +111,7 @@ pub fn convert_read(task_id: &TaskId, body: &[u8], read: Result<Callback, NotACa
             match Score::new(parts) {
                 Ok(score) if score.note_count() == 0 && sent > 0 => unreadable(
                     task_id,
-                    body::names(&callback::text(body)),
+                    provider::names(&provider::text(body)),
                     &format!("the body has {sent} notes, and none that a MIDI file can hold"),
                 ),
                 Ok(score) => song(task_id, body, &Song::new(score, &options.render), options),
