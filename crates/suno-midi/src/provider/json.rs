@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, Visitor};
+use serde::de::{Deserializer, IgnoredAny, Visitor};
 
 /// The text is not JSON.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,14 +46,19 @@ impl<'a> Reader<'a> {
         &mut self,
         mut each: impl FnMut(&mut Self, Cow<'a, str>) -> Result<(), Broken>,
     ) -> Result<(), Broken> {
+        self.members(|reader, name| each(reader, text_of(name).ok_or(Broken)?))
+    }
+
+    /// Reads an object without decoding its names: they are as they were sent, with their quotes.
+    pub(super) fn members(
+        &mut self,
+        mut each: impl FnMut(&mut Self, &'a str) -> Result<(), Broken>,
+    ) -> Result<(), Broken> {
         self.items(b'{', b'}', |reader| {
             if reader.peek() != Some(b'"') {
                 return Err(Broken);
             }
-            let name = match reader.plain_string() {
-                Some(text) => Cow::Borrowed(&text[1..text.len() - 1]),
-                None => Cow::Owned(reader.escaped_string()?),
-            };
+            let name = reader.value()?;
             reader.expect(b':')?;
             each(reader, name)
         })
@@ -94,6 +99,27 @@ impl<'a> Reader<'a> {
             Some(b'"') => self.plain_string().map_or_else(|| self.other(), Ok),
             Some(b'0'..=b'9') => self.number(),
             _ => self.other(),
+        }
+    }
+
+    /// Skips an object or a list. Unlike [`Reader::value`], it needs no memory for their depth, and does not check that
+    /// they are JSON.
+    pub(super) fn skip_nested(&mut self) -> Result<(), Broken> {
+        let mut depth = 0_usize;
+        loop {
+            match self.peek().ok_or(Broken)? {
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth = depth.checked_sub(1).ok_or(Broken)?,
+                b'"' => {
+                    self.value()?;
+                    continue;
+                }
+                _ => {}
+            }
+            self.at += 1;
+            if depth == 0 {
+                return Ok(());
+            }
         }
     }
 
@@ -138,23 +164,11 @@ impl<'a> Reader<'a> {
         Ok(self.take(length))
     }
 
-    /// Reads any value with serde_json. It does not recurse, so any nesting is fine.
+    /// Reads what serde_json makes of the rest. It does not recurse, so any nesting is fine.
     fn other(&mut self) -> Result<&'a str, Broken> {
-        self.parsed::<IgnoredAny>().map(|(text, _)| text)
-    }
-
-    fn escaped_string(&mut self) -> Result<String, Broken> {
-        let (text, Decoded(string)) = self.parsed()?;
-        // serde_json allows control characters where it reads bytes.
-        let is_json = text.bytes().all(|byte| byte >= b' ');
-        is_json.then_some(string).ok_or(Broken)
-    }
-
-    /// Reads the next value with serde_json: its text, and what it is.
-    fn parsed<T: Deserialize<'a>>(&mut self) -> Result<(&'a str, T), Broken> {
-        let mut values = serde_json::Deserializer::from_str(&self.text[self.at..]).into_iter();
+        let mut values = serde_json::Deserializer::from_str(&self.text[self.at..]).into_iter::<IgnoredAny>();
         match values.next() {
-            Some(Ok(value)) => Ok((self.take(values.byte_offset()), value)),
+            Some(Ok(_)) => Ok(self.take(values.byte_offset())),
             _ => Err(Broken),
         }
     }
@@ -166,32 +180,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A decoded string. Lone surrogates are replaced.
-struct Decoded(String);
-
-impl<'de> Deserialize<'de> for Decoded {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_bytes(Within(|text: &str| Self(text.to_owned())))
-    }
-}
-
-/// Reads a string in serde_json's own buffer.
-struct Within<F>(F);
-
-impl<F: FnOnce(&str) -> T, T> Visitor<'_> for Within<F> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
-    }
-
-    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<T, E> {
-        Ok((self.0)(&String::from_utf8_lossy(bytes)))
-    }
-}
-
-/// What a JSON string says; `None` if the value is none. Replaces a lone surrogate, which JSON can escape but UTF-8 cannot
-/// encode.
+/// Decodes a JSON string; `None` if the value is not a string. Replaces a lone surrogate, which JSON can escape but UTF-8
+/// cannot encode.
 pub(super) fn text_of(value: &str) -> Option<Cow<'_, str>> {
     match plain_text_of(value)? {
         Some(text) => Some(Cow::Borrowed(text)),
@@ -199,8 +189,7 @@ pub(super) fn text_of(value: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Calls `read` with what a JSON string says; `None` if the value is none. Only one decoded copy is in memory, and only
-/// until this returns.
+/// Calls `read` with a decoded JSON string; `None` if the value is not a string. The decoded copy is freed on return.
 pub(super) fn with_text_of<T>(value: &str, read: impl FnOnce(&str) -> T) -> Option<T> {
     match plain_text_of(value)? {
         Some(text) => Some(read(text)),
@@ -208,13 +197,26 @@ pub(super) fn with_text_of<T>(value: &str, read: impl FnOnce(&str) -> T) -> Opti
     }
 }
 
-/// Outer `None`: this is no JSON string. Inner `None`: it has escapes.
+/// Outer `None`: this is not a JSON string. Inner `None`: it has escapes.
 fn plain_text_of(value: &str) -> Option<Option<&str>> {
     let content = value.strip_prefix('"')?.strip_suffix('"')?;
     Some((!content.contains('\\')).then_some(content))
 }
 
 fn decoded<T>(value: &str, read: impl FnOnce(&str) -> T) -> Option<T> {
+    /// Reads the string in serde_json's own buffer.
+    struct Within<F>(F);
+    impl<F: FnOnce(&str) -> T, T> Visitor<'_> for Within<F> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string")
+        }
+
+        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<T, E> {
+            Ok((self.0)(&String::from_utf8_lossy(bytes)))
+        }
+    }
     serde_json::Deserializer::from_str(value)
         .deserialize_bytes(Within(read))
         .ok()

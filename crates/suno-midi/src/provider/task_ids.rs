@@ -41,9 +41,11 @@ pub fn find_task_ids(body: &[u8]) -> Vec<Cow<'_, str>> {
 
 pub(super) fn ids(text: &str) -> Ids<'_> {
     let mut ids = Ids::default();
-    let _ = Reader::new(text).object(|reader, name| match name.as_ref() {
-        "data" if reader.peek() == Some(b'{') => reader.object(|reader, name| ids.member(reader, &name)),
-        name => ids.member(reader, name),
+    let _ = Reader::new(text).members(|reader, name| {
+        if is_named(name, "data") && reader.peek() == Some(b'{') {
+            return reader.members(|reader, name| ids.member(reader, name));
+        }
+        ids.member(reader, name)
     });
     ids
 }
@@ -91,8 +93,11 @@ impl<'a> Ids<'a> {
 
     /// Reads the value of a member, and notes it if it is an id.
     fn member(&mut self, reader: &mut Reader<'a>, name: &str) -> Result<(), Broken> {
+        if let Some(b'{' | b'[') = reader.peek() {
+            return reader.skip_nested();
+        }
         let value = reader.value()?;
-        if matches!(name, "taskId" | "task_id") {
+        if is_named(name, "taskId") || is_named(name, "task_id") {
             self.found_value(value);
         }
         if self.seen > MAX_IDS { Err(Broken) } else { Ok(()) }
@@ -110,6 +115,28 @@ impl<'a> Ids<'a> {
     }
 }
 
+/// Whether a name in the body, with its quotes, means `name`; its letters may be escaped. We compare without decoding: a
+/// decoded name of a stranger could need as much memory as the body.
+fn is_named(sent: &str, name: &str) -> bool {
+    let mut rest = &sent.as_bytes()[1..sent.len() - 1];
+    for letter in name.bytes() {
+        rest = match rest {
+            [b'\\', b'u', b'0', b'0', high, low, after @ ..]
+                if hex_value(*high) == Some(letter >> 4) && hex_value(*low) == Some(letter & 15) =>
+            {
+                after
+            }
+            [first, after @ ..] if *first == letter => after,
+            _ => return false,
+        };
+    }
+    rest.is_empty()
+}
+
+fn hex_value(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| value.try_into().ok())
+}
+
 /// Decodes the string between two quotes. A string that is too long or not valid JSON must not count as absent, so it
 /// becomes an id that no signature can match.
 fn decoded(text: &str) -> Cow<'_, str> {
@@ -117,7 +144,7 @@ fn decoded(text: &str) -> Cow<'_, str> {
         return "\u{fffd}".into();
     }
     let has_escapes = text.contains('\\') && text.len() <= MAX_ESCAPED_ID;
-    let decoded = has_escapes.then(|| serde_json::from_str(&format!("\"{text}\"")));
+    let decoded = has_escapes.then(|| serde_json::from_str(&["\"", text, "\""].concat()));
     decoded.and_then(Result::ok).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
