@@ -19,10 +19,10 @@ use crate::{
 /// The longest message of the provider that a document quotes, in characters.
 const MAX_MESSAGE: usize = 1000;
 
-/// What became of a body.
+/// The result of a body.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// What happened, for programs.
+    /// The result document.
     pub document: Document,
     /// The files of the song, in the order in which they are published: those of the whole song, then one for each
     /// instrument if it was split. None if the state has no song.

@@ -20,7 +20,7 @@ use crate::{
     text,
 };
 
-/// What became of a task, as its body tells, or the lack of one.
+/// The outcome of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -93,9 +93,9 @@ pub struct Document {
     pub version: u32,
     /// The provider's id of the task.
     pub task_id: TaskId,
-    /// What became of the task.
+    /// The outcome of the task.
     pub state: State,
-    /// The body that the result was made from; absent if it did not come from the bucket.
+    /// The body of the result; absent if it did not come from the bucket.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
     /// The object names of the result, by [`Format::name`]; this document is one of them.
@@ -116,7 +116,7 @@ pub struct Document {
     pub warnings: Vec<String>,
 }
 
-/// Where a body came from, and what was asked for.
+/// Where a body came from, and the request for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Source {
@@ -131,7 +131,7 @@ pub struct Source {
     /// Why, in English.
     #[serde(default)]
     pub reason: String,
-    /// The request that the result answers; absent if it has the options that songs usually have.
+    /// The request that the result answers; absent if the song has the usual options.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[serde(rename = "asked")]
     pub request: Option<RenderRequest>,
@@ -189,12 +189,12 @@ pub struct SongSummary {
 pub struct TempoSummary {
     /// Quarter notes per minute, of most of the song.
     pub bpm: f64,
-    /// Whether it was inferred from the notes. If not, it was asked for, or it is the default of 120.
+    /// Whether it was inferred from the notes. If not, it was requested, or it is the default of 120.
     pub inferred: bool,
-    /// How sure it is that the beats are the song's, 0 to 1, even if they were not used; absent if none were inferred.
+    /// The probability that the beats are the song's, even if they were not used; absent if none were inferred.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f64>,
-    /// The same for what follows from the beats.
+    /// The same for the bars.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confidences: Option<ConfidenceSummary>,
     /// The first downbeat, where bar lines begin, in seconds from the beginning of the audio.
@@ -210,16 +210,16 @@ pub struct TempoSummary {
     pub map: Vec<TempoChangeSummary>,
 }
 
-/// How sure the inference is, 0 to 1 each.
+/// How sure the inference of the bars is, 0 to 1.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ConfidenceSummary {
     /// That bars begin where they do.
     pub downbeat: f64,
-    /// That bars have as many beats.
+    /// That the metre is right.
     pub meter: f64,
 }
 
-/// From here on the file has this tempo.
+/// A tempo change of the file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TempoChangeSummary {
     /// Where, in seconds from the beginning of the audio.
@@ -240,7 +240,7 @@ pub struct KeySummary {
     pub mode: &'static str,
     /// How many sharps its signature has, -7 to 7; flats count negative.
     pub signature: i8,
-    /// Whether it was inferred from the notes. If not, it was asked for.
+    /// Whether it was inferred from the notes. If not, it was requested.
     pub inferred: bool,
     /// The probability that the signature is right, 0.8 to 1; absent if the key was not inferred.
     #[serde(skip_serializing_if = "Option::is_none")]

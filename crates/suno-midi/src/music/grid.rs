@@ -6,14 +6,14 @@
 
 use crate::options::Meter;
 
-/// From here on the tempo is another.
+/// A tempo change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TempoChange {
     /// Where, in eighths from the beginning.
     pub at: u32,
     /// The length of a quarter from here on, in microseconds.
     pub quarter: u32,
-    /// Where, in half microseconds: the eighths before it have whole ones.
+    /// Position in half microseconds, so that it is an integer.
     half_micros: u64,
 }
 
@@ -29,7 +29,7 @@ impl TempoChange {
     }
 }
 
-/// From here on bars have another metre. A bar begins here.
+/// A change of the metre. A bar begins here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MeterChange {
     /// Where, in eighths from the beginning.
@@ -38,7 +38,7 @@ pub struct MeterChange {
     pub meter: Meter,
 }
 
-/// The beats and bars of a song. Both begin with the audio and go on without end.
+/// The beats and bars of a song, from the beginning of the audio on without end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grid {
     tempi: Vec<TempoChange>,

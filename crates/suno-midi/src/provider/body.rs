@@ -107,7 +107,7 @@ impl<'a> Object<'a> {
         self.member(name).map(|member| member.text).filter(|&text| text != NULL)
     }
 
-    /// What the member of this name says; `None` if it is no text, or says nothing.
+    /// The decoded string of this name; `None` if it is no string, or blank.
     pub(super) fn says(&self, name: &str) -> Option<Cow<'a, str>> {
         text_of(self.get(name)?).filter(|text| !text.trim().is_empty())
     }

@@ -1,8 +1,8 @@
 //! Onsets → beats and bars.
 //!
-//! 1. Beats that may be right. If an [even grid](even_grid) holds through the whole song, its lines are the beats; if not,
+//! 1. Candidates. If an [even grid](even_grid) holds through the whole song, its lines are the beats; otherwise
 //!    [`tracker`] follows them. Either gives beats of several lengths (octaves) and phases.
-//! 2. The choice. Each [`Candidate`] is judged by what listeners go by. How much worse the others are says how sure it is.
+//! 2. The choice. Each [`Candidate`] is scored by what listeners go by. The distance to the others gives the confidence.
 
 mod bars;
 mod candidate;
@@ -30,7 +30,7 @@ const FASTEST: f64 = 220.0;
 /// Below this confidence a file stays at 120 BPM.
 pub const MIN_CONFIDENCE: f64 = 0.3;
 
-/// With fewer different onsets, some grid always fits by chance.
+/// With fewer onsets, some grid always fits by chance.
 const MIN_ONSETS: usize = 16;
 
 /// The longest score, in seconds. The provider's longest song has 8 minutes.
@@ -39,16 +39,16 @@ const MAX_SECONDS: f64 = 1200.0;
 /// With fewer beats there is nothing to choose from.
 const MIN_BEATS: usize = 8;
 
-/// What is closer to a beat than this share of its length is on it, if it is swung or not.
+/// Onsets within this fraction of a beat count as on the beat.
 const ON_BEAT: f64 = 0.1;
 
-/// How much better than another a candidate must be to be e times as likely. A melody alone says little.
+/// Softmax temperature of the candidates' scores; higher for a melody alone, which is ambiguous.
 const DOUBT: f64 = 1.0;
 const DOUBT_ALONE: f64 = 7.0;
-/// With fewer onsets doubt grows as chance does.
+/// With fewer onsets than this, doubt grows with the inverse root of their number.
 const MANY_ONSETS: f64 = 300.0;
 
-/// The margin of the downbeat and of the metre that are as good as sure.
+/// From these margins on, the downbeat and the metre have the confidence 1.
 const SURE_DOWNBEAT: f64 = 1.0;
 const SURE_METER: f64 = 0.5;
 
@@ -74,7 +74,7 @@ pub struct BeatConfidence {
     pub beats: f64,
     /// That bars begin where they do.
     pub downbeat: f64,
-    /// That bars have as many beats.
+    /// That the metre is right.
     pub meter: f64,
 }
 
@@ -103,7 +103,7 @@ pub fn infer(onsets: &Onsets, options: &RenderOptions) -> Option<Track> {
     Some(track)
 }
 
-/// All beats that may be those of the song; none if there are too few onsets or the score is too long.
+/// All candidates for the beats of the song; none if there are too few onsets or the score is too long.
 pub fn candidates(onsets: &Onsets, options: &RenderOptions) -> Vec<Candidate> {
     let list = &onsets.list;
     let (Some(first), Some(last)) = (list.first(), list.last()) else {

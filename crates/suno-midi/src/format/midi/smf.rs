@@ -112,7 +112,7 @@ fn conductor<'a>(title: &'a str, origin: &'a [u8], song: &Song) -> Events<'a> {
     events
 }
 
-/// Readers refuse more than seven accidentals, which a key never has.
+/// A key never has more than seven accidentals, the most that readers accept.
 fn key_signature(key: Option<KeyEstimate>) -> Option<TrackEvent<'static>> {
     let KeyEstimate { key, .. } = key?;
     Some(at_once(MetaMessage::KeySignature(key.fifths(), key.is_minor())))

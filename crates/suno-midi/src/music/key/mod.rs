@@ -97,8 +97,8 @@ const ASTRAY: f64 = 0.05;
 /// With fewer notes there is no key: a part would have less than two of them, and the confidence was not measured.
 const FEWEST_NOTES: usize = 2 * PARTS;
 
-/// With fewer different tones there is no key. The smallest scales have five; the tones of a drone, of power chords or
-/// of one triad belong to many keys, however often they sound.
+/// With fewer different tones there is no key. The smallest scales have five; drones, power chords and single triads fit
+/// many keys.
 const FEWEST_TONES: usize = 5;
 
 /// A pitch class is a tone of the song if it has at least this share of it. Wrong notes of a transcription have less.
@@ -108,7 +108,7 @@ const TONE: f64 = 0.01;
 /// songs with even numbers of POP909.
 const MODE_SLOPE: f64 = 27.0;
 
-/// The key of a score, as the tones of its pitched instruments tell; `None` where they are too few to tell. `voices`
+/// The key of a score from the tones of its pitched instruments; `None` if they are too few. `voices`
 /// are those of the score's instruments, in the same order.
 ///
 /// The signature with the fewest accidentals is taken: six flats rather than six sharps.
@@ -122,7 +122,7 @@ pub fn infer(score: &Score, voices: &[Voice]) -> Option<KeyEstimate> {
 
     let parts = parts(&notes);
     let (relative_major, signature) = signature(&parts);
-    // A part in another key says nothing about the mode of this one.
+    // A part in another key does not count for the mode.
     let mut shares = [0.0; 12];
     for part in &parts {
         let belongs = part.signatures()[relative_major];
@@ -185,7 +185,7 @@ fn signature(parts: &[Histogram]) -> (usize, f64) {
 /// How long each pitch class sounds.
 struct Histogram {
     seconds: Tones,
-    /// As how many equally long notes its notes count: the effective sample size of Kish.
+    /// The effective sample size (Kish): how many equally long notes would count as much.
     size: f64,
 }
 
@@ -230,7 +230,7 @@ fn above(shares: &Tones, tonic: usize) -> Tones {
     std::array::from_fn(|tone| shares[(tonic + tone) % 12])
 }
 
-/// Probabilities from their logarithms, each of which may lack the same summand.
+/// Softmax of log probabilities (up to a constant).
 fn softmax(logs: &Tones) -> Tones {
     let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let parts = logs.map(|log| (log - most).exp());

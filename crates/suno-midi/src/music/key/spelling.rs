@@ -22,7 +22,7 @@ pub fn pitch_name(pitch: u8, key: Option<Key>) -> String {
     // Places on the line of fifths: C is 0, G is 1, F is -1. Each pitch class has one place among any twelve.
     let lowest = key.map_or(0, |key| i32::from(key.fifths())) - 3;
     let mut place = lowest + (7 * i32::from(pitch) - lowest).rem_euclid(12);
-    // Fb is -8, B# is 12. Nobody reads double accidentals with pleasure.
+    // Fb is -8, B# is 12. Double accidentals are hard to read.
     if place < -8 {
         place += 12;
     } else if place > 12 {
