@@ -58,8 +58,6 @@ pub mod intake;
 #[cfg(feature = "functions")]
 pub mod publish;
 #[cfg(feature = "functions")]
-pub mod push;
-#[cfg(feature = "functions")]
 pub mod pusher;
 #[cfg(feature = "functions")]
 pub mod receiver;

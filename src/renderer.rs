@@ -11,7 +11,7 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use suno_midi::{
-    Asked, Options, Outcome, Overrides, convert,
+    Options, Outcome, RenderOptions, RenderRequest, convert,
     document::{self, SongSummary, Source, State},
     format,
 };
@@ -60,11 +60,11 @@ impl RendererSettings {
     /// # Errors
     /// If one is missing or not allowed.
     pub fn from_env(env: &Env) -> Result<Self, BadSetting> {
-        let options: Overrides = env.parsed_or_default("RENDER_OPTIONS")?;
+        let options: RenderOptions = env.parsed_or_default("RENDER_OPTIONS")?;
         Ok(Self {
             bucket: env.required("BUCKET")?,
             results_queue_url: env.required("RESULTS_QUEUE_URL")?,
-            options: options.over(Options::default()),
+            options: options.into(),
         })
     }
 }
@@ -98,7 +98,7 @@ impl RenderError {
 #[derive(Default)]
 struct Previous {
     /// The request that the result answers, if it is of the same body.
-    request: Option<Asked>,
+    request: Option<RenderRequest>,
     /// The keys of its objects.
     object_keys: BTreeSet<String>,
 }
@@ -152,7 +152,7 @@ impl Renderer {
         let began = Instant::now();
         let previous = self.previous(job).await?;
         let request = job.asked.or(previous.as_ref().and_then(|previous| previous.request));
-        let options = request.map_or(self.options, |request| request.over(self.options));
+        let options = request.map_or(self.options, |request| request.apply_to(self.options));
         let (mut outcome, webhook_timestamp, polled) = match self.bucket.load(&job.body_key).await? {
             Loaded::Found(body) => {
                 let outcome = convert(&job.task_id, &body.bytes, &options);
@@ -170,7 +170,7 @@ impl Renderer {
         let rank = Rank::new(outcome.document.state, webhook_timestamp, &job.body_key);
         let rank = rank.with_request(request.map_or(0, |request| request.at));
         outcome.document.source = Some(Source {
-            asked: request,
+            request,
             ..Source::new(job.body_key.clone(), webhook_timestamp, polled)
         });
         let before = previous.as_ref().map(|previous| &previous.object_keys);
@@ -195,7 +195,7 @@ impl Renderer {
         let object_keys = published.object_keys(&job.task_id);
         let source = published.source.filter(|source| source.object == job.body_key);
         Ok(Some(Previous {
-            request: source.and_then(|source| source.asked),
+            request: source.and_then(|source| source.request),
             object_keys,
         }))
     }

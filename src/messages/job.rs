@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use suno_midi::{Asked, TaskId};
+use suno_midi::{RenderRequest, TaskId};
 use thiserror::Error;
 
 use crate::bucket::keys;
@@ -32,7 +32,7 @@ pub struct Job {
     pub body_key: String,
     /// What the musician asked for; absent if the song gets the stack's options.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub asked: Option<Asked>,
+    pub asked: Option<RenderRequest>,
 }
 
 impl Job {
@@ -48,7 +48,7 @@ impl Job {
     }
 
     /// The same job with a musician's request.
-    pub fn with_request(self, asked: Asked) -> Self {
+    pub fn with_request(self, asked: RenderRequest) -> Self {
         Self {
             version: WITH_REQUEST,
             asked: Some(asked),

@@ -16,9 +16,14 @@ use aws_smithy_runtime_api::{
     http::StatusCode,
 };
 use aws_smithy_types::body::SdkBody;
-use midihook::{aws::secrets::REREAD_AFTER, push::TIMEOUT};
+use midihook::{
+    aws::secrets::REREAD_AFTER,
+    pusher::{
+        push::TIMEOUT,
+        webhooks::{PushSecret, signatures},
+    },
+};
 use serde_json::{Value, json};
-use suno_midi::webhooks::{PushSecret, signatures};
 use tokio::time::Instant;
 
 use crate::fake::{Aws, BUCKET, Fault};

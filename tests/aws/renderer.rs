@@ -12,7 +12,7 @@ use midihook::{
     renderer::TIMEOUTS,
 };
 use serde_json::{Value, json};
-use suno_midi::Asked;
+use suno_midi::RenderRequest;
 
 use crate::fake::{Aws, BUCKET, Fault, sqs_event};
 
@@ -46,7 +46,7 @@ fn archive(aws: &Aws, task: &str, body: &str, webhook_timestamp: u64) -> String 
 /// The same job with a request.
 fn asking(job: &str, at: u64, options: &str) -> String {
     let job: Job = serde_json::from_str(job).unwrap();
-    let asked: Asked = serde_json::from_str(&format!(r#"{{"at":{at},"options":{options}}}"#)).unwrap();
+    let asked: RenderRequest = serde_json::from_str(&format!(r#"{{"at":{at},"options":{options}}}"#)).unwrap();
     serde_json::to_string(&job.with_request(asked)).unwrap()
 }
 

@@ -1,5 +1,5 @@
-//! What ten thousand watched tasks cost, and how long they take, in virtual time and without faults: the reconciler over
-//! an account in memory. `SIMULATED_TASKS` is the number of tasks; `make simulate` prints the figures for 10,000.
+//! How long ten thousand watched tasks take, and how many calls, in virtual time and without faults. `SIMULATED_TASKS` is
+//! the number of tasks; `make simulate` prints the figures for 10,000.
 
 use std::{
     cell::{Cell, RefCell},
@@ -15,7 +15,6 @@ use midihook::{
     messages::job,
     reconciler::Reconciler,
 };
-use serde_json::Value;
 use suno_midi::TaskId;
 use tokio::{
     task::{LocalSet, spawn_local},
@@ -29,16 +28,8 @@ use crate::{
     reconciler::arrived,
 };
 
-/// What one costs, in dollars, of those that tests/cost/prices.json names.
-fn price(name: &str) -> f64 {
-    let prices: Value = serde_json::from_str(include_str!("../cost/prices.json")).unwrap();
-    let entry = &prices["prices"][name];
-    entry["usd"].as_f64().unwrap() / entry["per"].as_f64().unwrap()
-}
-
 /// As in template.yaml.
 const RECONCILERS: usize = 2;
-const RECONCILER_GB: f64 = 0.25;
 const WATCH_DELAY: Duration = Duration::from_secs(120);
 
 /// How long a call to AWS takes at most, in milliseconds.
@@ -49,11 +40,13 @@ const POLL: Duration = Duration::from_millis(20);
 const STEADY: Duration = Duration::from_millis(8640);
 
 #[test]
+#[ignore = "make simulate"]
 fn tasks_watched_at_once_all_end_and_the_provider_is_asked_at_most_twice_a_second() {
     simulate("all at once", |_| Duration::ZERO);
 }
 
 #[test]
+#[ignore = "make simulate"]
 fn tasks_that_come_all_day_end_soon_after_the_provider_is_done() {
     let figures = simulate("10,000 a day", |number| STEADY * number);
     // The pauses are up to a quarter of the time for which a task is watched.
@@ -273,28 +266,8 @@ impl Figures {
     fn text(&self) -> String {
         let tasks = f64::from(self.tasks);
         let calls = |kind: &str| self.calls.get(kind).copied().unwrap_or_default() as f64;
-        let (put_or_list, get_or_head) = (calls("PUT") + calls("LIST"), calls("GET") + calls("HEAD"));
         // Each message is received and deleted. Empty receives are not counted: they do not depend on the tasks.
         let sqs = calls("SendMessage") + self.sent_by_others as f64 + 2.0 * self.invocations as f64;
-        let gb_seconds = self.billed.as_secs_f64() * RECONCILER_GB;
-        let costs = [
-            (
-                "S3",
-                put_or_list * price("s3_put_or_list") + get_or_head * price("s3_get_or_head"),
-            ),
-            // EventBridge takes an event for each object that is written.
-            ("EventBridge", calls("PUT") * price("event")),
-            ("SQS", sqs * price("sqs_request")),
-            (
-                "Lambda",
-                self.invocations as f64 * price("lambda_request") + gb_seconds * price("lambda_gb_second"),
-            ),
-        ];
-        let cost: f64 = costs.iter().map(|(_, cost)| cost).sum();
-        let costs: Vec<String> = costs
-            .iter()
-            .map(|(of, cost)| format!("{of} ${:.7}", cost / tasks))
-            .collect();
         let asked_for = self
             .questions
             .last()
@@ -334,12 +307,11 @@ impl Figures {
             format!("S3                   {}", kinds.join(", ")),
             format!("SQS                  {sqs} requests ({:.2} a task)", sqs / tasks),
             format!(
-                "Lambda               {} invocations, {:.0} s billed ({:.2} s a task), {gb_seconds:.0} GB-s",
+                "Lambda               {} invocations, {:.0} s billed ({:.2} s a task)",
                 self.invocations,
                 self.billed.as_secs_f64(),
                 self.billed.as_secs_f64() / tasks
             ),
-            format!("cost of a task       ${:.7}: {}", cost / tasks, costs.join(", ")),
         ]
         .map(|line| format!("  {line}\n"))
         .concat()

@@ -144,7 +144,7 @@ def test_the_template_and_the_pusher_accept_the_same_urls(url, valid):
 
 @pytest.mark.parametrize(("size", "valid"), {23: False, 24: True, 25: True, 26: True, 64: True, 67: False}.items())
 def test_a_secret_of_pushes_is_the_base64_of_24_to_64_bytes(size, valid):
-    # The program knows the bounds exactly (suno-midi, webhooks.rs).
+    # The program knows the bounds exactly (src/webhooks.rs).
     secret = f"whsec_{base64.b64encode(bytes(size)).decode()}"
     assert (re.search(PARAMETERS["PushSecret"]["AllowedPattern"], secret) is not None) == valid
 

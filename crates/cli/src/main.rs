@@ -7,8 +7,8 @@ mod get;
 mod input;
 #[cfg(feature = "stack")]
 mod list;
+mod options;
 mod output;
-mod overrides;
 #[cfg(feature = "stack")]
 mod progress;
 #[cfg(feature = "stack")]

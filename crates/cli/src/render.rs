@@ -6,15 +6,15 @@ use anyhow::anyhow;
 use suno_midi::{
     Options, TaskId, convert_read,
     document::{SongSummary, State},
-    format::{MIDI, Outputs, PIANO_ROLL, QUANTIZED, midi::quantize::Quantize},
-    music::choices::TempoChoice,
+    format::{MIDI, PART, PIANO_ROLL, QUANTIZED},
+    options::{Quantize, TempoChoice},
     provider::callback::read_with_task_ids,
 };
 
 use crate::{
     Refused, WrongUsage, input,
+    options::{self, OptionArgs},
     output::{self, Output, print},
-    overrides::{self, OverrideArgs},
 };
 
 /// Write the MIDI file of a saved callback or record-info answer
@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    overrides: OverrideArgs,
+    options: OptionArgs,
 }
 
 const EXAMPLES: &str = concat!(
@@ -44,23 +44,20 @@ Examples:
   midihook render callback.json --svg song.svg write a picture of it too
   curl … | midihook render - -o - > song.mid   read from and write to a pipe
   midihook render callback.json --json         print the result document
-  midihook render callback.json --bpm 92       the musician decides
+  midihook render callback.json --bpm 92       at 92 BPM
 
 ",
-    overrides::examples!(),
+    options::examples!(),
     "\n\nWith -o song.mid, --split writes song-01-drums.mid and so on, and --quantize writes song-quantized.mid."
 );
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let usual = Outputs {
+    let options = Options {
         // The document names every file of a song.
         piano_roll: args.svg.is_some() || args.json,
-        ..Outputs::default()
+        ..args.options.options().into()
     };
-    let options = args.overrides.overrides().over(Options {
-        outputs: usual,
-        ..Options::default()
-    });
+    let render = &options.render;
     let to_stdout = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new("-"));
     let (midi_to_stdout, svg_to_stdout) = (to_stdout(&args.output), to_stdout(&args.svg));
     let print_to = [
@@ -77,7 +74,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         let all = print_to.join(" and ");
         return Err(WrongUsage(format!("{all} write to standard output: use only one of them")).into());
     }
-    if midi_to_stdout && (options.outputs.split || options.outputs.quantize != Quantize::Off) {
+    if midi_to_stdout && (render.split == Some(true) || render.quantize.unwrap_or_default() != Quantize::Off) {
         let why = "--split and --quantize write more files beside the output: give it a name with -o instead of -";
         return Err(WrongUsage(why.to_owned()).into());
     }
@@ -100,14 +97,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             _ => Refused(why).into(),
         });
     };
-    let objects: Vec<_> = outcome.objects().collect();
     let mut files = Vec::new();
     if !midi_to_stdout {
         let path = args.output.clone().unwrap_or_else(|| format!("{task_id}.mid").into());
-        let further = objects.iter().filter(|(object, file)| {
-            file.format == QUANTIZED || file.format == MIDI && Some(*object) != document.object(MIDI)
-        });
-        let further = further.map(|(object, file)| (beside(&path, object), file.bytes.as_slice()));
+        let further = outcome
+            .files
+            .iter()
+            .filter(|file| [QUANTIZED, PART].contains(&file.format));
+        let further = further.map(|file| (beside(&path, &file.object), file.bytes.as_slice()));
         let all = [(path.clone(), midi.bytes.as_slice())].into_iter().chain(further);
         files.extend(all.map(|(path, bytes)| Output { path, bytes }));
     }
@@ -124,7 +121,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         None => {
             let song = document.song.as_ref();
             let mut report = song
-                .map(|song| summary(song, options.choices.tempo))
+                .map(|song| summary(song, render.tempo.unwrap_or_default()))
                 .unwrap_or_default();
             for file in &files {
                 report += &format!("wrote {}\n", file.path.display());
@@ -181,14 +178,14 @@ fn beside(output: &Path, object: &str) -> PathBuf {
     output.with_file_name(format!("{stem}-{name}"))
 }
 
-fn summary(song: &SongSummary, asked: TempoChoice) -> String {
+fn summary(song: &SongSummary, requested: TempoChoice) -> String {
     let tempo = &song.tempo;
     let key = song.key.as_ref().map_or("no clear key", |key| &key.name);
     let mut lines = format!(
         "{} notes, {:.1} s, {:.0} BPM, {}, {key}\n",
         song.notes, song.seconds, tempo.bpm, tempo.meter
     );
-    if !tempo.inferred && matches!(asked, TempoChoice::Auto | TempoChoice::Near(_)) {
+    if !tempo.inferred && matches!(requested, TempoChoice::Auto | TempoChoice::Near(_)) {
         let sure = tempo
             .confidence
             .map(|confidence| format!(" (confidence {confidence:.2})"));

@@ -10,12 +10,12 @@ use midihook::{
     messages::job::Job,
     time::since_epoch,
 };
-use suno_midi::{Asked, TaskId};
+use suno_midi::{RenderRequest, TaskId};
 
 use crate::{
     Refused, list,
+    options::{self, OptionArgs},
     output::print,
-    overrides::{self, OverrideArgs},
     progress,
     stack::{self, StackArgs},
     when::Period,
@@ -48,7 +48,7 @@ pub struct Args {
     #[arg(long)]
     as_usual: bool,
     #[command(flatten)]
-    overrides: OverrideArgs,
+    options: OptionArgs,
     /// The render queue, instead of the stack's [default: MIDIHOOK_RENDER_QUEUE_URL]
     #[arg(long, value_name = "URL", value_parser = stack::name(), help_heading = stack::HEADING)]
     render_queue_url: Option<String>,
@@ -65,7 +65,7 @@ const EXAMPLES: &str = stack::help!(concat!(
   midihook replay --state failed,invalid      all tasks with such results
 
 ",
-    overrides::examples!()
+    options::examples!()
 ));
 
 pub async fn run(args: &Args) -> anyhow::Result<()> {
@@ -121,8 +121,8 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
 
-    let options = args.overrides.overrides();
-    let asked = (args.as_usual || !options.is_empty()).then(|| Asked {
+    let options = args.options.options();
+    let asked = (args.as_usual || !options.is_empty()).then(|| RenderRequest {
         at: since_epoch(SystemTime::now()).as_millis() as u64,
         options,
     });

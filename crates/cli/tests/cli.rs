@@ -254,6 +254,7 @@ fn render_does_what_the_musician_decides() {
         (&["--downbeat=-1"], "0 to 21600"),
         (&["--key", "H"], "note name"),
         (&["--quantize", "1/17"], "1/16"),
+        (&["--quantize-strength", "0.5"], "--quantize <GRID>"),
         (&["--quantize", "1/16", "--quantize-strength", "2"], "from 0 to 1"),
     ] {
         let (code, _, err) = outcome(&[&["render", "-"], wrong].concat(), b"");

@@ -13,8 +13,7 @@ use serde::{
 };
 use suno_midi::{
     Options, convert,
-    format::Outputs,
-    music::choices::{Choices, TempoChoice},
+    options::{RenderOptions, TempoChoice},
 };
 use timing::median;
 
@@ -78,21 +77,17 @@ impl<'de> Deserialize<'de> for Number {
 
 fn main() {
     let task = "5c79".parse().expect("a task id");
-    let off = Choices {
-        tempo: TempoChoice::Off,
-        ..Choices::default()
+    let off = RenderOptions {
+        tempo: Some(TempoChoice::Off),
+        ..RenderOptions::default()
     };
     for path in std::env::args().skip(1).filter(|argument| argument != "--bench") {
         let body = fs::read(&path).expect("a file");
         let runs = (20_000_000 / body.len()).clamp(3, 51);
-        let converted = |choices, piano_roll| {
+        let converted = |render: RenderOptions, piano_roll| {
             let options = Options {
-                choices,
-                outputs: Outputs {
-                    piano_roll,
-                    ..Outputs::default()
-                },
-                ..Options::default()
+                piano_roll,
+                ..render.into()
             };
             median(runs, || drop(black_box(convert(&task, &body, &options))))
         };
@@ -104,7 +99,7 @@ fn main() {
             r#"{{"plain": {plain}, "off": {}, "drawn": {}, "auto": {}}}"#,
             converted(off, false),
             converted(off, true),
-            converted(Choices::default(), false),
+            converted(RenderOptions::default(), false),
         );
     }
 }

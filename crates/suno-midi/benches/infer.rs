@@ -12,8 +12,8 @@ use std::{
 };
 
 use suno_midi::{
-    Options, convert,
-    music::{Song, choices::Choices},
+    Options, RenderOptions, convert,
+    music::Song,
     provider::callback::{self, Callback},
     score::Score,
 };
@@ -113,7 +113,9 @@ fn main() {
         };
         let score = Score::new(parts).expect("few instruments");
         let notes = score.note_count();
-        let inference = median(RUNS, || drop(black_box(Song::new(score.clone(), &Choices::default()))));
+        let inference = median(RUNS, || {
+            drop(black_box(Song::new(score.clone(), &RenderOptions::default())))
+        });
         let task = "5c79".parse().expect("a task id");
         let conversion = median(RUNS, || {
             drop(black_box(convert(&task, body.as_bytes(), &Options::default())))

@@ -4,11 +4,12 @@ use std::borrow::Cow;
 
 use crate::{
     Digest, Options, TaskId,
-    document::{Document, Failure, SongSummary, State},
+    document::{Document, Failure, SongSummary, State, object_name},
     format::{self, File, Format, Label, MAX_PARTS, midi},
-    music::{Song, instruments::Sound},
+    instruments::Sound,
+    music::Song,
     provider::{
-        body,
+        self,
         callback::{self, Callback, NotACallback},
     },
     score::Score,
@@ -18,15 +19,14 @@ use crate::{
 /// The longest message of the provider that a document quotes, in characters.
 const MAX_MESSAGE: usize = 1000;
 
-/// What became of a body.
+/// The result of a body.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// What happened, for programs.
+    /// The result document.
     pub document: Document,
-    /// The files of the song, in the order in which they are published; none if the state has no song.
+    /// The files of the song, in the order in which they are published: those of the whole song, then one for each
+    /// instrument if it was split. None if the state has no song.
     pub files: Vec<File>,
-    /// A MIDI file for each instrument of the song, in the same order; none if the song was not split.
-    pub parts: Vec<File>,
 }
 
 impl Outcome {
@@ -38,21 +38,18 @@ impl Outcome {
     /// The objects of the result with their names, in the order in which they must be published. The document comes last:
     /// where it is, the files are.
     pub fn objects(&self) -> impl Iterator<Item = (&str, Cow<'_, File>)> {
-        let document = Cow::Owned(File {
-            format: format::DOCUMENT,
-            bytes: self.document.to_json(),
+        let document = self.document.object(format::DOCUMENT).map(|object| {
+            let file = File {
+                object: object.to_owned(),
+                format: format::DOCUMENT,
+                bytes: self.document.to_json(),
+            };
+            (object, Cow::Owned(file))
         });
         let files = self.files.iter();
-        let files = files.map(|file| (self.document.object(file.format), Cow::Borrowed(file)));
-        let instruments = self.document.song.iter().flat_map(|song| &song.instruments);
-        let parts = instruments
-            .zip(&self.parts)
-            .map(|(instrument, part)| (instrument.file.as_deref(), Cow::Borrowed(part)));
-        let document = (self.document.object(format::DOCUMENT), document);
         files
-            .chain(parts)
-            .chain([document])
-            .filter_map(|(object, file)| Some((object?, file)))
+            .map(|file| (file.object.as_str(), Cow::Borrowed(file)))
+            .chain(document)
     }
 
     /// The outcome of a body that could not be read; `why` becomes a warning of the document.
@@ -81,7 +78,6 @@ impl Outcome {
         Self {
             document,
             files: Vec::new(),
-            parts: Vec::new(),
         }
     }
 }
@@ -115,10 +111,10 @@ pub fn convert_read(task_id: &TaskId, body: &[u8], read: Result<Callback, NotACa
             match Score::new(parts) {
                 Ok(score) if score.note_count() == 0 && sent > 0 => unreadable(
                     task_id,
-                    body::names(&callback::text(body)),
+                    provider::names(&provider::text(body)),
                     &format!("the body has {sent} notes, and none that a MIDI file can hold"),
                 ),
-                Ok(score) => song(task_id, body, &Song::new(score, &options.choices), options),
+                Ok(score) => song(task_id, body, &Song::new(score, &options.render), options),
                 Err(too_many) => without_song(State::Invalid, &too_many.to_string()),
             }
         }
@@ -173,34 +169,51 @@ pub fn agree(one: &[u8], other: &[u8]) -> bool {
 }
 
 fn song(task_id: &TaskId, body: &[u8], song: &Song, options: &Options) -> Outcome {
-    let outputs = &options.outputs;
     let label = Label {
         title: task_id.as_str(),
         body: Digest::of(body),
-        asked_at: options.asked_at,
+        requested_at: options.requested_at,
     };
     let tracks = midi::tracks(song);
-    let files = format::files(label, song, &tracks, outputs);
-    let parts = format::parts(label, song, &tracks, outputs);
-    let summary = SongSummary::new(song, &tracks);
+    let mut summary = SongSummary::new(song, &tracks);
+    let mut warnings = warnings(song);
+    let files = format::files(label, song, &tracks, options);
+    let mut files: Vec<File> = files
+        .map(|(format, bytes)| File {
+            object: object_name(task_id, format),
+            format,
+            bytes,
+        })
+        .collect();
+    let formats: Vec<Format> = files.iter().map(|file| file.format).collect();
+    if options.render.split == Some(true) && tracks.len() <= MAX_PARTS {
+        files.extend(
+            summary
+                .instruments
+                .iter_mut()
+                .enumerate()
+                .map(|(index, instrument)| File {
+                    object: instrument.name_file(task_id, index + 1).to_owned(),
+                    format: format::PART,
+                    bytes: midi::write_part(label, song, &tracks, index),
+                }),
+        );
+    } else if options.render.split == Some(true) {
+        warnings.push(format!(
+            "a song with more than {MAX_PARTS} instruments is not split; the MIDI file has all of them"
+        ));
+    }
     let state = if summary.notes == 0 {
         State::Empty
     } else {
         State::Rendered
     };
-    let mut document = Document {
+    let document = Document {
         song: Some(summary),
-        warnings: warnings(song),
-        ..Document::new(task_id, state, files.iter().map(|file| file.format))
+        warnings,
+        ..Document::new(task_id, state, formats)
     };
-    if !parts.is_empty() {
-        document.name_parts();
-    } else if outputs.split && tracks.len() > MAX_PARTS {
-        document.warnings.push(format!(
-            "a song with more than {MAX_PARTS} instruments is not split; the MIDI file has all of them"
-        ));
-    }
-    Outcome { document, files, parts }
+    Outcome { document, files }
 }
 
 fn warnings(song: &Song) -> Vec<String> {
@@ -231,7 +244,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        format::{Outputs, midi::quantize::Quantize},
+        RenderOptions,
+        options::Quantize,
         score::{MAX_INSTRUMENTS, Repair, Skip},
     };
 
@@ -320,10 +334,10 @@ mod tests {
             {"name":"Drums","notes":[{"pitch":38,"start":0.26,"end":1}]}, {"name":"Bass (left)","notes":null}]}}"#;
         let plain = outcome(body);
         let options = Options {
-            outputs: Outputs {
-                split: true,
-                quantize: Quantize::Sixteenths,
-                ..Outputs::default()
+            render: RenderOptions {
+                split: Some(true),
+                quantize: Some(Quantize::Sixteenths),
+                ..RenderOptions::default()
             },
             ..Options::default()
         };
@@ -353,10 +367,7 @@ mod tests {
     fn a_picture_that_nobody_wants_is_neither_drawn_nor_named() {
         let body = r#"{"data":{"instruments":[{"name":"Drums","notes":[{"pitch":38,"start":0,"end":1}]}]}}"#;
         let options = Options {
-            outputs: Outputs {
-                piano_roll: false,
-                ..Outputs::default()
-            },
+            piano_roll: false,
             ..Options::default()
         };
         let outcome = convert(&"t".parse().unwrap(), body.as_bytes(), &options);
@@ -369,9 +380,9 @@ mod tests {
     #[test]
     fn a_song_with_too_many_instruments_is_not_split_and_says_so() {
         let options = Options {
-            outputs: Outputs {
-                split: true,
-                ..Outputs::default()
+            render: RenderOptions {
+                split: Some(true),
+                ..RenderOptions::default()
             },
             ..Options::default()
         };
@@ -382,7 +393,7 @@ mod tests {
             );
             let outcome = convert(&"t".parse().unwrap(), body.as_bytes(), &options);
             assert_eq!(
-                (outcome.parts.len(), outcome.document.warnings.len()),
+                (outcome.files.len() - 2, outcome.document.warnings.len()),
                 (parts, warnings)
             );
             assert_eq!(outcome.objects().count(), parts + 3);
@@ -441,7 +452,7 @@ mod tests {
         let (one, other) = (outcome(body), outcome(&format!("{body} ")));
         assert_eq!(one.document, other.document);
         let options = Options {
-            asked_at: Some(7),
+            requested_at: Some(7),
             ..Options::default()
         };
         let asked = convert(&"t".parse().unwrap(), body.as_bytes(), &options);

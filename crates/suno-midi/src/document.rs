@@ -7,20 +7,20 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Asked, TaskId,
+    RenderRequest, TaskId,
     format::{self, Format, midi},
+    instruments::{Sound, Voice},
     music::{
-        Song, Voice,
+        Song,
         grid::TempoChange,
-        instruments::Sound,
-        key::{Found, pitch_name},
+        key::{KeyEstimate, pitch_name},
         tempo::Tempo,
     },
     score::{Repair, Skip},
     text,
 };
 
-/// What became of a task, as its body tells, or the lack of one.
+/// The outcome of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -93,9 +93,9 @@ pub struct Document {
     pub version: u32,
     /// The provider's id of the task.
     pub task_id: TaskId,
-    /// What became of the task.
+    /// The outcome of the task.
     pub state: State,
-    /// The body that the result was made from; absent if it did not come from the bucket.
+    /// The body of the result; absent if it did not come from the bucket.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
     /// The object names of the result, by [`Format::name`]; this document is one of them.
@@ -116,7 +116,7 @@ pub struct Document {
     pub warnings: Vec<String>,
 }
 
-/// Where a body came from, and what was asked for.
+/// Where a body came from, and the request for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Source {
@@ -131,9 +131,10 @@ pub struct Source {
     /// Why, in English.
     #[serde(default)]
     pub reason: String,
-    /// The request that the result answers; absent if it has the options that songs usually have.
+    /// The request that the result answers; absent if the song has the usual options.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub asked: Option<Asked>,
+    #[serde(rename = "asked")]
+    pub request: Option<RenderRequest>,
 }
 
 impl Source {
@@ -150,7 +151,7 @@ impl Source {
             webhook_timestamp,
             authenticated: asked_for,
             reason: reason.to_owned(),
-            asked: None,
+            request: None,
         }
     }
 }
@@ -188,12 +189,12 @@ pub struct SongSummary {
 pub struct TempoSummary {
     /// Quarter notes per minute, of most of the song.
     pub bpm: f64,
-    /// Whether it was inferred from the notes. If not, it was asked for, or it is the default of 120.
+    /// Whether it was inferred from the notes. If not, it was requested, or it is the default of 120.
     pub inferred: bool,
-    /// How sure it is that the beats are the song's, 0 to 1, even if they were not used; absent if none were inferred.
+    /// The probability that the beats are the song's, even if they were not used; absent if none were inferred.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f64>,
-    /// The same for what follows from the beats.
+    /// The same for the bars.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confidences: Option<ConfidenceSummary>,
     /// The first downbeat, where bar lines begin, in seconds from the beginning of the audio.
@@ -209,16 +210,16 @@ pub struct TempoSummary {
     pub map: Vec<TempoChangeSummary>,
 }
 
-/// How sure the inference is, 0 to 1 each.
+/// How sure the inference of the bars is, 0 to 1.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ConfidenceSummary {
     /// That bars begin where they do.
     pub downbeat: f64,
-    /// That bars have as many beats.
+    /// That the metre is right.
     pub meter: f64,
 }
 
-/// From here on the file has this tempo.
+/// A tempo change of the file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TempoChangeSummary {
     /// Where, in seconds from the beginning of the audio.
@@ -239,7 +240,7 @@ pub struct KeySummary {
     pub mode: &'static str,
     /// How many sharps its signature has, -7 to 7; flats count negative.
     pub signature: i8,
-    /// Whether it was inferred from the notes. If not, it was asked for.
+    /// Whether it was inferred from the notes. If not, it was requested.
     pub inferred: bool,
     /// The probability that the signature is right, 0.8 to 1; absent if the key was not inferred.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -311,11 +312,14 @@ pub fn object_name(task_id: &TaskId, format: Format) -> String {
 /// The longest name of an instrument in an object name, in characters.
 const MAX_SLUG: usize = 40;
 
-/// The object name of an instrument's own MIDI file: `midi/<taskId>/01-electric-bass-finger.mid`. `number` counts from 1.
-fn part_name(task_id: &TaskId, number: usize, instrument: &InstrumentSummary) -> String {
-    let slugs = [instrument.name.as_str(), instrument.plays_as].map(|name| text::slug(name, MAX_SLUG));
-    let slug = slugs.iter().find(|slug| !slug.is_empty()).map_or("", String::as_str);
-    format!("{RESULTS}{task_id}/{number:02}-{slug}.mid")
+impl InstrumentSummary {
+    /// Gives the instrument a MIDI file of its own: `midi/<taskId>/01-electric-bass-finger.mid`. `number` counts from 1.
+    /// Returns the object name.
+    pub(crate) fn name_file(&mut self, task_id: &TaskId, number: usize) -> &str {
+        let slugs = [self.name.as_str(), self.plays_as].map(|name| text::slug(name, MAX_SLUG));
+        let slug = slugs.iter().find(|slug| !slug.is_empty()).map_or("", String::as_str);
+        self.file.insert(format!("{RESULTS}{task_id}/{number:02}-{slug}.mid"))
+    }
 }
 
 impl Document {
@@ -341,13 +345,6 @@ impl Document {
     /// The object name of a file of this result; `None` if the result has no such file.
     pub fn object(&self, format: Format) -> Option<&str> {
         self.files.get(format.name).map(String::as_str)
-    }
-
-    /// Names the MIDI files of the instruments of its song.
-    pub(crate) fn name_parts(&mut self) {
-        for (number, instrument) in (1..).zip(self.song.iter_mut().flat_map(|song| &mut song.instruments)) {
-            instrument.file = Some(part_name(&self.task_id, number, instrument));
-        }
     }
 
     /// The document as it is stored: indented JSON that ends with a line break.
@@ -421,8 +418,8 @@ impl TempoSummary {
 }
 
 impl KeySummary {
-    fn of(found: Found) -> Self {
-        let Found { key, confidence } = found;
+    fn of(found: KeyEstimate) -> Self {
+        let KeyEstimate { key, confidence } = found;
         Self {
             name: key.to_string(),
             tonic: key.tonic_name(),
@@ -436,7 +433,7 @@ impl KeySummary {
 }
 
 impl Range {
-    fn of(track: &midi::Track, voice: Voice, key: Option<Found>) -> Option<Self> {
+    fn of(track: &midi::Track, voice: Voice, key: Option<KeyEstimate>) -> Option<Self> {
         if voice.sound == Sound::Drums {
             return None;
         }
@@ -458,7 +455,7 @@ fn rounded(value: f64, per_unit: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::{
-        music::{choices::Choices, key::Key},
+        options::{Key, RenderOptions},
         score::Score,
     };
 
@@ -484,7 +481,10 @@ mod tests {
     #[test]
     fn a_part_has_its_number_and_a_name_that_is_safe_and_never_empty() {
         let task_id = "5c79".parse().unwrap();
-        let name = |number, name: &str| part_name(&task_id, number, &summary(name, &[60], None).instruments[0]);
+        let name = |number, name: &str| {
+            let instrument = &mut summary(name, &[60], None).instruments[0];
+            instrument.name_file(&task_id, number).to_owned()
+        };
         assert_eq!(
             name(1, "Electric Bass (finger)"),
             "midi/5c79/01-electric-bass-finger.mid"
@@ -498,9 +498,9 @@ mod tests {
         let notes: Vec<_> = pitches.iter().map(note).collect();
         let song = Song::new(
             Score::of(&[(name, &notes)]),
-            &Choices {
+            &RenderOptions {
                 key,
-                ..Choices::default()
+                ..RenderOptions::default()
             },
         );
         SongSummary::new(&song, &midi::tracks(&song))

@@ -27,12 +27,13 @@
 //! | --- | --- | --- |
 //! | [`convert()`] | a body | the result document and the files |
 //! | [`document`] | a song, or why there is none | the result document |
-//! | [`options`] | | what the files of a song should be like |
 //! | [`mod@format`] | a score and what was inferred | files: MIDI, piano roll |
-//! | [`music`] | a score | its beats, bars, key and sounds, in seconds and beats |
-//! | [`score`] | notes as sent | notes that MIDI can hold |
+//! | [`music`] | a score | its tempo, bars and key |
+//! | [`rhythm`] | a score | its beats, and which of them begin bars |
+//! | [`instruments`] | an instrument's name | its sound |
 //! | [`provider`] | a body, an answer | what it says; whether the provider signed it; what to ask |
-//! | [`webhooks`] | what is pushed to others | its signature |
+//! | [`options`] | JSON, arguments | what a person asks for |
+//! | [`score`] | notes as sent | notes that MIDI can hold |
 //! | [`TaskId`], [`Digest`], `text` | | names, and text that every reader accepts |
 
 #![cfg_attr(test, allow(clippy::panic))]
@@ -41,15 +42,16 @@ mod convert;
 mod digest;
 pub mod document;
 pub mod format;
+pub mod instruments;
 pub mod music;
 pub mod options;
 pub mod provider;
+pub mod rhythm;
 pub mod score;
 mod task_id;
 mod text;
-pub mod webhooks;
 
 pub use convert::{Outcome, agree, convert, convert_read};
 pub use digest::Digest;
-pub use options::{Asked, Options, Overrides};
+pub use options::{Options, RenderOptions, RenderRequest};
 pub use task_id::{TaskId, UnfitTaskId};

@@ -8,10 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::{
-    provider::callback::{Part, SentNote},
-    text,
-};
+use crate::text;
 
 /// The most instruments of a score: a MIDI port event can name 128 ports, and each port has 15 channels besides that of
 /// the drums.
@@ -28,6 +25,38 @@ const DEFAULT_VELOCITY: u8 = 64;
 
 /// The longest instrument name, in characters.
 const MAX_NAME: usize = 120;
+
+/// One instrument as it was sent.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RawPart {
+    /// The instrument's name; empty if none was sent.
+    pub name: String,
+    /// Its notes, in the order in which they were sent.
+    pub notes: Vec<RawNote>,
+}
+
+/// One note as it was sent. A member that is missing or not a number is NaN.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RawNote {
+    /// The MIDI note number; middle C is 60.
+    pub pitch: f64,
+    /// The onset, in seconds from the beginning of the audio.
+    pub start: f64,
+    /// The end, in seconds from the beginning of the audio.
+    pub end: f64,
+    /// The velocity, 0 to 1.
+    pub velocity: f64,
+}
+
+impl RawNote {
+    /// A note with every member missing.
+    pub const EMPTY: Self = Self {
+        pitch: f64::NAN,
+        start: f64::NAN,
+        end: f64::NAN,
+        velocity: f64::NAN,
+    };
+}
 
 /// The notes of a song.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -112,7 +141,7 @@ impl Score {
     ///
     /// # Errors
     /// If there are too many instruments.
-    pub fn new(parts: Vec<Part>) -> Result<Self, TooManyInstruments> {
+    pub fn new(parts: Vec<RawPart>) -> Result<Self, TooManyInstruments> {
         if parts.len() > MAX_INSTRUMENTS {
             return Err(TooManyInstruments(parts.len()));
         }
@@ -138,12 +167,12 @@ impl Score {
 }
 
 impl Instrument {
-    fn new(part: Part) -> Self {
+    fn new(part: RawPart) -> Self {
         let mut instrument = Self {
             name: text::plain(&part.name, MAX_NAME),
             ..Self::default()
         };
-        let counted = |sent: SentNote| {
+        let counted = |sent: RawNote| {
             let mut repairs = Vec::new();
             match playable(&sent, &mut repairs) {
                 Ok(note) => {
@@ -158,7 +187,7 @@ impl Instrument {
                 }
             }
         };
-        // In the memory of the notes as sent, most of what a conversion needs: new memory costs more than the work.
+        // Reuses the allocation of the raw notes.
         instrument.notes = part.notes.into_iter().filter_map(counted).collect();
         // The order in which notes were sent means nothing: any order gives the same file. Nearly always the onsets are in
         // order already; then only the notes of each chord are sorted.
@@ -175,7 +204,7 @@ impl Instrument {
     }
 }
 
-fn playable(sent: &SentNote, repairs: &mut Vec<Repair>) -> Result<Note, Skip> {
+fn playable(sent: &RawNote, repairs: &mut Vec<Repair>) -> Result<Note, Skip> {
     let pitch = sent.pitch;
     if pitch.is_nan() {
         return Err(Skip::NoPitch);
@@ -243,13 +272,13 @@ pub(crate) type PartOf<'a> = (&'a str, &'a [(f64, f64, f64)]);
 impl Score {
     /// For tests: the name of each instrument, and the pitch, start and end of its notes.
     pub(crate) fn of(parts: &[PartOf<'_>]) -> Self {
-        let note = |&(pitch, start, end): &(f64, f64, f64)| SentNote {
+        let note = |&(pitch, start, end): &(f64, f64, f64)| RawNote {
             pitch,
             start,
             end,
             velocity: 1.0,
         };
-        let part = |(name, notes): &PartOf<'_>| Part {
+        let part = |(name, notes): &PartOf<'_>| RawPart {
             name: (*name).to_owned(),
             notes: notes.iter().map(note).collect(),
         };
@@ -262,8 +291,8 @@ impl Score {
 mod tests {
     use super::*;
 
-    fn sent(pitch: f64, start: f64, end: f64, velocity: f64) -> SentNote {
-        SentNote {
+    fn sent(pitch: f64, start: f64, end: f64, velocity: f64) -> RawNote {
+        RawNote {
             pitch,
             start,
             end,
@@ -271,8 +300,8 @@ mod tests {
         }
     }
 
-    fn one(note: SentNote) -> Instrument {
-        Instrument::new(Part {
+    fn one(note: RawNote) -> Instrument {
+        Instrument::new(RawPart {
             name: String::new(),
             notes: vec![note],
         })
@@ -305,7 +334,7 @@ mod tests {
     fn notes_that_midi_cannot_hold_are_skipped_and_counted() {
         let nan = f64::NAN;
         for (note, skip) in [
-            (SentNote::EMPTY, Skip::NoPitch),
+            (RawNote::EMPTY, Skip::NoPitch),
             (sent(nan, 0.0, 1.0, 1.0), Skip::NoPitch),
             (sent(128.0, 0.0, 1.0, 1.0), Skip::PitchOutOfRange),
             (sent(-1.0, 0.0, 1.0, 1.0), Skip::PitchOutOfRange),
@@ -383,7 +412,7 @@ mod tests {
 
     #[test]
     fn a_name_is_one_line_of_at_most_120_characters() {
-        let part = |name: &str| Part {
+        let part = |name: &str| RawPart {
             name: name.to_owned(),
             notes: vec![],
         };
@@ -393,7 +422,7 @@ mod tests {
 
     #[test]
     fn too_many_instruments_are_refused() {
-        let crowd = |count| Score::new(vec![Part::default(); count]);
+        let crowd = |count| Score::new(vec![RawPart::default(); count]);
         assert_eq!(crowd(MAX_INSTRUMENTS).unwrap().instruments.len(), MAX_INSTRUMENTS);
         let error = crowd(MAX_INSTRUMENTS + 1).unwrap_err();
         assert_eq!(

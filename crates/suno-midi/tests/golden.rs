@@ -10,8 +10,11 @@ mod songs;
 use midly::{MetaMessage, MidiMessage, Smf, TrackEventKind};
 use songs::{Kind, Random, song};
 use suno_midi::{
-    Options, convert, format,
-    music::{Voice, beat, choices::Choices, grid::Meter, onsets::Onsets, tempo::Tempo},
+    Options, RenderOptions, convert, format,
+    instruments::Voice,
+    music::tempo::Tempo,
+    options::Meter,
+    rhythm::{self, Onsets},
 };
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
@@ -96,8 +99,8 @@ fn beats_are_as_before() {
             let song = song(kind, &mut r);
             let voices = Voice::all(&song.score);
             let onsets = Onsets::new(&song.score, &voices);
-            let track = beat::infer(&onsets, &Choices::default()).unwrap();
-            let tempo = Tempo::choose(&song.score, &voices, &Choices::default());
+            let track = rhythm::infer(&onsets, &RenderOptions::default()).unwrap();
+            let tempo = Tempo::choose(&song.score, &voices, &RenderOptions::default());
             writeln!(
                 found,
                 "{kind:?} at {:.3} BPM from {:.3} s: {:.3} BPM, downbeat {:.3} s, {}, {} tempi, confidence {:.3}; told the tempo {:.3} s",
@@ -108,7 +111,7 @@ fn beats_are_as_before() {
                 track.bars.meter,
                 tempo.grid.tempi().len(),
                 track.confidence.beats,
-                beat::downbeat_at(&onsets, 60.0 / song.bpm, Meter::COMMON),
+                rhythm::downbeat_at(&onsets, 60.0 / song.bpm, Meter::COMMON),
             )
             .unwrap();
         }

@@ -1,15 +1,14 @@
 //! Every body has a result, and every playable note is in the file.
 #![allow(clippy::unwrap_used)]
 
-use base64::prelude::*;
 use midly::{MetaMessage, MidiMessage, Smf, TrackEventKind};
 use proptest::{collection::vec, prelude::*, test_runner::RngSeed};
 use serde_json::{Map, Value, json};
 use suno_midi::{
     Options, Outcome, TaskId, convert,
     document::State,
-    format::{self, Outputs, midi::quantize::Quantize},
-    music::choices::{Choices, TempoChoice},
+    format,
+    options::{Quantize, RenderOptions, TempoChoice},
     provider::{
         api::{Answer, Report, new_task, report},
         callback::{self, Callback, NotACallback},
@@ -17,14 +16,13 @@ use suno_midi::{
         task_ids::find_task_ids,
     },
     score::MAX_START_SECONDS,
-    webhooks::{PushSecret, signatures},
 };
 
 fn off() -> Options {
     Options {
-        choices: Choices {
-            tempo: TempoChoice::Off,
-            ..Choices::default()
+        render: RenderOptions {
+            tempo: Some(TempoChoice::Off),
+            ..RenderOptions::default()
         },
         ..Options::default()
     }
@@ -380,19 +378,19 @@ proptest! {
         prop_assert_eq!(callback::read_with_task_ids(text.as_bytes()).0, ids);
     }
 
-    /// What is asked for besides the MIDI file changes nothing of it. The files of the instruments have its tracks.
+    /// Further files leave the MIDI file as it is. The files of the instruments have its tracks.
     #[test]
     fn split_and_quantized_files_leave_the_first_file_alone(body in any_song(), choice in 1..5usize, tempo in any_tempo()) {
         let body = body.to_string();
         let quantize = Quantize::ALL[choice];
-        let choices = Choices { tempo, ..Choices::default() };
-        let asked = |strength: &str| {
-            let strength = strength.parse().unwrap();
-            let outputs = Outputs { split: true, quantize, strength, ..Outputs::default() };
-            convert(&task(), body.as_bytes(), &Options { choices, outputs, asked_at: None })
+        let options = RenderOptions { tempo: Some(tempo), ..RenderOptions::default() };
+        let quantized = |strength: &str| {
+            let (quantize, quantize_strength) = (Some(quantize), Some(strength.parse().unwrap()));
+            let options = RenderOptions { split: Some(true), quantize, quantize_strength, ..options };
+            convert(&task(), body.as_bytes(), &options.into())
         };
-        let plain = convert(&task(), body.as_bytes(), &Options { choices, ..Options::default() });
-        let (still, moved) = (asked("0"), asked("1"));
+        let plain = convert(&task(), body.as_bytes(), &options.into());
+        let (still, moved) = (quantized("0"), quantized("1"));
         let first = &plain.file(format::MIDI).unwrap().bytes;
         for outcome in [&still, &moved] {
             prop_assert_eq!(&outcome.files[..2], &plain.files[..]);
@@ -405,39 +403,16 @@ proptest! {
 
         let whole = Smf::parse(first).unwrap();
         let instruments = &moved.document.song.as_ref().unwrap().instruments;
-        prop_assert_eq!((moved.parts.len(), instruments.len()), (whole.tracks.len() - 1, whole.tracks.len() - 1));
+        let parts: Vec<_> = moved.files.iter().filter(|file| file.format == format::PART).collect();
+        prop_assert_eq!((parts.len(), instruments.len()), (whole.tracks.len() - 1, whole.tracks.len() - 1));
         let mut names = std::collections::BTreeSet::new();
-        for (index, (part, instrument)) in moved.parts.iter().zip(instruments).enumerate() {
+        for (index, (part, instrument)) in parts.into_iter().zip(instruments).enumerate() {
             let part = Smf::parse(&part.bytes).unwrap();
             prop_assert_eq!(part.tracks, vec![whole.tracks[0].clone(), whole.tracks[index + 1].clone()]);
             let name = instrument.file.as_deref().unwrap();
             let safe = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "/-.".contains(c);
             prop_assert!(name.starts_with("midi/task/") && name.len() < 70 && name.chars().all(safe), "{}", name);
             prop_assert!(names.insert(name), "two instruments share {}", name);
-        }
-    }
-
-    /// Each secret signs for itself, and what was changed by anybody else has no signature.
-    #[test]
-    fn a_push_is_signed_with_each_secret_as_a_whole(
-        one in vec(any::<u8>(), 24..=64), other in vec(any::<u8>(), 24..=64),
-        id in "[a-z0-9_]{1,70}", timestamp: u64, body in vec(any::<u8>(), 1..300), at: prop::sample::Index, bit in 0..8u32,
-    ) {
-        let secret = |bytes: &[u8]| PushSecret::new(&format!("whsec_{}", BASE64_STANDARD.encode(bytes))).unwrap();
-        let (one, other) = (secret(&one), secret(&other));
-        let by = |secret: &PushSecret| signatures(std::slice::from_ref(secret), &id, timestamp, &body);
-        let both = signatures(&[one.clone(), other.clone()], &id, timestamp, &body);
-        prop_assert_eq!(both, format!("{} {}", by(&one), by(&other)));
-        prop_assert_ne!(by(&one), by(&other));
-
-        let mut changed = body.clone();
-        changed[at.index(body.len())] ^= 1 << bit;
-        for (id, timestamp, body) in [
-            (format!("{id}0"), timestamp, &body),
-            (id.clone(), timestamp ^ 1, &body),
-            (id.clone(), timestamp, &changed),
-        ] {
-            prop_assert_ne!(signatures(std::slice::from_ref(&one), &id, timestamp, body), by(&one));
         }
     }
 

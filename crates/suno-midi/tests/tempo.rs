@@ -6,7 +6,12 @@
 mod songs;
 
 use songs::{BARS, Kind, Random, Song, song};
-use suno_midi::music::{Voice, beat, choices::Choices, onsets::Onsets, tempo::Tempo};
+use suno_midi::{
+    RenderOptions,
+    instruments::Voice,
+    music::tempo::Tempo,
+    rhythm::{self, Onsets},
+};
 
 const SONGS: usize = 100;
 
@@ -62,7 +67,7 @@ fn every_nth(beats: &[f64], n: usize) -> Vec<Vec<f64>> {
 }
 
 fn tempo(song: &Song) -> Tempo {
-    Tempo::choose(&song.score, &Voice::all(&song.score), &Choices::default())
+    Tempo::choose(&song.score, &Voice::all(&song.score), &RenderOptions::default())
 }
 
 fn judge(song: &Song, tempo: &Tempo, tally: &mut Tally) {
@@ -148,10 +153,10 @@ fn each_beat_of_the_file_is_within_10_ms_of_its_beat_of_the_track() {
         for _ in 0..10 {
             let song = song(kind, &mut r);
             let voices = Voice::all(&song.score);
-            let Some(track) = beat::infer(&Onsets::new(&song.score, &voices), &Choices::default()) else {
+            let Some(track) = rhythm::infer(&Onsets::new(&song.score, &voices), &RenderOptions::default()) else {
                 continue;
             };
-            let tempo = Tempo::choose(&song.score, &voices, &Choices::default());
+            let tempo = Tempo::choose(&song.score, &voices, &RenderOptions::default());
             if !tempo.inferred {
                 continue;
             }

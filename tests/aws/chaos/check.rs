@@ -142,11 +142,11 @@ impl World {
             let outcomes = jobs.map(|(key, asked)| {
                 let object = &state.objects[key];
                 let webhook_timestamp = object.headers["x-amz-meta-webhook-timestamp"].parse().unwrap();
-                let options = asked.map_or(Options::default(), |asked| asked.over(Options::default()));
+                let options = asked.map_or(Options::default(), |asked| asked.apply_to(Options::default()));
                 let mut outcome = convert(&task, &object.body, &options);
                 let asked_for = object.headers["x-amz-meta-source"] == "poll";
                 outcome.document.source = Some(Source {
-                    asked,
+                    request: asked,
                     ..Source::new(key.clone(), webhook_timestamp, asked_for)
                 });
                 let rank = Rank::new(outcome.document.state, webhook_timestamp, key);

@@ -22,7 +22,7 @@ use midihook::{
     renderer::Renderer,
     time::since_epoch,
 };
-use suno_midi::{Asked, TaskId, provider::signature::SigningKey};
+use suno_midi::{RenderRequest, TaskId, provider::signature::SigningKey};
 use tokio::{
     task::JoinHandle,
     time::{Instant, sleep, sleep_until, timeout},
@@ -91,7 +91,7 @@ pub struct World {
     /// The tasks that ever had a dead letter.
     pub died: RefCell<BTreeSet<TaskId>>,
     /// What musicians asked for, and of which bodies.
-    pub asked: RefCell<Vec<(String, Asked)>>,
+    pub asked: RefCell<Vec<(String, RenderRequest)>>,
     pub requests: Cell<u64>,
     pub deliveries: Cell<u64>,
     /// How often each task was looked at, and how often somebody or something began that.
@@ -234,7 +234,7 @@ impl World {
             r#"{"split":true,"quantize":"1/16"}"#,
         ];
         let options = self.rng.borrow_mut().choice(OPTIONS).unwrap();
-        let asked = Asked {
+        let asked = RenderRequest {
             // At most one a millisecond.
             at: loop {
                 let at = 1 + self.rng.borrow_mut().u64(0..200_000);

@@ -6,16 +6,19 @@ use std::collections::BTreeMap;
 use libfuzzer_sys::fuzz_target;
 use suno_midi::{
     Options, convert,
-    format::{self, MAX_PARTS, Outputs, midi::quantize::Quantize},
+    format::{self, MAX_PARTS},
+    options::{Quantize, RenderOptions},
 };
 use midly::{MidiMessage, Smf, TrackEventKind};
 
 fuzz_target!(|body: &[u8]| {
     let task = "task".parse().expect("a task id");
-    let options = Options {
-        outputs: Outputs { split: true, quantize: Quantize::Sixteenths, ..Outputs::default() },
-        ..Options::default()
-    };
+    let options: Options = RenderOptions {
+        split: Some(true),
+        quantize: Some(Quantize::Sixteenths),
+        ..RenderOptions::default()
+    }
+    .into();
     let outcome = convert(&task, body, &options);
     let has_song = outcome.document.state.has_song();
     for format in [format::MIDI, format::PIANO_ROLL, format::QUANTIZED] {
@@ -28,7 +31,8 @@ fuzz_target!(|body: &[u8]| {
     assert_eq!(notes(&midi.bytes), song.notes);
     assert!(notes(&outcome.file(format::QUANTIZED).expect("a quantized file").bytes) <= song.notes);
     if song.instruments.len() <= MAX_PARTS {
-        assert_eq!(outcome.parts.iter().map(|part| notes(&part.bytes)).sum::<usize>(), song.notes);
+        let parts = outcome.files.iter().filter(|file| file.format == format::PART);
+        assert_eq!(parts.map(|part| notes(&part.bytes)).sum::<usize>(), song.notes);
     }
 });
 

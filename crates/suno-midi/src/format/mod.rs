@@ -2,14 +2,11 @@
 //!
 //! To add a format, write its module, give it a [`Format`], and add it to [`files`]. The renderer then publishes it,
 //! and the result document names it.
-//!
-//! [`Outputs`] says which files a song has beside its MIDI file.
 
 pub mod midi;
 pub mod piano_roll;
 
-use crate::{Digest, music::Song};
-use midi::quantize::{Quantize, Strength};
+use crate::{Digest, Options, music::Song};
 
 /// A kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +33,9 @@ pub const QUANTIZED: Format = Format {
     ..MIDI
 };
 
+/// The MIDI file of one instrument. Its object name has the instrument's number and name.
+pub const PART: Format = Format { name: "part", ..MIDI };
+
 /// The piano roll.
 pub const PIANO_ROLL: Format = Format {
     name: "pianoRoll",
@@ -53,37 +53,15 @@ pub const DOCUMENT: Format = Format {
 /// A finished file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
+    /// Its object name.
+    pub object: String,
     /// What kind of file it is.
     pub format: Format,
     /// Its content.
     pub bytes: Vec<u8>,
 }
 
-/// Which files a song has beside its MIDI file. The default is a piano roll.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Outputs {
-    /// A piano roll.
-    pub piano_roll: bool,
-    /// A MIDI file for each instrument.
-    pub split: bool,
-    /// A MIDI file with quantized notes. The other files are not quantized.
-    pub quantize: Quantize,
-    /// How far the notes of the quantized file move.
-    pub strength: Strength,
-}
-
-impl Default for Outputs {
-    fn default() -> Self {
-        Self {
-            piano_roll: true,
-            split: false,
-            quantize: Quantize::default(),
-            strength: Strength::default(),
-        }
-    }
-}
-
-/// The most instruments of a song that is split. Each file costs two calls to S3, and the renderer has a minute.
+/// The most instruments of a song that is split: publishing each file takes time, and a render has a minute.
 pub const MAX_PARTS: usize = 128;
 
 /// What a file says about itself.
@@ -91,38 +69,30 @@ pub const MAX_PARTS: usize = 128;
 pub struct Label<'a> {
     /// The name of the piece, usually the task id.
     pub title: &'a str,
-    /// The hash of the body that the song was read from. Each file embeds it, so that no two bodies give the same
-    /// bytes. S3's ETag, a hash of the bytes, then identifies the body.
+    /// The hash of the body that the song was read from. Each file embeds it, so that a hash of the file identifies
+    /// the body.
     pub body: Digest,
-    /// When the musician asked for these options, in Unix milliseconds; `None` if songs usually have them. Each file
-    /// embeds it too, for the same reason.
-    pub asked_at: Option<u64>,
+    /// [`Options::requested_at`]. Each file embeds it too, for the same reason.
+    pub requested_at: Option<u64>,
 }
 
-/// Writes every file of a song, in the order in which they are published; [`parts`] come after them. `tracks` are those
-/// of [`midi::tracks`].
-pub fn files(label: Label<'_>, song: &Song, tracks: &[midi::Track], outputs: &Outputs) -> Vec<File> {
-    let piano_roll = outputs.piano_roll.then(|| piano_roll::draw(label, song).into_bytes());
-    let quantized = midi::quantized(song, outputs.quantize, outputs.strength);
-    let quantized = quantized.map(|tracks| midi::write(label, song, &tracks));
+/// The contents of the files of a whole song, in the order in which they are published. `tracks` are those of
+/// [`midi::tracks`].
+pub fn files(
+    label: Label<'_>,
+    song: &Song,
+    tracks: &[midi::Track],
+    options: &Options,
+) -> impl Iterator<Item = (Format, Vec<u8>)> {
+    let quantized = midi::quantized(song, &options.render);
     [
         (MIDI, Some(midi::write(label, song, tracks))),
-        (PIANO_ROLL, piano_roll),
-        (QUANTIZED, quantized),
+        (
+            PIANO_ROLL,
+            options.piano_roll.then(|| piano_roll::draw(label, song).into_bytes()),
+        ),
+        (QUANTIZED, quantized.map(|tracks| midi::write(label, song, &tracks))),
     ]
     .into_iter()
-    .filter_map(|(format, bytes)| Some(File { format, bytes: bytes? }))
-    .collect()
-}
-
-/// Writes a MIDI file for each instrument, in order; none if the song is not to be split, or has more than [`MAX_PARTS`].
-pub fn parts(label: Label<'_>, song: &Song, tracks: &[midi::Track], outputs: &Outputs) -> Vec<File> {
-    if !outputs.split || tracks.len() > MAX_PARTS {
-        return Vec::new();
-    }
-    let part = |index| File {
-        format: MIDI,
-        bytes: midi::write_part(label, song, tracks, index),
-    };
-    (0..tracks.len()).map(part).collect()
+    .filter_map(|(format, bytes)| Some((format, bytes?)))
 }

@@ -20,7 +20,8 @@ use svg::{
 
 use super::Label;
 use crate::{
-    music::{Song, grid::Grid, instruments::Sound},
+    instruments::Sound,
+    music::{Song, grid::Grid},
     score::{Instrument, Note},
 };
 
@@ -96,7 +97,7 @@ pub fn draw(label: Label<'_>, song: &Song) -> String {
     let mut text = picture.to_string();
     // Writing to a string cannot fail.
     let _ = write!(text, "\n<!-- made of the body with the SHA-256 {}", label.body);
-    if let Some(at) = label.asked_at {
+    if let Some(at) = label.requested_at {
         let _ = write!(text, ", as asked for at {at} (Unix ms)");
     }
     text.push_str(" -->\n");
@@ -427,7 +428,7 @@ mod tests {
     use super::*;
     use crate::{
         Digest,
-        music::choices::Choices,
+        options::RenderOptions,
         score::{PartOf, Score},
     };
 
@@ -435,9 +436,9 @@ mod tests {
         let label = Label {
             title: "task",
             body: Digest::of(b"body"),
-            asked_at: None,
+            requested_at: None,
         };
-        draw(label, &Song::new(Score::of(parts), &Choices::default()))
+        draw(label, &Song::new(Score::of(parts), &RenderOptions::default()))
     }
 
     #[test]

@@ -4,91 +4,16 @@
 //! eighth notes from the beginning of the audio, and the length of a quarter is a whole number of microseconds, as a MIDI
 //! file holds it. We round here, before anything is drawn or written, so that all formats have the same bars.
 
-use std::{fmt, str::FromStr};
+use crate::options::Meter;
 
-use thiserror::Error;
-
-/// A metre: how many beats a bar has, and what a beat is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Meter {
-    /// The beats of a bar.
-    pub beats: u8,
-    /// Whether a beat has three eighths, as in 6/8 and 12/8, instead of two.
-    pub compound: bool,
-}
-
-impl Meter {
-    /// Four quarters.
-    pub const COMMON: Self = Self::simple(4);
-
-    /// This many quarters.
-    pub const fn simple(beats: u8) -> Self {
-        Self { beats, compound: false }
-    }
-
-    /// This many dotted quarters.
-    pub const fn compound(beats: u8) -> Self {
-        Self { beats, compound: true }
-    }
-
-    /// The same metre with another number of beats.
-    pub const fn with_beats(self, beats: u8) -> Self {
-        Self { beats, ..self }
-    }
-
-    /// The eighths of a beat.
-    pub const fn eighths(self) -> u32 {
-        if self.compound { 3 } else { 2 }
-    }
-
-    /// The quarters of a beat.
-    pub fn quarters(self) -> f64 {
-        f64::from(self.eighths()) / 2.0
-    }
-
-    /// The upper and the lower number of the time signature.
-    pub const fn signature(self) -> (u8, u8) {
-        if self.compound {
-            (self.beats * 3, 8)
-        } else {
-            (self.beats, 4)
-        }
-    }
-}
-
-/// A text that is not a [`Meter`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("a metre is 2/4 to 7/4, 6/8, 9/8 or 12/8")]
-pub struct BadMeter;
-
-impl FromStr for Meter {
-    type Err = BadMeter;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let simple = (2..=7).map(Self::simple);
-        let compound = (2..=4).map(Self::compound);
-        simple
-            .chain(compound)
-            .find(|meter| meter.to_string() == text)
-            .ok_or(BadMeter)
-    }
-}
-
-impl fmt::Display for Meter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (upper, lower) = self.signature();
-        write!(f, "{upper}/{lower}")
-    }
-}
-
-/// From here on the tempo is another.
+/// A tempo change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TempoChange {
     /// Where, in eighths from the beginning.
     pub at: u32,
     /// The length of a quarter from here on, in microseconds.
     pub quarter: u32,
-    /// Where, in half microseconds: the eighths before it have whole ones.
+    /// Position in half microseconds, so that it is an integer.
     half_micros: u64,
 }
 
@@ -104,7 +29,7 @@ impl TempoChange {
     }
 }
 
-/// From here on bars have another metre. A bar begins here.
+/// A change of the metre. A bar begins here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MeterChange {
     /// Where, in eighths from the beginning.
@@ -113,7 +38,7 @@ pub struct MeterChange {
     pub meter: Meter,
 }
 
-/// The beats and bars of a song. Both begin with the audio and go on without end.
+/// The beats and bars of a song, from the beginning of the audio on without end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grid {
     tempi: Vec<TempoChange>,
@@ -261,28 +186,5 @@ mod tests {
         grid.change_tempo(0, 400_000);
         grid.change_meter(0, Meter::simple(3));
         assert_eq!(grid, Grid::steady(400_000, Meter::simple(3)));
-    }
-
-    #[test]
-    fn a_metre_is_written_as_musicians_write_it() {
-        assert_eq!(Meter::COMMON.to_string(), "4/4");
-        assert_eq!(
-            Meter {
-                beats: 4,
-                compound: true
-            }
-            .to_string(),
-            "12/8"
-        );
-        assert_eq!("3/4".parse(), Ok(Meter::simple(3)));
-        for meter in ["2/4", "7/4", "6/8", "9/8", "12/8"] {
-            assert_eq!(
-                meter.parse().map(|meter: Meter| meter.to_string()),
-                Ok(meter.to_owned())
-            );
-        }
-        for bad in ["", "4", "1/4", "8/4", "3/8", "4/8", "15/8"] {
-            assert_eq!(bad.parse::<Meter>(), Err(BadMeter), "{bad}");
-        }
     }
 }

@@ -1,13 +1,12 @@
 //! The tempo and the bars of a song's files, in seconds and beats.
 
-use super::{
-    Voice,
-    beat::{self, Confidence, MIN_CONFIDENCE, Track},
-    choices::{Choices, TempoChoice},
-    grid::{Grid, Meter},
-    onsets::Onsets,
+use super::grid::Grid;
+use crate::{
+    instruments::Voice,
+    options::{Downbeat, Meter, RenderOptions, TempoChoice},
+    rhythm::{self, BeatConfidence, MIN_CONFIDENCE, Onsets, Track},
+    score::Score,
 };
-use crate::score::Score;
 
 /// The length of a beat at 120 BPM, in microseconds: the tempo of a MIDI file that names none.
 const DEFAULT_QUARTER: u32 = 500_000;
@@ -29,7 +28,7 @@ pub struct Tempo {
     /// Where between two beats the off-beat falls, if the beats are swung: 0.5 would be straight.
     pub swing: Option<f64>,
     /// How sure the inference is; `None` if no tempo was looked for or found.
-    pub confidence: Option<Confidence>,
+    pub confidence: Option<BeatConfidence>,
     /// Whether this is the inferred tempo.
     pub inferred: bool,
 }
@@ -43,23 +42,25 @@ impl Default for Tempo {
 
 impl Tempo {
     /// The tempo of a score with these voices.
-    pub fn choose(score: &Score, voices: &[Voice], choices: &Choices) -> Self {
-        let meter = choices.meter.unwrap_or(Meter::COMMON);
-        let plain = |quarter, downbeat| Self::one(quarter, choices.downbeat.unwrap_or(downbeat), meter);
-        match choices.tempo {
+    pub fn choose(score: &Score, voices: &[Voice], options: &RenderOptions) -> Self {
+        let tempo = options.tempo.unwrap_or_default();
+        let meter = options.meter.unwrap_or(Meter::COMMON);
+        let downbeat = options.downbeat.map(Downbeat::seconds);
+        let plain = |quarter, inferred| Self::one(quarter, downbeat.unwrap_or(inferred), meter);
+        match tempo {
             TempoChoice::Off => plain(DEFAULT_QUARTER, 0.0),
             TempoChoice::Bpm(bpm) => {
                 let quarter = micros(60.0 / bpm);
                 let beat = f64::from(quarter) / 1e6 * meter.quarters();
-                let downbeat = || beat::downbeat_at(&Onsets::new(score, voices), beat, meter);
-                plain(quarter, choices.downbeat.unwrap_or_else(downbeat))
+                let inferred = || rhythm::downbeat_at(&Onsets::new(score, voices), beat, meter);
+                Self::one(quarter, downbeat.unwrap_or_else(inferred), meter)
             }
             TempoChoice::Auto | TempoChoice::Near(_) => {
-                let track = beat::infer(&Onsets::new(score, voices), choices);
-                // Who knows the tempo, or that there is one, wants to see it.
-                let asked = choices.steady || choices.tempo != TempoChoice::Auto;
+                let track = rhythm::infer(&Onsets::new(score, voices), options);
+                // If the user gave a tempo or `--steady`, use the result even at low confidence.
+                let requested = options.steady == Some(true) || tempo != TempoChoice::Auto;
                 match track {
-                    Some(track) if asked || track.confidence.beats >= MIN_CONFIDENCE => Self::of(&track),
+                    Some(track) if requested || track.confidence.beats >= MIN_CONFIDENCE => Self::of(&track),
                     track => Self {
                         confidence: track.map(|track| track.confidence),
                         ..plain(DEFAULT_QUARTER, 0.0)
@@ -157,7 +158,7 @@ fn lay(track: &Track) -> (Grid, u32) {
         Some(period) => grid.change_tempo(begin, quarter_of(period, meter)),
         None => lay_tempi(&mut grid, begin, &beats[first..], meter),
     }
-    let first_bar = lay_bars(&mut grid, begin, &track.bars.places[first..], meter);
+    let first_bar = lay_bars(&mut grid, begin, &track.bars.positions[first..], meter);
     (grid, first_bar)
 }
 
@@ -262,9 +263,9 @@ mod tests {
         let tempo = Tempo::choose(
             &Score::of(&[("Kick", &[(36.0, 1.0, 1.1)])]),
             &[Voice::of("Kick")],
-            &Choices {
-                tempo: TempoChoice::Bpm(98.0),
-                ..Choices::default()
+            &RenderOptions {
+                tempo: Some(TempoChoice::Bpm(98.0)),
+                ..RenderOptions::default()
             },
         );
         assert_eq!(tempo.bpm(), 60e6 / 612_245.0);

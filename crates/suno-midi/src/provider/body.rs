@@ -1,50 +1,13 @@
-//! Reads the JSON of a body in one pass: its members, and the instruments at any place in it.
-//!
-//! The provider and its resellers put the same notes under different covers, and some of them send JSON in a text. We
-//! search for the member `instruments`, and do not depend on the cover.
+//! A body as a JSON object: its text and its members.
 
 use std::borrow::Cow;
 
 use super::{
     json::{Broken, Reader, number_of, text_of, with_text_of},
+    search::{Instruments, Limits, object},
     task_ids::Ids,
     without_bom,
 };
-use crate::text::plain;
-
-/// One instrument as it was sent.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Part {
-    /// The instrument's name; empty if none was sent.
-    pub name: String,
-    /// Its notes, in the order in which they were sent.
-    pub notes: Vec<SentNote>,
-}
-
-/// One note as it was sent. A member that is missing, null or not a number is NaN.
-///
-/// The provider documents times as "number | string". We accept both forms for every member.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SentNote {
-    /// The MIDI note number; middle C is 60.
-    pub pitch: f64,
-    /// The onset, in seconds from the beginning of the audio.
-    pub start: f64,
-    /// The end, in seconds from the beginning of the audio.
-    pub end: f64,
-    /// The velocity, 0 to 1.
-    pub velocity: f64,
-}
-
-impl SentNote {
-    /// A note of which nothing was sent.
-    pub const EMPTY: Self = Self {
-        pitch: f64::NAN,
-        start: f64::NAN,
-        end: f64::NAN,
-        velocity: f64::NAN,
-    };
-}
 
 /// The text of a body: UTF-8, or UTF-16 if it begins with the mark of it, as PowerShell writes it. Bytes that are no text
 /// become U+FFFD: they must spoil only a name, not the song.
@@ -66,32 +29,15 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Cow<'_, str> {
     text.collect()
 }
 
-/// How deep we search for `instruments`, in a body and again in each text in it. `data.midiData.instruments` needs three
-/// levels.
-const MAX_DEPTH: usize = 5;
-
-/// How many texts may be in each other: `resultJson` is a text, and may have `midiData` as a text.
-const MAX_TEXTS: usize = 2;
-
 /// The whole request for the task, as JSON in a text. It says nothing about the result.
-const REQUEST: &str = "param";
+pub(super) const REQUEST: &str = "param";
 
 /// A body that is a JSON object.
 pub(super) struct Body<'a> {
     /// The body itself.
     pub(super) top: Object<'a>,
-    /// Its `instruments`, at any place up to [`MAX_DEPTH`].
+    /// Its `instruments`, at any place up to five levels.
     pub(super) instruments: Option<Instruments>,
-}
-
-/// The value of a member `instruments`.
-#[derive(Debug, PartialEq)]
-pub(super) enum Instruments {
-    Null,
-    /// A list or a map, as documented. No instrument needs to have notes.
-    Parts(Vec<Part>),
-    /// Anything else: there may be notes in it that we cannot read.
-    Strange,
 }
 
 impl<'a> Body<'a> {
@@ -109,14 +55,14 @@ impl<'a> Body<'a> {
 
 /// A JSON object. If a name occurs twice, the last member counts, as in JavaScript and Python.
 #[derive(Default)]
-pub(super) struct Object<'a>(Vec<Member<'a>>);
+pub(super) struct Object<'a>(pub(super) Vec<Member<'a>>);
 
-struct Member<'a> {
-    name: Cow<'a, str>,
+pub(super) struct Member<'a> {
+    pub(super) name: Cow<'a, str>,
     /// The value as it was sent.
-    text: &'a str,
+    pub(super) text: &'a str,
     /// The value, if it is an object in which we looked for `instruments`.
-    object: Option<Object<'a>>,
+    pub(super) object: Option<Object<'a>>,
 }
 
 impl Member<'_> {
@@ -130,7 +76,7 @@ impl Member<'_> {
     }
 }
 
-const NULL: &str = "null";
+pub(super) const NULL: &str = "null";
 
 impl<'a> Object<'a> {
     /// The only element of a list, if it is an object.
@@ -161,7 +107,7 @@ impl<'a> Object<'a> {
         self.member(name).map(|member| member.text).filter(|&text| text != NULL)
     }
 
-    /// What the member of this name says; `None` if it is no text, or says nothing.
+    /// The decoded string of this name; `None` if it is no string, or blank.
     pub(super) fn says(&self, name: &str) -> Option<Cow<'a, str>> {
         text_of(self.get(name)?).filter(|text| !text.trim().is_empty())
     }
@@ -211,7 +157,7 @@ impl<'a> Object<'a> {
 const OF_A_SONG: [&str; 6] = ["midi", "file", "url", "note", "track", "result"];
 
 /// Whether a member that is no object, or was not searched, says nothing of a song.
-fn is_blank(name: &str, value: &str) -> bool {
+pub(super) fn is_blank(name: &str, value: &str) -> bool {
     let is_blank = |text: &str| {
         let text = text
             .trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}')
@@ -240,308 +186,4 @@ pub(super) fn says_no_notes(result: &str) -> bool {
         read.is_some_and(|body| matches!(body.instruments, Some(Instruments::Parts(_))) && body.top.is_blank())
     };
     with_text_of(result, says_so).unwrap_or_else(|| says_so(result))
-}
-
-/// How far a search may still go.
-#[derive(Clone, Copy)]
-struct Limits {
-    depth: usize,
-    texts: usize,
-}
-
-impl Limits {
-    const WHOLE: Self = Self {
-        depth: MAX_DEPTH,
-        texts: MAX_TEXTS,
-    };
-
-    fn deeper(self) -> Self {
-        Self {
-            depth: self.depth - 1,
-            ..self
-        }
-    }
-
-    fn in_text(self) -> Self {
-        Self {
-            depth: MAX_DEPTH,
-            texts: self.texts - 1,
-        }
-    }
-}
-
-/// Reads an object, and searches it for `instruments`: depth first, its own member before its other members.
-fn object<'a>(reader: &mut Reader<'a>, limits: Limits) -> Result<(Object<'a>, Option<Instruments>), Broken> {
-    let mut members = Vec::new();
-    let (mut own, mut deeper) = (None, None);
-    reader.object(|reader, name| {
-        let (text, object) = reader.with_text(|reader| {
-            if name == "instruments" {
-                own = Some(instruments(reader, limits)?);
-                return Ok(None);
-            }
-            if name == REQUEST {
-                return reader.value().map(|_| None);
-            }
-            let (object, found) = search(reader, limits.deeper())?;
-            deeper = better(deeper.take(), found);
-            Ok(object)
-        })?;
-        members.push(Member { name, text, object });
-        Ok(())
-    })?;
-    let hidden = |member: &Member<'_>| member.name == "instruments" && member.text != NULL;
-    if matches!(own, Some(Instruments::Null)) {
-        // Only the last `instruments` counts, but those before it may have others inside.
-        for member in members.iter().filter(|member| hidden(member)) {
-            let (_, found) = search(&mut Reader::new(member.text), limits.deeper())?;
-            deeper = better(deeper, found);
-        }
-    }
-    Ok((Object(members), better(own, deeper)))
-}
-
-/// Reads any value, and searches it for `instruments`.
-fn search<'a>(reader: &mut Reader<'a>, limits: Limits) -> Result<(Option<Object<'a>>, Option<Instruments>), Broken> {
-    match reader.peek() {
-        Some(b'{') if limits.depth > 0 => {
-            let (object, found) = object(reader, limits)?;
-            Ok((Some(object), found))
-        }
-        Some(b'[') if limits.depth > 0 => {
-            let (mut found, mut is_bare) = (None, false);
-            let (list, ()) = reader.with_text(|reader| {
-                reader.list(|reader| {
-                    let (element, deeper) = search(reader, limits.deeper())?;
-                    is_bare |= element.is_some_and(|element| element.get("notes").is_some());
-                    found = better(found.take(), deeper);
-                    Ok(())
-                })
-            })?;
-            let found = if is_bare { better(found, bare(list)) } else { found };
-            Ok((None, found))
-        }
-        _ => Ok((None, in_text(reader.value()?, limits, search_in))),
-    }
-}
-
-/// What is found in a whole text.
-fn search_in(text: &str, limits: Limits) -> Option<Instruments> {
-    search(&mut Reader::new(text), limits).ok()?.1
-}
-
-/// What `read` finds in the JSON that is in a text; `None` if the value is no such text. At most one copy of the text is
-/// made, which is no longer than the text itself.
-fn in_text<T>(value: &str, limits: Limits, read: impl FnOnce(&str, Limits) -> Option<T>) -> Option<T> {
-    if limits.texts == 0 || !may_be_json(value) {
-        return None;
-    }
-    with_text_of(value, |text| read(text, limits.in_text())).flatten()
-}
-
-/// Whether a JSON string begins as JSON does: an object or a list.
-fn may_be_json(value: &str) -> bool {
-    let content = value.strip_prefix('"').unwrap_or_default();
-    let content = content.trim_start_matches([' ', '\\', 'n', 'r', 't']);
-    content.starts_with(['{', '['])
-}
-
-/// The instruments of a list without the name `instruments`. Only notes show that it is such a list.
-pub(super) fn bare(list: &str) -> Option<Instruments> {
-    let mut reader = Reader::new(list);
-    let read = instruments(&mut reader, Limits::WHOLE).ok()?;
-    let is_list = reader.peek().is_none() && matches!(&read, Instruments::Parts(parts) if has_notes(parts));
-    is_list.then_some(read)
-}
-
-/// The first that has notes; else the first that may hide some; else the first that is not null.
-fn better(a: Option<Instruments>, b: Option<Instruments>) -> Option<Instruments> {
-    let value = |found: &Option<Instruments>| match found {
-        None => 0,
-        Some(Instruments::Null) => 1,
-        Some(Instruments::Parts(parts)) if has_notes(parts) => 4,
-        Some(Instruments::Parts(_)) => 2,
-        Some(Instruments::Strange) => 3,
-    };
-    if value(&b) > value(&a) { b } else { a }
-}
-
-/// Whether any note was sent.
-pub(super) fn has_notes(parts: &[Part]) -> bool {
-    parts.iter().any(|part| !part.notes.is_empty())
-}
-
-fn instruments(reader: &mut Reader<'_>, limits: Limits) -> Result<Instruments, Broken> {
-    let (mut parts, mut is_strange) = (Vec::new(), false);
-    match reader.peek() {
-        Some(b'[') => reader.list(|reader| {
-            let (part, strange) = part(reader)?;
-            parts.push(part);
-            is_strange |= strange;
-            Ok(())
-        })?,
-        // Some resellers of the same data send a map from name to notes.
-        Some(b'{') => reader.object(|reader, name| {
-            let name = name.into_owned();
-            let (notes, strange) = notes(reader)?;
-            parts.push(Part { name, notes });
-            is_strange |= strange;
-            Ok(())
-        })?,
-        _ => {
-            let value = reader.value()?;
-            let read = |text: &str, limits| instruments(&mut Reader::new(text), limits).ok();
-            let otherwise = if value == NULL {
-                Instruments::Null
-            } else {
-                Instruments::Strange
-            };
-            return Ok(in_text(value, limits, read).unwrap_or(otherwise));
-        }
-    }
-    // One bad value spoils only itself.
-    Ok(if is_strange && !has_notes(&parts) {
-        Instruments::Strange
-    } else {
-        Instruments::Parts(parts)
-    })
-}
-
-/// Reads an instrument. Also says whether there may be notes in it that we cannot read.
-fn part(reader: &mut Reader<'_>) -> Result<(Part, bool), Broken> {
-    let mut part = Part::default();
-    let (mut is_strange, mut has_more) = (false, false);
-    let is_object = members(reader, |reader, name| {
-        match name {
-            "name" => part.name = text_of(reader.value()?).unwrap_or_default().into_owned(),
-            "notes" => (part.notes, is_strange) = notes(reader)?,
-            _ => has_more |= !is_blank(name, reader.value()?),
-        }
-        Ok(())
-    })?;
-    let is_strange = is_strange || !is_object || has_more && part.notes.is_empty();
-    Ok((part, is_strange))
-}
-
-/// Reads a list of notes, or an object that has one. Also says whether it is anything else.
-fn notes(reader: &mut Reader<'_>) -> Result<(Vec<SentNote>, bool), Broken> {
-    if reader.peek() != Some(b'{') {
-        return list_of_notes(reader);
-    }
-    let (mut notes, mut is_strange, mut is_empty, mut has_more) = (None, false, true, false);
-    members(reader, |reader, name| {
-        is_empty = false;
-        if name == "notes" {
-            let (list, strange) = list_of_notes(reader)?;
-            (notes, is_strange) = (Some(list), strange);
-        } else {
-            has_more |= !is_blank(name, reader.value()?);
-        }
-        Ok(())
-    })?;
-    let is_strange = is_strange || has_more || notes.is_none() && !is_empty;
-    Ok((notes.unwrap_or_default(), is_strange))
-}
-
-fn list_of_notes(reader: &mut Reader<'_>) -> Result<(Vec<SentNote>, bool), Broken> {
-    let mut notes = Vec::new();
-    if reader.peek() == Some(b'[') {
-        reader.list(|reader| {
-            notes.push(note(reader)?);
-            Ok(())
-        })?;
-        return Ok((notes, false));
-    }
-    let is_strange = reader.value()? != NULL;
-    Ok((notes, is_strange))
-}
-
-fn note(reader: &mut Reader<'_>) -> Result<SentNote, Broken> {
-    let mut note = SentNote::EMPTY;
-    members(reader, |reader, name| {
-        let value = reader.value()?;
-        let member = match name {
-            "pitch" => &mut note.pitch,
-            "start" => &mut note.start,
-            "end" => &mut note.end,
-            "velocity" => &mut note.velocity,
-            _ => return Ok(()),
-        };
-        *member = number_of(value).unwrap_or(f64::NAN);
-        Ok(())
-    })?;
-    Ok(note)
-}
-
-/// Reads an object, or a value that has no members. Says which.
-fn members<'a>(
-    reader: &mut Reader<'a>,
-    mut each: impl FnMut(&mut Reader<'a>, &str) -> Result<(), Broken>,
-) -> Result<bool, Broken> {
-    let is_object = reader.peek() == Some(b'{');
-    if is_object {
-        reader.object(|reader, name| each(reader, &name))?;
-    } else {
-        reader.value()?;
-    }
-    Ok(is_object)
-}
-
-/// The most names that [`names`] gives.
-const MAX_NAMES: usize = 100;
-
-/// The longest name of a member, in characters.
-const MAX_NAME: usize = 60;
-
-/// How deep [`names`] looks: `data.midiData.instruments[].notes[].pitch` is eight levels deep.
-const NAMES_DEPTH: usize = 10;
-
-/// How many elements of a list [`names`] looks at.
-const NAMES_OF_ELEMENTS: usize = 3;
-
-/// The names of the members of a body, in order, with their places: `data.resultJson.tracks[].title`. They tell the shape of
-/// a body without its values. At most [`MAX_NAMES`].
-pub(crate) fn names(body: &str) -> Vec<String> {
-    let mut names = Vec::new();
-    // What was found before a mistake is of use, too.
-    let _ = collect_names(&mut Reader::new(body), "", NAMES_DEPTH, &mut names);
-    names
-}
-
-fn collect_names(reader: &mut Reader<'_>, place: &str, depth: usize, names: &mut Vec<String>) -> Result<(), Broken> {
-    match reader.peek() {
-        Some(b'{') if depth > 0 => reader.object(|reader, name| {
-            if names.len() >= MAX_NAMES {
-                return reader.value().map(drop);
-            }
-            let dot = if place.is_empty() { "" } else { "." };
-            let path = format!("{place}{dot}{}", plain(&name, MAX_NAME));
-            if !names.contains(&path) {
-                names.push(path.clone());
-            }
-            if name == REQUEST {
-                return reader.value().map(drop);
-            }
-            collect_names(reader, &path, depth - 1, names)
-        }),
-        Some(b'[') if depth > 0 => {
-            let (place, mut looked_at) = (format!("{place}[]"), 0);
-            reader.list(|reader| {
-                looked_at += 1;
-                if looked_at > NAMES_OF_ELEMENTS {
-                    return reader.value().map(drop);
-                }
-                collect_names(reader, &place, depth - 1, names)
-            })
-        }
-        _ => {
-            let value = reader.value()?;
-            if depth > 0 && may_be_json(value) {
-                let read = |text: &str| collect_names(&mut Reader::new(text), place, depth - 1, names);
-                // A text that only begins as JSON has no members.
-                let _ = with_text_of(value, read);
-            }
-            Ok(())
-        }
-    }
 }

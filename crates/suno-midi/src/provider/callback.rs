@@ -11,20 +11,21 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::de::{self, IgnoredAny};
 use thiserror::Error;
 
-pub use super::body::{Part, SentNote, text};
 use super::{
     NotJson,
-    body::{self, Body, Instruments, Object, bare, has_notes, says_no_notes},
-    json::{Reader, number_of, text_of, with_text_of},
-    task_ids::{Ids, find_task_ids},
+    body::{Body, Object, text},
+    json::{Reader, with_text_of},
+    meaning::{CALLBACK_MEMBERS, callback, is},
+    search::{Instruments, bare, has_notes},
+    task_ids::{self, Ids},
 };
-use crate::text::plain;
+use crate::score::RawPart;
 
 /// What a body says about its task.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Callback {
     /// The transcription is done. Without notes, the body says that there are none.
-    Song(Vec<Part>),
+    Song(Vec<RawPart>),
     /// The provider could not transcribe the song.
     Failed {
         /// The provider's code, if it sent a number: `failCode`, `errorCode`, `successFlag` or `code`.
@@ -87,7 +88,7 @@ pub fn read(body: &[u8]) -> Result<Callback, NotACallback> {
     interpret(&text(body), MAX_COVERS).1
 }
 
-/// Reads a body like [`read`], and the task ids that its cover names, as [`find_task_ids`] does.
+/// Reads a body like [`read`], and the task ids that its cover names, as [`task_ids::find_task_ids`] does.
 pub fn read_with_task_ids(body: &[u8]) -> (Vec<Cow<'_, str>>, Result<Callback, NotACallback>) {
     match text(body) {
         Cow::Borrowed(text) => {
@@ -117,7 +118,7 @@ fn interpret(text: &str, covers: usize) -> Said<'_> {
             None => (body.top.task_ids(), callback(text, body)),
         },
         Ok(None) => (Ids::default(), Err(NotACallback::NoObject)),
-        Err(_) => (Ids::of(find_task_ids(text.as_bytes())), Err(not_json(text).into())),
+        Err(_) => (task_ids::ids(text), Err(not_json(text).into())),
     }
 }
 
@@ -179,11 +180,6 @@ fn enclosed<'a>(top: &Object<'a>) -> Option<Enclosed<'a>> {
     })
 }
 
-/// Whether a member is this literal, which may be written as a text.
-fn is(literal: &str, object: &Object<'_>, name: &str) -> bool {
-    object.get(name).is_some_and(|value| value.trim_matches('"') == literal)
-}
-
 impl<'a> Enclosed<'a> {
     fn interpret(self, covers: usize) -> Said<'a> {
         if !self.value.starts_with('"') {
@@ -197,268 +193,6 @@ impl<'a> Enclosed<'a> {
         };
         with_text_of(self.value, read).unwrap_or((Ids::default(), Err(NotACallback::NoObject)))
     }
-}
-
-/// The members of which a callback or an answer has at least one at the top.
-const CALLBACK_MEMBERS: [&str; 10] = [
-    "code",
-    "data",
-    "success",
-    "successFlag",
-    "state",
-    "model",
-    "taskId",
-    "task_id",
-    "resultJson",
-    "instruments",
-];
-
-/// What an object says that has no other body in it.
-fn callback(text: &str, Body { top, instruments }: Body<'_>) -> Result<Callback, NotACallback> {
-    let listed;
-    let data = match (top.object("data"), top.get("data")) {
-        (Some(data), _) => data,
-        // Some resellers send a list of one.
-        (None, Some(data)) => {
-            listed = Object::only_of(data).unwrap_or_default();
-            &listed
-        }
-        // Some send its members at the top.
-        (None, None) => &top,
-    };
-    // Some put it into further `data`.
-    let mut record = data;
-    while !record.names().any(|name| RECORD_MEMBERS.contains(&name))
-        && let Some(inner) = record.object("data")
-    {
-        record = inner;
-    }
-    let unreadable = || {
-        Ok(Callback::Unreadable {
-            members: body::names(text),
-        })
-    };
-    let failed = |code: Option<f64>| {
-        Ok(Callback::Failed {
-            code: code.and_then(whole),
-            message: reason(&top, record),
-        })
-    };
-    let code = top.number("code");
-    let fails = code.is_some_and(|code| code != 200.0);
-
-    // Notes say more than any state. An empty list says less.
-    let instruments = match instruments {
-        Some(Instruments::Parts(parts)) if !fails && has_notes(&parts) => return Ok(Callback::Song(parts)),
-        without_notes => without_notes,
-    };
-    let covers = [record, data, &top];
-    if let Some(product) = other_product(covers, instruments.is_some()) {
-        return Ok(Callback::Unsupported { product });
-    }
-    if fails {
-        let message = top.says("msg").or_else(|| top.says("message")).unwrap_or_default();
-        return match code.and_then(whole) {
-            Some(code) if is_unknown_task(code, &message) => Err(NotACallback::UnknownTask),
-            // Codes of gateways, not of the provider. A callback names its task.
-            Some(502..=504) if top.task_ids().usable().is_empty() => Err(server_error(&top)),
-            _ => failed(record.number("failCode").or(code)),
-        };
-    }
-    if is("false", &top, "success") {
-        return failed(None);
-    }
-    let told = told(record).or_else(|| told(&top));
-    match told {
-        Some(Told::Pending) => return Ok(Callback::Pending),
-        Some(Told::Failed(flag)) => {
-            let sent = record.number("failCode").or_else(|| record.number("errorCode"));
-            return failed(sent.or(flag));
-        }
-        Some(Told::Unknown) => return unreadable(),
-        Some(Told::Done) | None => {}
-    }
-    let is_done = told.is_some();
-    let is_old_form = is_old_form(covers);
-    match instruments {
-        // What is beside the result says nothing of it.
-        Some(Instruments::Parts(_)) if !is_old_form && !record.get("resultJson").is_some_and(says_no_notes) => {
-            return unreadable();
-        }
-        Some(Instruments::Parts(parts)) => return Ok(Callback::Song(parts)),
-        Some(Instruments::Strange) => return unreadable(),
-        // In the old form, these are an empty song (the provider's page, "Handle Missing Instruments").
-        Some(Instruments::Null) | None if is_done && is_old_form && record.is_blank() && top.is_blank_around_data() => {
-            return Ok(Callback::Song(Vec::new()));
-        }
-        Some(Instruments::Null) | None if is_done => return unreadable(),
-        Some(Instruments::Null) | None => {}
-    }
-    // A record has this flag, and here it is null.
-    if record.has("successFlag") && record.is_blank() {
-        return Ok(Callback::Pending);
-    }
-    match not_a_callback(text, &top, code.is_some()) {
-        Some(other) => Err(other),
-        None => unreadable(),
-    }
-}
-
-/// What the state of a record says.
-enum Told {
-    Pending,
-    Done,
-    /// With the `successFlag`, if it is a number: 2 could not be created, 3 failed.
-    Failed(Option<f64>),
-    /// A state that is not documented.
-    Unknown,
-}
-
-/// What `successFlag` and `state` say: `None` if there is neither. The states are those of the provider's pages, and those
-/// in use with resellers.
-fn told(record: &Object<'_>) -> Option<Told> {
-    let flag = record.get("successFlag").and_then(flag);
-    if let Some(Told::Pending | Told::Failed(_)) = flag {
-        return flag;
-    }
-    // `midiData` may be JSON in a text.
-    let in_text = |text: &str| Body::read(text).ok()??.top.get("state").map(str::to_owned);
-    let in_midi_data = || match record.object("midiData") {
-        Some(midi_data) => midi_data.get("state").map(str::to_owned),
-        None => with_text_of(record.get("midiData")?, in_text)?,
-    };
-    let Some(state) = record.get("state").map(str::to_owned).or_else(in_midi_data) else {
-        return flag;
-    };
-    let state = text_of(&state).unwrap_or_default();
-    Some(match state.trim().to_ascii_lowercase().as_str() {
-        "complete" | "success" => Told::Done,
-        "fail" | "failed" => Told::Failed(None),
-        "waiting" | "queuing" | "generating" | "running" | "pending" => Told::Pending,
-        _ => Told::Unknown,
-    })
-}
-
-/// The `successFlag` of a record-info answer: a number for MIDI, a text for the provider's other products (the provider's
-/// pages "Get MIDI Generation Details" and "Get Vocal Separation Details"). `None` if the value is neither.
-fn flag(value: &str) -> Option<Told> {
-    if let Some(flag) = number_of(value) {
-        return Some(match flag {
-            1.0 => Told::Done,
-            flag if flag > 1.0 => Told::Failed(Some(flag)),
-            _ => Told::Pending,
-        });
-    }
-    Some(match text_of(value)?.as_ref() {
-        // The latter: it was made, but its callback was not taken.
-        "SUCCESS" | "CALLBACK_EXCEPTION" => Told::Done,
-        text if text.ends_with("_FAILED") => Told::Failed(None),
-        _ => Told::Pending,
-    })
-}
-
-/// The members of a task's record, in either form.
-const RECORD_MEMBERS: [&str; 6] = ["state", "successFlag", "midiData", "model", "resultJson", "instruments"];
-
-/// Only the old form leaves out the instruments of a song without notes. Nobody has published what the new one does.
-fn is_old_form(covers: [&Object<'_>; 3]) -> bool {
-    let is_new = |cover: &&Object<'_>| {
-        let state = cover.says("state").unwrap_or_default();
-        cover.has("model") || cover.has("resultJson") || state.eq_ignore_ascii_case("success")
-    };
-    !covers.iter().any(is_new)
-}
-
-/// The members that only other products of the old form have, and the products.
-const OTHER_PRODUCTS: [(&str, Option<&str>); 10] = [
-    ("callbackType", Some("music or lyrics")),
-    ("vocal_separation_info", Some("vocal separation")),
-    ("vocal_removal_info", Some("vocal separation")),
-    ("vocal_url", Some("vocal separation")),
-    ("audioWavUrl", Some("WAV conversion")),
-    ("audio_wav_url", Some("WAV conversion")),
-    ("video_url", Some("video")),
-    ("images", Some("images")),
-    // The results of others are in these.
-    ("info", None),
-    ("response", None),
-];
-
-/// The other product that a body is about, and its name if that is known; `None` if it may be about MIDI.
-fn other_product(covers: [&Object<'_>; 3], has_instruments: bool) -> Option<Option<String>> {
-    if let Some(model) = covers.iter().find_map(|cover| cover.says("model")) {
-        // "ai-music-api/generate-midi-from-audio"; what another model for MIDI sends must not be missed.
-        let is_midi = model.to_ascii_lowercase().contains("midi");
-        return (!is_midi).then(|| Some(plain(&model, MAX_WORDS)));
-    }
-    let mut named = OTHER_PRODUCTS
-        .iter()
-        .filter(|(name, _)| covers.iter().any(|cover| cover.has(name)));
-    let (_, product) = named.next().filter(|_| !has_instruments)?;
-    Some(product.map(str::to_owned))
-}
-
-/// The most characters of what a stranger says in an error.
-const MAX_WORDS: usize = 200;
-
-/// Why a task failed, in the provider's words. In the new form only `failMsg` says it.
-fn reason(top: &Object<'_>, record: &Object<'_>) -> String {
-    let of_task = ["failMsg", "errorMessage"].iter().find_map(|name| record.says(name));
-    // What the provider says about the answer is nothing about the task.
-    let of_answer = || said(top).filter(|text| text != "success");
-    of_task.or_else(of_answer).unwrap_or_default().into_owned()
-}
-
-/// The message of a whole answer.
-fn said<'a>(top: &Object<'a>) -> Option<Cow<'a, str>> {
-    let message = ["msg", "message", "error"].iter().find_map(|name| top.says(name));
-    message.or_else(|| top.object("error")?.says("message"))
-}
-
-/// Whether an answer with an error says that the provider does not know the task: in the old form, and in the new one.
-pub(super) fn is_unknown_task(code: i64, message: &str) -> bool {
-    let message = message.trim().to_ascii_lowercase();
-    (400..500).contains(&code) && (message == "record does not exist" || message.contains("recordinfo is null"))
-}
-
-/// What a body is that tells nothing of a task; `None` if it may be a callback.
-fn not_a_callback(text: &str, top: &Object<'_>, has_code: bool) -> Option<NotACallback> {
-    let has_id = !top.task_ids().usable().is_empty();
-    let has_data = top.get("data").is_some_and(|data| {
-        let inner = data.get(1..data.len().saturating_sub(1)).unwrap_or(data);
-        !inner.trim().is_empty()
-    });
-    if has_code {
-        let names_only_the_task = |data: &Object<'_>| data.names().all(|name| matches!(name, "taskId" | "task_id"));
-        let is_answer = top.says("msg").is_none_or(|msg| msg == "success") && top.is_blank();
-        return match top.object("data") {
-            _ if !has_data && !has_id && top.is_blank() => Some(NotACallback::UnknownTask),
-            Some(data) if has_data && has_id && is_answer && names_only_the_task(data) => Some(NotACallback::NewTask),
-            _ => None,
-        };
-    }
-    if top.names().any(|name| CALLBACK_MEMBERS.contains(&name)) {
-        return None;
-    }
-    let is_error = ["message", "Message", "error", "detail", "title", "status", "statusCode"];
-    Some(if top.names().any(|name| is_error.contains(&name)) {
-        server_error(top)
-    } else {
-        NotACallback::OtherObject(body::names(text))
-    })
-}
-
-fn server_error(top: &Object<'_>) -> NotACallback {
-    let status = ["status", "statusCode", "code"]
-        .iter()
-        .find_map(|name| top.number(name));
-    let words = said(top).or_else(|| ["Message", "detail", "title"].iter().find_map(|name| top.says(name)));
-    let parts = [
-        status.and_then(whole).map(|status| status.to_string()),
-        words.map(Cow::into_owned),
-    ];
-    let message: Vec<String> = parts.into_iter().flatten().collect();
-    NotACallback::ServerError(plain(&message.join(" "), MAX_WORDS))
 }
 
 /// Reads an answer, which is one object.
@@ -478,14 +212,11 @@ fn not_json(text: &str) -> NotJson {
     )
 }
 
-pub(super) fn whole(number: f64) -> Option<i64> {
-    (number.fract() == 0.0 && number.abs() < 1e15).then_some(number as i64)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
+    use crate::score::RawNote;
 
     #[test]
     fn deep_nesting_does_not_overflow_the_stack() {
@@ -496,7 +227,7 @@ mod tests {
         assert_eq!(read(deep.as_bytes()), Ok(Callback::Unreadable { members }));
     }
 
-    fn parts(body: &str) -> Vec<Part> {
+    fn parts(body: &str) -> Vec<RawPart> {
         match read(body.as_bytes()) {
             Ok(Callback::Song(parts)) => parts,
             other => panic!("{body}: {other:?}"),
@@ -507,13 +238,13 @@ mod tests {
 
     #[test]
     fn instruments_are_found_in_any_place() {
-        let note = SentNote {
+        let note = RawNote {
             pitch: 60.0,
             start: 1.0,
             end: 1.5,
             velocity: 0.5,
         };
-        let expected = [Part {
+        let expected = [RawPart {
             name: "Piano".into(),
             notes: vec![note],
         }];
@@ -575,7 +306,7 @@ mod tests {
             let body = format!(r#"{{"code":200,"data":{{"instruments":[{{"name":"Drums"{notes}}}]}}}}"#);
             assert_eq!(
                 parts(&body),
-                [Part {
+                [RawPart {
                     name: "Drums".into(),
                     notes: vec![]
                 }],
@@ -951,8 +682,8 @@ mod tests {
     fn one_bad_value_spoils_only_itself() {
         let body = r#"{"data":{"instruments":[7,{"name":3,"notes":[null,"x",{"pitch":1e999,"start":"NaN","end":[],"velocity":" 1 "},{"pitch":null,"pitch":5}]}]}}"#;
         let parts = parts(body);
-        assert_eq!(parts[0], Part::default());
-        let numbers = |note: &SentNote| [note.pitch, note.start, note.end, note.velocity];
+        assert_eq!(parts[0], RawPart::default());
+        let numbers = |note: &RawNote| [note.pitch, note.start, note.end, note.velocity];
         assert!(parts[1].notes[..2].iter().flat_map(numbers).all(f64::is_nan));
         let odd = parts[1].notes[2];
         assert_eq!((odd.pitch, odd.velocity), (f64::INFINITY, 1.0));

@@ -46,14 +46,19 @@ impl<'a> Reader<'a> {
         &mut self,
         mut each: impl FnMut(&mut Self, Cow<'a, str>) -> Result<(), Broken>,
     ) -> Result<(), Broken> {
+        self.members(|reader, name| each(reader, text_of(name).ok_or(Broken)?))
+    }
+
+    /// Reads an object without decoding its names: they are as they were sent, with their quotes.
+    pub(super) fn members(
+        &mut self,
+        mut each: impl FnMut(&mut Self, &'a str) -> Result<(), Broken>,
+    ) -> Result<(), Broken> {
         self.items(b'{', b'}', |reader| {
             if reader.peek() != Some(b'"') {
                 return Err(Broken);
             }
-            let name = match reader.plain_string() {
-                Some(text) => Cow::Borrowed(&text[1..text.len() - 1]),
-                None => text_of(reader.other()?).ok_or(Broken)?,
-            };
+            let name = reader.value()?;
             reader.expect(b':')?;
             each(reader, name)
         })
@@ -94,6 +99,27 @@ impl<'a> Reader<'a> {
             Some(b'"') => self.plain_string().map_or_else(|| self.other(), Ok),
             Some(b'0'..=b'9') => self.number(),
             _ => self.other(),
+        }
+    }
+
+    /// Skips an object or a list. Unlike [`Reader::value`], it needs no memory for their depth, and does not check that
+    /// they are JSON.
+    pub(super) fn skip_nested(&mut self) -> Result<(), Broken> {
+        let mut depth = 0_usize;
+        loop {
+            match self.peek().ok_or(Broken)? {
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth = depth.checked_sub(1).ok_or(Broken)?,
+                b'"' => {
+                    self.value()?;
+                    continue;
+                }
+                _ => {}
+            }
+            self.at += 1;
+            if depth == 0 {
+                return Ok(());
+            }
         }
     }
 
@@ -154,8 +180,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What a JSON string says; `None` if the value is none. Replaces a lone surrogate, which JSON can escape but UTF-8 cannot
-/// encode.
+/// Decodes a JSON string; `None` if the value is not a string. Replaces a lone surrogate, which JSON can escape but UTF-8
+/// cannot encode.
 pub(super) fn text_of(value: &str) -> Option<Cow<'_, str>> {
     match plain_text_of(value)? {
         Some(text) => Some(Cow::Borrowed(text)),
@@ -163,8 +189,7 @@ pub(super) fn text_of(value: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Calls `read` with what a JSON string says; `None` if the value is none. Only one decoded copy is in memory, and only
-/// until this returns.
+/// Calls `read` with a decoded JSON string; `None` if the value is not a string. The decoded copy is freed on return.
 pub(super) fn with_text_of<T>(value: &str, read: impl FnOnce(&str) -> T) -> Option<T> {
     match plain_text_of(value)? {
         Some(text) => Some(read(text)),
@@ -172,7 +197,7 @@ pub(super) fn with_text_of<T>(value: &str, read: impl FnOnce(&str) -> T) -> Opti
     }
 }
 
-/// Outer `None`: this is no JSON string. Inner `None`: it has escapes.
+/// Outer `None`: this is not a JSON string. Inner `None`: it has escapes.
 fn plain_text_of(value: &str) -> Option<Option<&str>> {
     let content = value.strip_prefix('"')?.strip_suffix('"')?;
     Some((!content.contains('\\')).then_some(content))
@@ -273,6 +298,8 @@ mod tests {
             r#"{"a":1 "b":2}"#,
             r#"{"\u0061":1}"#,
             r#"{"\q":1}"#,
+            "{\"\\n\n\":1}",
+            r#"{"\ud800":1}"#,
             "{1:1}",
         ];
         for value in values {

@@ -5,14 +5,21 @@
 //! a lost song.
 
 pub mod api;
-pub(crate) mod body;
+mod body;
 pub mod callback;
 mod json;
+mod meaning;
+mod names;
+mod refusal;
+mod search;
 pub mod signature;
 pub mod task_ids;
 
 use serde::de::IgnoredAny;
 use thiserror::Error;
+
+pub use body::text;
+pub(crate) use names::names;
 
 /// A body that is not one JSON value. Quotes nothing of it.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]

@@ -1,14 +1,14 @@
 //! Finds the task ids in a body before its sender is verified.
 //!
-//! Anybody can post a body, so this must be cheap: one pass over the tokens, which stores only the nesting depth and
-//! the ids that it finds. The receiver checks that the body is JSON only after it knows the sender
-//! ([`super::check_json`]).
+//! Anybody can post a body, so this must be cheap: one pass, which stores only the ids. The receiver checks that the
+//! body is JSON only after it knows the sender ([`super::check_json`]).
 
 use std::borrow::Cow;
 
-use memchr::memchr2;
-
-use super::without_bom;
+use super::{
+    body::text,
+    json::{Broken, Reader},
+};
 use crate::TaskId;
 
 /// Maximum number of ids in a body; more is treated as an attack. There are four documented places for an id.
@@ -24,7 +24,7 @@ const MAX_ID: usize = 16 * 1024;
 ///
 /// Looks in the four places that the provider's pages document: `data.taskId`, `data.task_id`, `taskId` and `task_id`.
 /// Null and empty ids count as absent. A result with several ids means that the body contradicts itself. A body that
-/// names its task more than [`MAX_IDS`] times has no id. In a body that is not JSON, this finds what looks like ids.
+/// names its task more than [`MAX_IDS`] times has no id. In a body that is not JSON, this finds the ids before the mistake.
 ///
 /// ```
 /// use suno_midi::provider::task_ids::find_task_ids;
@@ -33,47 +33,21 @@ const MAX_ID: usize = 16 * 1024;
 /// assert_eq!(ids, ["5c79"]);
 /// ```
 pub fn find_task_ids(body: &[u8]) -> Vec<Cow<'_, str>> {
-    let mut ids = Ids::default();
-    let mut place = Place::Outside;
-    // The name of the current member.
-    let mut member = None;
-    // How many brackets are open whose content we skip.
-    let mut skipped = 0_usize;
-    let mut tokens = Tokens {
-        body: without_bom(body),
-        at: 0,
-    };
-    while let Some(token) = if skipped == 0 {
-        tokens.next()
-    } else {
-        tokens.next_bracket()
-    } {
-        match token {
-            Token::Open(_) if skipped > 0 => skipped += 1,
-            Token::Close if skipped > 0 => skipped -= 1,
-            Token::Open(bracket) => match (place, member.take(), bracket) {
-                (Place::Outside, _, b'{') => place = Place::Top,
-                (Place::Top, Some(Name::Data), b'{') => place = Place::Data,
-                _ => skipped = 1,
-            },
-            Token::Close if place == Place::Data => (place, member) = (Place::Top, None),
-            Token::Close => break,
-            Token::Comma => member = None,
-            Token::Text(text) if place != Place::Outside => match member {
-                None => member = Some(Name::of(text)),
-                Some(Name::TaskId) => ids.found(text),
-                Some(_) => {}
-            },
-            Token::Other(text) if member == Some(Name::TaskId) && text.iter().all(u8::is_ascii_digit) => {
-                ids.found(text);
-            }
-            _ => {}
-        }
-        if ids.seen > MAX_IDS {
-            break;
-        }
+    match text(body) {
+        Cow::Borrowed(text) => ids(text).usable(),
+        Cow::Owned(text) => ids(&text).into_owned().usable(),
     }
-    ids.usable()
+}
+
+pub(super) fn ids(text: &str) -> Ids<'_> {
+    let mut ids = Ids::default();
+    let _ = Reader::new(text).members(|reader, name| {
+        if is_named(name, "data") && reader.peek() == Some(b'{') {
+            return reader.members(|reader, name| ids.member(reader, name));
+        }
+        ids.member(reader, name)
+    });
+    ids
 }
 
 /// The ids that were found.
@@ -85,14 +59,6 @@ pub(super) struct Ids<'a> {
 }
 
 impl<'a> Ids<'a> {
-    /// These ids, which [`find_task_ids`] found.
-    pub(super) fn of(distinct: Vec<Cow<'a, str>>) -> Self {
-        Self {
-            seen: distinct.len(),
-            distinct,
-        }
-    }
-
     /// Adds what was found in another place.
     pub(super) fn add(&mut self, other: Self) {
         self.seen += other.seen;
@@ -119,13 +85,25 @@ impl<'a> Ids<'a> {
     /// Notes the value of a member that holds a task id: a string or a number.
     pub(super) fn found_value(&mut self, value: &'a str) {
         match value.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
-            Some(text) => self.found(text.as_bytes()),
-            None if value.bytes().all(|byte| byte.is_ascii_digit()) => self.found(value.as_bytes()),
+            Some(text) => self.found(text),
+            None if value.bytes().all(|byte| byte.is_ascii_digit()) => self.found(value),
             None => {}
         }
     }
 
-    fn found(&mut self, text: &'a [u8]) {
+    /// Reads the value of a member, and notes it if it is an id.
+    fn member(&mut self, reader: &mut Reader<'a>, name: &str) -> Result<(), Broken> {
+        if let Some(b'{' | b'[') = reader.peek() {
+            return reader.skip_nested();
+        }
+        let value = reader.value()?;
+        if is_named(name, "taskId") || is_named(name, "task_id") {
+            self.found_value(value);
+        }
+        if self.seen > MAX_IDS { Err(Broken) } else { Ok(()) }
+    }
+
+    fn found(&mut self, text: &'a str) {
         self.seen += 1;
         if self.seen > MAX_IDS {
             return;
@@ -137,48 +115,22 @@ impl<'a> Ids<'a> {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Outside,
-    Top,
-    Data,
-}
-
-/// The member names that matter.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Name {
-    TaskId,
-    Data,
-    Other,
-}
-
-impl Name {
-    fn of(text: &[u8]) -> Self {
-        if says(text, "taskId") || says(text, "task_id") {
-            Self::TaskId
-        } else if says(text, "data") {
-            Self::Data
-        } else {
-            Self::Other
-        }
-    }
-}
-
-/// Whether the string between two quotes is `name`; its letters may be escaped. We compare without decoding: decoding
-/// every name of a body would cost more than the rest of the scan.
-fn says(mut text: &[u8], name: &str) -> bool {
+/// Whether a name in the body, with its quotes, means `name`; its letters may be escaped. We compare without decoding: a
+/// decoded name of a stranger could need as much memory as the body.
+fn is_named(sent: &str, name: &str) -> bool {
+    let mut rest = &sent.as_bytes()[1..sent.len() - 1];
     for letter in name.bytes() {
-        text = match text {
-            [b'\\', b'u', b'0', b'0', high, low, rest @ ..]
+        rest = match rest {
+            [b'\\', b'u', b'0', b'0', high, low, after @ ..]
                 if hex_value(*high) == Some(letter >> 4) && hex_value(*low) == Some(letter & 15) =>
             {
-                rest
+                after
             }
-            [first, rest @ ..] if *first == letter => rest,
+            [first, after @ ..] if *first == letter => after,
             _ => return false,
         };
     }
-    text.is_empty()
+    rest.is_empty()
 }
 
 fn hex_value(digit: u8) -> Option<u8> {
@@ -187,93 +139,13 @@ fn hex_value(digit: u8) -> Option<u8> {
 
 /// Decodes the string between two quotes. A string that is too long or not valid JSON must not count as absent, so it
 /// becomes an id that no signature can match.
-fn decoded(text: &[u8]) -> Cow<'_, str> {
-    const NOBODY: Cow<'_, str> = Cow::Borrowed("\u{fffd}");
+fn decoded(text: &str) -> Cow<'_, str> {
     if text.len() > MAX_ID {
-        return NOBODY;
+        return "\u{fffd}".into();
     }
-    if text.contains(&b'\\') && text.len() <= MAX_ESCAPED_ID {
-        let quoted = [b"\"", text, b"\""].concat();
-        if let Ok(id) = serde_json::from_slice(&quoted) {
-            return Cow::Owned(id);
-        }
-    }
-    std::str::from_utf8(text).map_or(NOBODY, Cow::Borrowed)
-}
-
-enum Token<'a> {
-    Open(u8),
-    Close,
-    Comma,
-    /// A string, without its quotes.
-    Text(&'a [u8]),
-    /// A number, a literal, or something that is not JSON.
-    Other(&'a [u8]),
-}
-
-/// Reads the tokens of a body.
-struct Tokens<'a> {
-    body: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Tokens<'a> {
-    fn next(&mut self) -> Option<Token<'a>> {
-        let rest = self.body.get(self.at..)?;
-        let start = self.at
-            + rest
-                .iter()
-                .position(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b':'))?;
-        self.at = start + 1;
-        Some(match self.body[start] {
-            bracket @ (b'{' | b'[') => Token::Open(bracket),
-            b'}' | b']' => Token::Close,
-            b',' => Token::Comma,
-            b'"' => Token::Text(self.text()),
-            _ => {
-                let rest = &self.body[start..];
-                let end = rest.iter().position(|byte| {
-                    matches!(
-                        byte,
-                        b' ' | b'\t' | b'\n' | b'\r' | b':' | b',' | b'{' | b'}' | b'[' | b']' | b'"'
-                    )
-                });
-                self.at = start + end.unwrap_or(rest.len());
-                Token::Other(&self.body[start..self.at])
-            }
-        })
-    }
-
-    /// The next bracket outside strings.
-    fn next_bracket(&mut self) -> Option<Token<'a>> {
-        loop {
-            let rest = self.body.get(self.at..)?;
-            self.at += 1 + rest
-                .iter()
-                .position(|byte| matches!(byte, b'{' | b'[' | b']' | b'}' | b'"'))?;
-            match self.body[self.at - 1] {
-                b'"' => drop(self.text()),
-                bracket @ (b'{' | b'[') => return Some(Token::Open(bracket)),
-                _ => return Some(Token::Close),
-            }
-        }
-    }
-
-    /// The rest of a string after its opening quote; the rest of the body if the string is not closed.
-    fn text(&mut self) -> &'a [u8] {
-        let start = self.at;
-        while let Some(found) = memchr2(b'"', b'\\', &self.body[self.at..]) {
-            let end = self.at + found;
-            if self.body[end] == b'"' {
-                self.at = end + 1;
-                return &self.body[start..end];
-            }
-            // An escaped quote does not end the string.
-            self.at = (end + 2).min(self.body.len());
-        }
-        self.at = self.body.len();
-        &self.body[start..]
-    }
+    let has_escapes = text.contains('\\') && text.len() <= MAX_ESCAPED_ID;
+    let decoded = has_escapes.then(|| serde_json::from_str(&["\"", text, "\""].concat()));
+    decoded.and_then(Result::ok).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
 #[cfg(test)]
@@ -328,8 +200,9 @@ mod tests {
         let body = |times| format!(r#"{{"x":1{}}}"#, r#","taskId":"a""#.repeat(times));
         assert_eq!(ids(&body(MAX_IDS)), ["a"]);
         assert_eq!(ids(&body(MAX_IDS + 1)), [""; 0]);
-        let without_names = format!(r#"{{"taskId":{}"#, r#""a" "#.repeat(MAX_IDS + 1));
-        assert_eq!(ids(&without_names), [""; 0]);
+        // Reading stops at a mistake.
+        assert_eq!(ids(&body(MAX_IDS).replace('}', ",")), ["a"]);
+        assert_eq!(ids(r#"{"x":nul,"taskId":"a"}"#), [""; 0]);
     }
 
     #[test]

@@ -2,10 +2,7 @@
 // Not each test reads all of a song.
 #![allow(dead_code)]
 
-use suno_midi::{
-    provider::callback::{Part, SentNote},
-    score::Score,
-};
+use suno_midi::score::{RawNote, RawPart, Score};
 
 /// SplitMix64, so that every machine gets the same songs.
 pub struct Random(pub u64);
@@ -223,7 +220,7 @@ pub fn song(kind: Kind, r: &mut Random) -> Song {
         ("String Ensemble 1", chords),
         ("Lead 1 (square)", melody),
     ];
-    let parts: Vec<Part> = parts
+    let parts: Vec<RawPart> = parts
         .into_iter()
         .filter(|(name, _)| match kind {
             Kind::DrumsOnly => *name == "Drums",
@@ -241,14 +238,14 @@ pub fn song(kind: Kind, r: &mut Random) -> Song {
                     _ => (time(beats) + deviation * r.normal()).max(0.0),
                 };
                 let start = (start * 192.0).round() / 192.0;
-                SentNote {
+                RawNote {
                     pitch,
                     start,
                     end: start + length * beat,
                     velocity,
                 }
             };
-            Part {
+            RawPart {
                 name: name.to_owned(),
                 notes: notes.into_iter().map(|sent| note(sent, r)).collect(),
             }

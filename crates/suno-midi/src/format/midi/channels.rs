@@ -5,7 +5,7 @@
 //! *port*, which their tracks name in a MIDI port event (FF 21), as notation programs do. A reader that ignores ports
 //! still sees a track for each instrument, with its own program and all its notes.
 
-use crate::{music::instruments::Sound, score::MAX_INSTRUMENTS};
+use crate::{instruments::Sound, score::MAX_INSTRUMENTS};
 
 /// The channel of drums in General MIDI, counted from 0: a musician's channel 10.
 pub const DRUMS: u8 = 9;

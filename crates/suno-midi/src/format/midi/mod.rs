@@ -9,10 +9,10 @@ pub mod quantize;
 mod smf;
 pub mod ticks;
 
-use crate::music::Song;
+use crate::{music::Song, options::RenderOptions};
 use channels::Channel;
 use overlaps::{Resolved, Span};
-use quantize::{Quantize, Quantizer, Strength};
+use quantize::Quantizer;
 use ticks::Ticks;
 
 pub use smf::{write, write_part};
@@ -34,8 +34,12 @@ pub fn tracks(song: &Song) -> Vec<Track> {
 }
 
 /// The tracks of the quantized file; `None` if there is to be none.
-pub fn quantized(song: &Song, quantize: Quantize, strength: Strength) -> Option<Vec<Track>> {
-    let quantizer = Quantizer::new(&song.tempo.grid, quantize, strength)?;
+pub fn quantized(song: &Song, options: &RenderOptions) -> Option<Vec<Track>> {
+    let quantizer = Quantizer::new(
+        &song.tempo.grid,
+        options.quantize.unwrap_or_default(),
+        options.quantize_strength.unwrap_or_default(),
+    )?;
     Some(lay_out(song, |note| quantizer.moved(note)))
 }
 

@@ -19,7 +19,8 @@ use super::{
 };
 use crate::{
     format::Label,
-    music::{Song, Voice, instruments::Sound, key::Found},
+    instruments::{Sound, Voice},
+    music::{Song, key::KeyEstimate},
     score::Instrument,
 };
 
@@ -44,7 +45,7 @@ pub fn write_part(label: Label<'_>, song: &Song, tracks: &[Track], index: usize)
 fn write_tracks(label: Label<'_>, song: &Song, tracks: &[Track], of: Range<usize>) -> Vec<u8> {
     let with_ports = tracks.iter().any(|track| track.channel.port > 0);
     let mut origin = [&[NO_MANUFACTURER], label.body.as_bytes().as_slice()].concat();
-    origin.extend(label.asked_at.iter().flat_map(|at| at.to_be_bytes()));
+    origin.extend(label.requested_at.iter().flat_map(|at| at.to_be_bytes()));
 
     let notes: usize = tracks[of.clone()].iter().map(|track| track.notes.len()).sum();
     let mut bytes = Vec::with_capacity(64 + 8 * notes);
@@ -111,16 +112,16 @@ fn conductor<'a>(title: &'a str, origin: &'a [u8], song: &Song) -> Events<'a> {
     events
 }
 
-/// Readers refuse more than seven accidentals, which a key never has.
-fn key_signature(key: Option<Found>) -> Option<TrackEvent<'static>> {
-    let Found { key, .. } = key?;
+/// A key never has more than seven accidentals, the most that readers accept.
+fn key_signature(key: Option<KeyEstimate>) -> Option<TrackEvent<'static>> {
+    let KeyEstimate { key, .. } = key?;
     Some(at_once(MetaMessage::KeySignature(key.fifths(), key.is_minor())))
 }
 
 fn events<'a>(
     instrument: &'a Instrument,
     voice: Voice,
-    key: Option<Found>,
+    key: Option<KeyEstimate>,
     track: &Track,
     with_ports: bool,
 ) -> Events<'a> {
@@ -193,7 +194,7 @@ mod tests {
     use crate::{
         Digest,
         format::midi,
-        music::choices::{Choices, TempoChoice},
+        options::{RenderOptions, TempoChoice},
         score::{PartOf, Score},
     };
 
@@ -201,13 +202,13 @@ mod tests {
         let label = Label {
             title: "song",
             body: Digest::of(b""),
-            asked_at: None,
+            requested_at: None,
         };
         let song = Song::new(
             score,
-            &Choices {
-                tempo: TempoChoice::Off,
-                ..Choices::default()
+            &RenderOptions {
+                tempo: Some(TempoChoice::Off),
+                ..RenderOptions::default()
             },
         );
         write(label, &song, &midi::tracks(&song))
@@ -256,15 +257,15 @@ mod tests {
         let signatures = |key| {
             let song = Song::new(
                 Score::default(),
-                &Choices {
+                &RenderOptions {
                     key,
-                    ..Choices::default()
+                    ..RenderOptions::default()
                 },
             );
             let label = Label {
                 title: "song",
                 body: Digest::of(b""),
-                asked_at: None,
+                requested_at: None,
             };
             let bytes = write(label, &song, &midi::tracks(&song));
             let smf = Smf::parse(&bytes).unwrap();

@@ -48,7 +48,7 @@ impl<'a> Ticks<'a> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::music::{grid::Meter, tempo::Tempo};
+    use crate::{music::tempo::Tempo, options::Meter};
 
     #[test]
     fn the_providers_grid_is_exact_at_the_default_tempo() {

@@ -1,15 +1,15 @@
 //! One signed push over HTTPS.
 //!
-//! How it is signed is in [`suno_midi::webhooks`].
+//! How it is signed is in [`super::webhooks`].
 
 use std::{error::Error, fmt, str::FromStr, time::Duration};
 
 use aws_sdk_s3::{config::http::HttpRequest, primitives::SdkBody};
 use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
-use suno_midi::webhooks::{ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER};
 use thiserror::Error;
 use tokio::time::timeout;
 
+use super::webhooks::{ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER};
 use crate::provider::{USER_AGENT, retry_after, split_origin};
 
 /// How long we wait for an answer (Standard Webhooks, "Request timeouts": 15 to 30 s).

@@ -1,9 +1,9 @@
 //! Beats that follow a tempo that changes.
 //!
-//! A Viterbi search over time and beat length. A state is a beat at a time, with the length of the beat before it. It earns
-//! what begins at that time, and half-way before it, for as long as the beat lasts, so that fast and slow tempi earn alike.
-//! It pays for each change of the length. The work is the number of samples × the lengths × the changes: linear in the length
-//! of the song.
+//! A Viterbi search over time and beat length. A state is a beat at a time, with the length of the beat before it. Its score
+//! is the onset strength at the beat plus a share of that half a beat earlier, times the beat length, so that slow and fast
+//! tempi compare. Each change of the length has a cost. The work is samples × lengths × changes: linear in the length of
+//! the song.
 
 use std::{array, ops::RangeInclusive};
 
@@ -12,16 +12,16 @@ use super::{
     spectrum::{SAMPLES, Spectrum},
 };
 
-/// The shortest and the longest beat that is followed, as a share of the usual beat of the song.
+/// The shortest and the longest beat, as a share of the usual beat of the song.
 const RANGE: (f64, f64) = (0.66, 1.52);
 
 /// The largest change from one beat to the next: a fifth.
 const STEP: f64 = 0.2;
 
-/// What a change costs: at 10 % from beat to beat as much as a mean onset earns.
+/// The cost of a change: 10 % from beat to beat costs the score of a mean onset.
 const RIGID: f64 = 100.0;
 
-/// What an onset half-way between two beats earns, as a share of an onset on a beat: beats are often divided.
+/// The score of an onset half-way between two beats, as a share of one on a beat: beats are often divided.
 const HALF_WAY: f64 = 0.3;
 
 /// The usual lengths of a beat, in seconds: the best distance at which onsets follow each other, and the best one that is
@@ -71,22 +71,22 @@ pub fn usual_beats(spectrum: Spectrum, most: f64) -> Vec<f64> {
     found
 }
 
-/// How many lengths are looked at together. Processors do that in one instruction.
+/// How many lengths are compared in one instruction (SIMD).
 const LANES: usize = 4;
 
 /// Lengths that a beat may have, one after another, in samples.
 struct Lengths {
     samples: [u32; LANES],
-    /// What it costs to be far from the usual length.
+    /// The cost of a length far from the usual one.
     unusual: [f64; LANES],
-    /// `costs[index][lane]` is what it costs this lane to come from the length at `first + index + lane` of a row. Rows begin
-    /// [`LANES`] values early here, because lanes look beyond both ends of a row.
+    /// `costs[i][lane]`: the transition cost from length `first + i + lane` of a row. Rows begin [`LANES`] values early,
+    /// because lanes read beyond both ends of a row.
     first: usize,
     costs: Vec<[f32; LANES]>,
 }
 
 impl Lengths {
-    /// From this length on. Those that are not in the range, and changes that are too large, cost infinitely much.
+    /// Lengths from `first` on. The cost is infinite outside of the range and for changes that are too large.
     fn new(first: usize, range: &RangeInclusive<usize>, middle: f64) -> Self {
         let samples: [usize; LANES] = array::from_fn(|lane| first + lane);
         let near = |before: usize, now: usize| {
@@ -119,12 +119,12 @@ impl Lengths {
         }
     }
 
-    /// The most that each lane has after a beat of one of the lengths of this row.
+    /// The best score of each lane after a beat of one of the lengths of this row.
     fn most_after(&self, row: &[f32]) -> [f32; LANES] {
         let mut most = [f32::MIN; LANES];
         for (values, costs) in row[self.first..].windows(LANES).zip(&self.costs) {
             for ((most, value), cost) in most.iter_mut().zip(values).zip(costs) {
-                // Unlike `f32::max`, this does not look for NaN, which there is none of.
+                // Plain comparison: inputs are never NaN, and `f32::max` is slower.
                 let left = value - cost;
                 *most = if left > *most { left } else { *most };
             }
@@ -132,7 +132,7 @@ impl Lengths {
         most
     }
 
-    /// The length before which a lane has the most, as an index in the row.
+    /// The preceding length that gives a lane its best score, as an index in the row.
     fn before(&self, lane: usize, row: &[f32]) -> usize {
         let most = self.most_after(row)[lane];
         let is_most = |(value, costs): (&f32, &[f32; LANES])| value - costs[lane] == most;
@@ -141,9 +141,9 @@ impl Lengths {
     }
 }
 
-/// What it costs if a beat of one length follows a beat of another, if beats usually have the length `middle`; in samples.
+/// The cost of a beat of the length `now` after one of the length `before`, all in samples. `middle` is the usual length.
 fn cost_of_change(before: f64, now: f64, middle: f64) -> f32 {
-    // A change of one sample is none: lengths between two samples alternate.
+    // Ignore one-sample changes: they are rounding.
     let change = ((now / before).ln().abs() - 0.6 / now).max(0.0);
     (RIGID * change * change * middle) as f32
 }
@@ -162,7 +162,7 @@ pub fn follow(onsets: &[Onset], usual: &[f64]) -> Vec<Vec<f64>> {
     usual.iter().map(follow).collect()
 }
 
-/// The beats of about this length that earn most. `best` is memory to use again, because new memory is slow.
+/// The beats of about this length with the best score. `best` is reused: allocating it is slow.
 fn best_way(strength: &[f64], usual: f64, origin: f64, best: &mut Vec<f32>) -> Vec<f64> {
     let samples = strength.len();
     let shortest = ((usual * RANGE.0 * SAMPLES).round() as usize).max(6);
@@ -175,7 +175,7 @@ fn best_way(strength: &[f64], usual: f64, origin: f64, best: &mut Vec<f32>) -> V
         .map(|first| Lengths::new(first, &range, middle))
         .collect();
     let width = lengths.len() * LANES;
-    // What the beats have earned up to each state: a row of lengths for each sample, and for a beat after the song.
+    // The best score up to each state: a row of lengths for each sample, and for a beat after the song.
     best.clear();
     best.resize(LANES + (samples + shortest + width) * width, 0.0);
     // Nothing begins before the song.
@@ -189,7 +189,7 @@ fn best_way(strength: &[f64], usual: f64, origin: f64, best: &mut Vec<f32>) -> V
                 *state += (f64::from(length) * (here + HALF_WAY * half - unusual)) as f32;
             }
         }
-        // Each state is where the next beat can come from, of any length.
+        // From each state the next beat can follow, with any length.
         for (group, lengths) in lengths.iter().enumerate() {
             let most = lengths.most_after(&best[row..]);
             for (lane, (most, length)) in most.into_iter().zip(lengths.samples).enumerate() {
@@ -197,7 +197,7 @@ fn best_way(strength: &[f64], usual: f64, origin: f64, best: &mut Vec<f32>) -> V
             }
         }
     }
-    // Back from the best of the last beats.
+    // Trace back from the best of the last beats.
     let last = (samples.saturating_sub(longest)..samples)
         .flat_map(|now| (LANES..LANES + width).map(move |index| (now, index)))
         .max_by(|a, b| best[a.0 * width + a.1].total_cmp(&best[b.0 * width + b.1]));

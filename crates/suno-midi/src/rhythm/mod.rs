@@ -1,20 +1,27 @@
 //! Onsets → beats and bars.
 //!
-//! 1. Beats that may be right. If an [even grid](super::even) holds through the whole song, its lines are the beats; if not,
+//! 1. Candidates. If an [even grid](even_grid) holds through the whole song, its lines are the beats; otherwise
 //!    [`tracker`] follows them. Either gives beats of several lengths (octaves) and phases.
-//! 2. The choice. Each [`Candidate`] is judged by what listeners go by. How much worse the others are says how sure it is.
+//! 2. The choice. Each [`Candidate`] is scored by what listeners go by. The distance to the others gives the confidence.
 
-use super::{
-    bars::Bars,
-    candidate::{Candidate, Division, mean_gap, usual_bpm},
-    choices::{Choices, TempoChoice},
-    even::{EvenGrid, best_phase, even_beats},
-    grid::Meter,
-    onsets::Onsets,
-    spectrum::Spectrum,
-    swing::Clarity,
-    tracker,
-};
+mod bars;
+mod candidate;
+mod even_grid;
+mod features;
+mod onsets;
+mod spectrum;
+mod swing;
+mod tracker;
+
+use crate::options::{Meter, RenderOptions, TempoChoice};
+use candidate::{Division, mean_gap, usual_bpm};
+use even_grid::{EvenGrid, best_phase, even_beats};
+use spectrum::Spectrum;
+use swing::Subdivision;
+
+pub use bars::Bars;
+pub use candidate::{Candidate, WEIGHTS};
+pub use onsets::Onsets;
 
 /// The slowest and the fastest tempo that we look for, in BPM.
 const SLOWEST: f64 = 40.0;
@@ -23,7 +30,7 @@ const FASTEST: f64 = 220.0;
 /// Below this confidence a file stays at 120 BPM.
 pub const MIN_CONFIDENCE: f64 = 0.3;
 
-/// With fewer different onsets, some grid always fits by chance.
+/// With fewer onsets, some grid always fits by chance.
 const MIN_ONSETS: usize = 16;
 
 /// The longest score, in seconds. The provider's longest song has 8 minutes.
@@ -32,16 +39,16 @@ const MAX_SECONDS: f64 = 1200.0;
 /// With fewer beats there is nothing to choose from.
 const MIN_BEATS: usize = 8;
 
-/// What is closer to a beat than this share of its length is on it, if it is swung or not.
+/// Onsets within this fraction of a beat count as on the beat.
 const ON_BEAT: f64 = 0.1;
 
-/// How much better than another a candidate must be to be e times as likely. A melody alone says little.
+/// Softmax temperature of the candidates' scores; higher for a melody alone, which is ambiguous.
 const DOUBT: f64 = 1.0;
 const DOUBT_ALONE: f64 = 7.0;
-/// With fewer onsets doubt grows as chance does.
+/// With fewer onsets than this, doubt grows with the inverse root of their number.
 const MANY_ONSETS: f64 = 300.0;
 
-/// The margin of the downbeat and of the metre that are as good as sure.
+/// From these margins on, the downbeat and the metre have the confidence 1.
 const SURE_DOWNBEAT: f64 = 1.0;
 const SURE_METER: f64 = 0.5;
 
@@ -57,31 +64,31 @@ pub struct Track {
     /// Where between two beats the off-beat falls, if it is swung: 0.5 would be straight.
     pub swing: Option<f64>,
     /// How sure the beats, the downbeats and the metre are.
-    pub confidence: Confidence,
+    pub confidence: BeatConfidence,
 }
 
 /// How sure the inference is, 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Confidence {
+pub struct BeatConfidence {
     /// That beats are beats, at any octave.
     pub beats: f64,
     /// That bars begin where they do.
     pub downbeat: f64,
-    /// That bars have as many beats.
+    /// That the metre is right.
     pub meter: f64,
 }
 
-/// The beats and bars that fit the onsets and the musician's choices best, even if they fit badly; `None` if there are too
+/// The beats and bars that fit the onsets and the musician's options best, even if they fit badly; `None` if there are too
 /// few onsets or the score is too long.
-pub fn infer(onsets: &Onsets, choices: &Choices) -> Option<Track> {
-    let candidates = candidates(onsets, choices);
+pub fn infer(onsets: &Onsets, options: &RenderOptions) -> Option<Track> {
+    let candidates = candidates(onsets, options);
     let best = candidates.iter().max_by(|a, b| a.score.total_cmp(&b.score))?;
     let octaves = || candidates.iter().filter(|candidate| candidate.is_octave_of(best));
     let doubt = doubt(onsets);
     let odds = |candidate: &Candidate| ((candidate.score - best.score) / doubt).exp();
     let certainty = octaves().map(odds).sum::<f64>() / candidates.iter().map(odds).sum::<f64>();
-    let chosen = match choices.tempo {
-        TempoChoice::Near(bpm) => {
+    let chosen = match options.tempo {
+        Some(TempoChoice::Near(bpm)) => {
             let away = |candidate: &Candidate| (60.0 / mean_gap(&candidate.beats) / bpm).log2().abs();
             // Of the same tempo, the better one.
             let octave = |candidate: &Candidate| (4.0 * away(candidate)).round();
@@ -89,15 +96,15 @@ pub fn infer(onsets: &Onsets, choices: &Choices) -> Option<Track> {
         }
         _ => best,
     };
-    let mut track = Track::new(chosen, onsets, choices.meter, certainty);
-    if let Some(downbeat) = choices.downbeat {
-        track.begin_bar_at(downbeat);
+    let mut track = Track::new(chosen, onsets, options.meter, certainty);
+    if let Some(downbeat) = options.downbeat {
+        track.begin_bar_at(downbeat.seconds());
     }
     Some(track)
 }
 
-/// All beats that may be those of the song; none if there are too few onsets or the score is too long.
-pub fn candidates(onsets: &Onsets, choices: &Choices) -> Vec<Candidate> {
+/// All candidates for the beats of the song; none if there are too few onsets or the score is too long.
+pub fn candidates(onsets: &Onsets, options: &RenderOptions) -> Vec<Candidate> {
     let list = &onsets.list;
     let (Some(first), Some(last)) = (list.first(), list.last()) else {
         return Vec::new();
@@ -107,11 +114,11 @@ pub fn candidates(onsets: &Onsets, choices: &Choices) -> Vec<Candidate> {
     }
     let spectrum = Spectrum::new(list);
     let (grid, rival) = EvenGrid::best(list, &spectrum);
-    if choices.steady || grid.holds(list) {
-        let even = |grid| even_candidates(onsets, grid, choices.meter);
+    if options.steady == Some(true) || grid.holds(list) {
+        let even = |grid| even_candidates(onsets, grid, options.meter);
         even(grid).into_iter().chain(rival.into_iter().flat_map(even)).collect()
     } else {
-        tracked_candidates(onsets, spectrum, choices.meter)
+        tracked_candidates(onsets, spectrum, options.meter)
     }
 }
 
@@ -136,7 +143,12 @@ pub fn downbeat_at(onsets: &Onsets, period: f64, meter: Meter) -> f64 {
         .map(|beats| Candidate::new(onsets, beats, Some(period), Division::Binary, Some(meter)))
         .max_by(|a, b| a.score.total_cmp(&b.score))
         .map_or(0.0, |best| {
-            let first = best.bars.places.iter().position(|&place| place == 0).unwrap_or(0);
+            let first = best
+                .bars
+                .positions
+                .iter()
+                .position(|&position| position == 0)
+                .unwrap_or(0);
             best.beats[first].rem_euclid(f64::from(meter.beats) * period)
         })
 }
@@ -213,23 +225,23 @@ impl Track {
                 .collect();
             *unit = grid.unit;
         }
-        let clarity = Clarity::new(&onsets.list, &beats);
-        let bars = if meter.is_none() && clarity.ternary() {
-            chosen.heard.best_bars(Meter::compound(2), Meter::compound(4))
+        let subdivision = Subdivision::new(&onsets.list, &beats);
+        let bars = if meter.is_none() && subdivision.ternary() {
+            chosen.features.best_bars(Meter::compound(2), Meter::compound(4))
         } else {
             chosen.bars.clone()
         };
         let rival = match bars.meter.beats {
-            4 => chosen.heard.bars(Meter::simple(3)),
-            _ => chosen.heard.bars(Meter::COMMON),
+            4 => chosen.features.bars(Meter::simple(3)),
+            _ => chosen.features.bars(Meter::COMMON),
         };
         Self {
-            confidence: Confidence {
-                beats: certainty * clarity.presence(),
+            confidence: BeatConfidence {
+                beats: certainty * subdivision.presence(),
                 downbeat: (bars.margin / SURE_DOWNBEAT).clamp(0.0, 1.0),
                 meter: ((bars.score - rival.score) / SURE_METER).clamp(0.0, 1.0),
             },
-            swing: clarity.swing(),
+            swing: subdivision.swing(),
             beats,
             bars,
             period,
@@ -254,8 +266,8 @@ impl Track {
             self.beats[nearest] += away.clamp(-gap / 3.0, gap / 3.0);
         }
         let width = usize::from(self.bars.meter.beats);
-        for (index, place) in self.bars.places.iter_mut().enumerate() {
-            *place = ((index + width - nearest % width) % width) as u8;
+        for (index, position) in self.bars.positions.iter_mut().enumerate() {
+            *position = ((index + width - nearest % width) % width) as u8;
         }
         self.confidence.downbeat = 1.0;
     }

@@ -1,4 +1,4 @@
-//! The key of a song: its type, how it is inferred, and how it spells pitches.
+//! How the key of a song is inferred.
 //!
 //! [`infer`] asks two questions.
 //!
@@ -23,116 +23,35 @@
 //! | 0.9 to 0.95 | 94 % | 84 % |
 //! | 0.95 to 1 | 99 % | 94 % |
 
-use std::{fmt, str::FromStr};
+mod spelling;
 
-use thiserror::Error;
+use crate::{
+    instruments::Voice,
+    options::Key,
+    score::{Note, Score},
+};
 
-use super::Voice;
-use crate::score::{Note, Score};
-
-/// A key: a tonic with its spelling, and major or minor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Key {
-    fifths: i8,
-    minor: bool,
-}
-
-/// A text that is not a [`Key`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("a key is a note name, then m for minor: C, F#, Bb, Ebm; at most seven sharps or flats")]
-pub struct BadKey;
-
-/// The tonics of the major keys with 7 flats to 7 sharps. The minor tonics are those three places further on.
-const TONICS: [&str; 18] = [
-    "Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#", "G#", "D#", "A#",
-];
-
-impl Key {
-    /// The key with this signature: -7 (seven flats) to 7 (seven sharps); others are cut to these.
-    pub fn with_fifths(fifths: i8, minor: bool) -> Self {
-        Self {
-            fifths: fifths.clamp(-7, 7),
-            minor,
-        }
-    }
-
-    /// How many sharps its signature has, -7 to 7; flats count negative.
-    pub fn fifths(self) -> i8 {
-        self.fifths
-    }
-
-    /// Whether it is minor.
-    pub fn is_minor(self) -> bool {
-        self.minor
-    }
-
-    /// The key with the tones of a major key, in the spelling with the fewest accidentals: six flats rather than six
-    /// sharps. `relative_major` is the pitch class of the tonic of that major key.
-    fn with_tones_of(relative_major: usize, minor: bool) -> Self {
-        let sharps = (7 * (relative_major % 12) % 12) as i8;
-        Self::with_fifths(if sharps < 6 { sharps } else { sharps - 12 }, minor)
-    }
-
-    /// The pitch class of its tonic: 0 is C, 11 is B.
-    pub fn tonic(self) -> u8 {
-        let places = i32::from(self.fifths) + if self.minor { 3 } else { 0 };
-        (7 * places).rem_euclid(12) as u8
-    }
-
-    /// The name of its tonic: `Eb`, `F#`.
-    pub fn tonic_name(self) -> &'static str {
-        let place = self.fifths + 7 + if self.minor { 3 } else { 0 };
-        TONICS[place as usize]
-    }
-
-    /// `"major"` or `"minor"`.
-    pub fn mode_name(self) -> &'static str {
-        if self.minor { "minor" } else { "major" }
-    }
-}
-
-impl fmt::Display for Key {
-    /// As musicians write it in chord symbols: `Eb`, `F#m`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.tonic_name())?;
-        f.write_str(if self.minor { "m" } else { "" })
-    }
-}
-
-impl FromStr for Key {
-    type Err = BadKey;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (name, minor) = match text.strip_suffix('m') {
-            Some(name) => (name, true),
-            None => (text, false),
-        };
-        (-7..=7)
-            .map(|fifths| Self::with_fifths(fifths, minor))
-            .find(|key| key.to_string().trim_end_matches('m').eq_ignore_ascii_case(name))
-            .ok_or(BadKey)
-    }
-}
+pub use spelling::pitch_name;
 
 /// The key of a song's files.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Found {
+pub struct KeyEstimate {
     /// The key.
     pub key: Key,
     /// How sure it is; `None` if the musician chose the key.
-    pub confidence: Option<Confidence>,
+    pub confidence: Option<KeyConfidence>,
 }
 
 /// How sure an inferred key is.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Confidence {
+pub struct KeyConfidence {
     /// The probability that the signature is right, 0 to 1.
     pub signature: f64,
     /// If the signature is right, the probability that the mode is: 0.5 (major as likely as minor) to 1.
     pub mode: f64,
 }
 
-impl Found {
+impl KeyEstimate {
     /// The key that the musician chose.
     pub fn chosen(key: Key) -> Self {
         Self { key, confidence: None }
@@ -178,8 +97,8 @@ const ASTRAY: f64 = 0.05;
 /// With fewer notes there is no key: a part would have less than two of them, and the confidence was not measured.
 const FEWEST_NOTES: usize = 2 * PARTS;
 
-/// With fewer different tones there is no key. The smallest scales have five; the tones of a drone, of power chords or
-/// of one triad belong to many keys, however often they sound.
+/// With fewer different tones there is no key. The smallest scales have five; drones, power chords and single triads fit
+/// many keys.
 const FEWEST_TONES: usize = 5;
 
 /// A pitch class is a tone of the song if it has at least this share of it. Wrong notes of a transcription have less.
@@ -189,11 +108,11 @@ const TONE: f64 = 0.01;
 /// songs with even numbers of POP909.
 const MODE_SLOPE: f64 = 27.0;
 
-/// The key of a score, as the tones of its pitched instruments tell; `None` where they are too few to tell. `voices`
+/// The key of a score from the tones of its pitched instruments; `None` if they are too few. `voices`
 /// are those of the score's instruments, in the same order.
 ///
 /// The signature with the fewest accidentals is taken: six flats rather than six sharps.
-pub fn infer(score: &Score, voices: &[Voice]) -> Option<Found> {
+pub fn infer(score: &Score, voices: &[Voice]) -> Option<KeyEstimate> {
     let notes = pitched_notes(score, voices);
     let all = normalised(&Histogram::of(&notes).seconds);
     let present = all.iter().filter(|&&share| share >= TONE).count();
@@ -203,7 +122,7 @@ pub fn infer(score: &Score, voices: &[Voice]) -> Option<Found> {
 
     let parts = parts(&notes);
     let (relative_major, signature) = signature(&parts);
-    // A part in another key says nothing about the mode of this one.
+    // A part in another key does not count for the mode.
     let mut shares = [0.0; 12];
     for part in &parts {
         let belongs = part.signatures()[relative_major];
@@ -220,9 +139,9 @@ pub fn infer(score: &Score, voices: &[Voice]) -> Option<Found> {
         squares.sum::<f64>().sqrt()
     };
     let (major, minor) = (distance(false), distance(true));
-    Some(Found {
+    Some(KeyEstimate {
         key: Key::with_tones_of(relative_major, minor < major),
-        confidence: Some(Confidence {
+        confidence: Some(KeyConfidence {
             signature,
             mode: 1.0 / (1.0 + (-MODE_SLOPE * (major - minor).abs()).exp()),
         }),
@@ -266,7 +185,7 @@ fn signature(parts: &[Histogram]) -> (usize, f64) {
 /// How long each pitch class sounds.
 struct Histogram {
     seconds: Tones,
-    /// As how many equally long notes its notes count: the effective sample size of Kish.
+    /// The effective sample size (Kish): how many equally long notes would count as much.
     size: f64,
 }
 
@@ -311,49 +230,12 @@ fn above(shares: &Tones, tonic: usize) -> Tones {
     std::array::from_fn(|tone| shares[(tonic + tone) % 12])
 }
 
-/// Probabilities from their logarithms, each of which may lack the same summand.
+/// Softmax of log probabilities (up to a constant).
 fn softmax(logs: &Tones) -> Tones {
     let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let parts = logs.map(|log| (log - most).exp());
     let sum: f64 = parts.iter().sum();
     parts.map(|part| part / sum)
-}
-
-/// The name of a MIDI pitch as the key spells it, with the octave after it; middle C, 60, is `C4`. Without a key, as in
-/// C.
-///
-/// A tone of the key has the name that the signature gives it. Other tones are spelled as alterations that are usual in
-/// the key: sharp up to the raised fifth of major (the leading tone of the relative minor), otherwise flat.
-///
-/// ```
-/// use suno_midi::music::key::pitch_name;
-///
-/// let key = "Ebm".parse()?;
-/// assert_eq!(pitch_name(63, Some(key)), "Eb4");
-/// assert_eq!(pitch_name(59, Some(key)), "Cb4");
-/// assert_eq!(pitch_name(63, Some("E".parse()?)), "D#4");
-/// assert_eq!(pitch_name(54, None), "F#3");
-/// # Ok::<(), suno_midi::music::key::BadKey>(())
-/// ```
-pub fn pitch_name(pitch: u8, key: Option<Key>) -> String {
-    // Places on the line of fifths: C is 0, G is 1, F is -1. Each pitch class has one place among any twelve.
-    let lowest = key.map_or(0, |key| i32::from(key.fifths)) - 3;
-    let mut place = lowest + (7 * i32::from(pitch) - lowest).rem_euclid(12);
-    // Fb is -8, B# is 12. Nobody reads double accidentals with pleasure.
-    if place < -8 {
-        place += 12;
-    } else if place > 12 {
-        place -= 12;
-    }
-    let letter = ["F", "C", "G", "D", "A", "E", "B"][(place + 1).rem_euclid(7) as usize];
-    let (accidental, raised) = match (place + 1).div_euclid(7) {
-        ..0 => ("b", -1),
-        0 => ("", 0),
-        1.. => ("#", 1),
-    };
-    // The octave is that of the letter: Cb4 sounds as B3.
-    let octave = (i32::from(pitch) - raised).div_euclid(12) - 1;
-    format!("{letter}{accidental}{octave}")
 }
 
 #[cfg(test)]
@@ -362,10 +244,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{
-        music::{Song, choices::Choices},
-        score::PartOf,
-    };
+    use crate::{music::Song, options::RenderOptions, score::PartOf};
 
     /// The names of the tones of a tune, as often as they are heard in it.
     const TUNES: [(&str, &[u8]); 4] = [
@@ -385,7 +264,7 @@ mod tests {
         pitches.enumerate().map(note).collect()
     }
 
-    fn key_of(parts: &[PartOf<'_>]) -> Option<Found> {
+    fn key_of(parts: &[PartOf<'_>]) -> Option<KeyEstimate> {
         let score = Score::of(parts);
         infer(&score, &Voice::all(&score))
     }
@@ -405,9 +284,9 @@ mod tests {
         let name = |score, key| {
             let song = Song::new(
                 score,
-                &Choices {
+                &RenderOptions {
                     key,
-                    ..Choices::default()
+                    ..RenderOptions::default()
                 },
             );
             song.key
@@ -475,61 +354,9 @@ mod tests {
     }
 
     #[test]
-    fn the_spelling_with_the_fewest_accidentals_is_taken() {
-        let names = |minor| {
-            let key = |tonic| Key::with_tones_of(tonic, minor).to_string();
-            (0..12).map(key).collect::<Vec<_>>().join(" ")
-        };
-        assert_eq!(names(false), "C Db D Eb E F Gb G Ab A Bb B");
-        assert_eq!(names(true), "Am Bbm Bm Cm C#m Dm Ebm Em Fm F#m Gm G#m");
-    }
-
-    #[test]
     fn profiles_add_up_to_one() {
         for profile in [MAJOR, MINOR] {
             assert!((profile.iter().sum::<f64>() - 1.0).abs() < 0.003);
-        }
-    }
-
-    #[test]
-    fn a_pitch_is_named_as_its_key_spells_it() {
-        let octave = |key: Option<&str>| {
-            let key = key.map(|key| key.parse().unwrap());
-            (60..72)
-                .map(|pitch| pitch_name(pitch, key))
-                .collect::<Vec<_>>()
-                .join(" ")
-        };
-        let c = "C4 C#4 D4 Eb4 E4 F4 F#4 G4 G#4 A4 Bb4 B4";
-        assert_eq!(octave(None), c);
-        assert_eq!(octave(Some("C")), c);
-        assert_eq!(octave(Some("Am")), c);
-        assert_eq!(octave(Some("Eb")), "C4 Db4 D4 Eb4 E4 F4 Gb4 G4 Ab4 A4 Bb4 B4");
-        assert_eq!(octave(Some("Gb")), "C4 Db4 D4 Eb4 Fb4 F4 Gb4 G4 Ab4 A4 Bb4 Cb5");
-        assert_eq!(octave(Some("F#")), "B#3 C#4 D4 D#4 E4 E#4 F#4 G4 G#4 A4 A#4 B4");
-        assert_eq!(
-            [0, 21, 108, 127].map(|pitch| pitch_name(pitch, None)),
-            ["C-1", "A0", "C8", "G9"]
-        );
-        assert_eq!(pitch_name(0, Some("C#".parse().unwrap())), "B#-2");
-    }
-
-    #[test]
-    fn a_name_has_one_accidental_at_most_and_means_its_pitch() {
-        let class = |letter: char| [0, 2, 4, 5, 7, 9, 11]["CDEFGAB".find(letter).unwrap()];
-        for fifths in -7..=7 {
-            for pitch in 0..=127 {
-                let name = pitch_name(pitch, Some(Key::with_fifths(fifths, false)));
-                let letter = name.chars().next().unwrap();
-                let rest = &name[1..];
-                let (raised, octave) = match (rest.strip_prefix('b'), rest.strip_prefix('#')) {
-                    (Some(octave), _) => (-1, octave),
-                    (_, Some(octave)) => (1, octave),
-                    _ => (0, rest),
-                };
-                let octave: i32 = octave.parse().unwrap();
-                assert_eq!(12 * (octave + 1) + class(letter) + raised, i32::from(pitch), "{name}");
-            }
         }
     }
 
@@ -555,35 +382,6 @@ mod tests {
                 prop_assert!((1.0 / 12.0..=1.0).contains(&confidence.signature), "{:?}", confidence);
                 prop_assert!((0.5..=1.0).contains(&confidence.mode), "{:?}", confidence);
             }
-        }
-    }
-
-    #[test]
-    fn a_key_is_written_as_it_is_read() {
-        for (text, fifths, tonic) in [
-            ("C", 0, 0),
-            ("Am", 0, 9),
-            ("Ebm", -6, 3),
-            ("D#m", 6, 3),
-            ("F#", 6, 6),
-            ("Gb", -6, 6),
-            ("Cb", -7, 11),
-            ("C#", 7, 1),
-            ("A#m", 7, 10),
-            ("Abm", -7, 8),
-            ("Bb", -2, 10),
-        ] {
-            let key: Result<Key, _> = text.parse();
-            assert_eq!(
-                key.map(|key| (key.fifths(), key.tonic())),
-                Ok((fifths, tonic)),
-                "{text}"
-            );
-            assert_eq!(key.map(|key| key.to_string()), Ok(text.to_owned()));
-        }
-        assert_eq!("bbm".parse::<Key>(), "Bbm".parse());
-        for bad in ["", "m", "H", "G#", "Fbm", "Cmaj", "C##", "é"] {
-            assert_eq!(bad.parse::<Key>(), Err(BadKey), "{bad}");
         }
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! Notes that begin within [`TOGETHER`] are one onset: the notes of a chord, or a kick drum and the bass.
 
-use super::Voice;
-use crate::{music::instruments::Sound, score::Score};
+use crate::{
+    instruments::{Sound, Voice},
+    score::Score,
+};
 
 /// Notes closer than this, in seconds, are heard as one onset; the sixteenths of 200 BPM are 75 ms apart.
 pub const TOGETHER: f64 = 0.03;
@@ -22,11 +24,11 @@ pub struct Onset {
     /// How much it weighs for the pulse: the square root of the loudness of all notes, so that ten notes do not weigh ten
     /// times as much as one.
     pub weight: f64,
-    /// The loudness of its bass and snare drums, and of its crash cymbals, 0 to 1.
+    /// The loudness of its bass drums, 0 to 1.
     pub kick: f64,
-    /// See `kick`.
+    /// The same of its snare drums.
     pub snare: f64,
-    /// See `kick`.
+    /// The same of its crash cymbals.
     pub crash: f64,
     /// How low its lowest melodic note is: 0 at G3 and above, 1 two octaves lower.
     pub bass: f64,

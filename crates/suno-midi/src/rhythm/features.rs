@@ -1,9 +1,6 @@
-//! Beats → bars: which beat of a bar each beat is, and how well beats and bars fit what is heard.
+//! What is heard at each beat of a beat track, and between beats.
 
-use super::{
-    grid::Meter,
-    onsets::{Onset, Onsets, TOGETHER},
-};
+use super::onsets::{Onset, Onsets, TOGETHER};
 
 /// An onset closer to a beat than this share of the distance of two beats is on the beat.
 const NEAR: f64 = 0.15;
@@ -19,48 +16,29 @@ const NEW_CRASH: f64 = 0.4;
 const NEW_BASS: f64 = 0.25;
 const NEW_LENGTH: f64 = 0.25;
 const NEW_HARMONY: f64 = 0.5;
-/// No sign counts for more than this many standard deviations.
+/// No feature counts for more than this many standard deviations.
 const MOST_DEVIATIONS: f64 = 3.0;
 /// How much a snare drum says for a backbeat, and how much a kick drum says against it.
 const SNARE: f64 = 0.4;
 const KICK: f64 = 0.28;
-/// What a bar of another length costs. A sign is 1 or so.
-const IRREGULAR: f64 = 12.0;
-/// Where nothing else tells, a song begins with a bar.
-const FIRST: f64 = 3.0;
-/// By how much an unusual metre must fit better.
-const UNUSUAL: f64 = 0.1;
 
 /// What is heard at each beat of a beat track.
-pub struct Heard {
+pub struct BeatFeatures {
     /// How much each beat is an accent, the beginning of something, and a backbeat.
-    signs: Vec<[f64; 3]>,
+    pub of_beats: Vec<[f64; 3]>,
     /// The beat at which the song begins, if it begins at a beat.
-    first: Option<usize>,
-    /// How much stronger beats are than the places half-way between them, -1 to 1: by weight, bass, length and drums.
-    pub half_way: [f64; 4],
-    /// The same for the places a quarter and three quarters of the way.
-    pub quarter_way: [f64; 4],
+    pub first: Option<usize>,
+    /// How much stronger beats are than the off-beats half-way between them, -1 to 1: by weight, bass, length and drums.
+    pub offbeat_contrast: [f64; 4],
+    /// The same for the positions a quarter and three quarters of the way.
+    pub sixteenth_contrast: [f64; 4],
     /// The mean change of the harmony at beats less that half-way between.
     pub harmony: f64,
     /// How much kick and snare alternate from beat to beat, 0 to 1.
     pub alternation: f64,
 }
 
-/// The bars that were found for a beat track.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Bars {
-    /// The metre of most bars.
-    pub meter: Meter,
-    /// Which beat of its bar each beat is, from 0.
-    pub places: Vec<u8>,
-    /// How much speaks for them, a beat.
-    pub score: f64,
-    /// How much worse the bars fit if all of them begin at another beat.
-    pub margin: f64,
-}
-
-impl Heard {
+impl BeatFeatures {
     /// At these beats, at least two.
     pub fn new(onsets: &Onsets, beats: &[f64]) -> Self {
         let count = beats.len();
@@ -82,7 +60,7 @@ impl Heard {
             let phase = distance.abs() / gap;
             // The sixteenths of a slow song are an eighth of the way from the next beat: the nearer, the more it counts.
             let (place, near) = if phase < NEAR {
-                at[beat].take(onset);
+                at[beat].max_with(onset);
                 (0, 1.0 - phase / NEAR)
             } else if phase > 0.35 {
                 (1, 1.0)
@@ -104,9 +82,9 @@ impl Heard {
         let off_beats = harmony_changes(&pitch_classes(onsets, &half_way), 2);
         Self {
             harmony: mean(&two) - mean(&off_beats),
-            signs: signs(onsets, beats, &at, [two, four]),
-            half_way: std::array::from_fn(|kind| contrast(1, kind)),
-            quarter_way: std::array::from_fn(|kind| contrast(2, kind)),
+            of_beats: of_beats(onsets, beats, &at, [two, four]),
+            offbeat_contrast: std::array::from_fn(|kind| contrast(1, kind)),
+            sixteenth_contrast: std::array::from_fn(|kind| contrast(2, kind)),
             alternation: if onsets.has_snare {
                 alternation(onsets, &at)
             } else {
@@ -118,134 +96,42 @@ impl Heard {
             }),
         }
     }
-
-    /// The bars in the metre that fits better; the usual one unless the other fits clearly better.
-    pub fn best_bars(&self, other: Meter, usual: Meter) -> Bars {
-        let (other, usual) = (self.bars(other), self.bars(usual));
-        if other.score > usual.score + UNUSUAL {
-            other
-        } else {
-            usual
-        }
-    }
-
-    /// The bars that fit best in a metre. Most have its length; where a song has a shorter bar, one is shorter.
-    pub fn bars(&self, meter: Meter) -> Bars {
-        let width = usize::from(meter.beats);
-        let count = self.signs.len();
-        let expected: Vec<[f64; 3]> = (0..width).map(|place| expected(width, place)).collect();
-        let fit = |beat: usize, place: usize| {
-            let first = if place == 0 && self.first == Some(beat) {
-                FIRST
-            } else {
-                0.0
-            };
-            first + dot(&self.signs[beat], &expected[place])
-        };
-        let mut best: Vec<f64> = (0..width).map(|place| fit(0, place)).collect();
-        let mut next = vec![0.0; width];
-        let mut from: Vec<u8> = (0..width).map(|place| place as u8).collect();
-        from.reserve(count * width);
-        for beat in 1..count {
-            // A bar of one beat is none that musicians write.
-            let (early, value) = (1..width)
-                .map(|place| (place, best[place] - IRREGULAR))
-                .max_by(|a, b| a.1.total_cmp(&b.1))
-                .unwrap_or((0, f64::MIN));
-            for (place, most) in next.iter_mut().enumerate() {
-                let before = (place + width - 1) % width;
-                let (mut came, mut sum) = (before, best[before]);
-                if place == 0 && value > sum {
-                    (came, sum) = (early, value);
-                }
-                from.push(came as u8);
-                *most = sum + fit(beat, place);
-            }
-            std::mem::swap(&mut best, &mut next);
-        }
-        let mut place = (0..width).max_by(|&a, &b| best[a].total_cmp(&best[b])).unwrap_or(0);
-        let score = best[place] / count as f64;
-        let mut places = vec![0; count];
-        for beat in (0..count).rev() {
-            places[beat] = place as u8;
-            place = usize::from(from[beat * width + place]);
-        }
-
-        // The same without irregular bars: how much worse is the second best place to begin?
-        let mut regular = vec![0.0; width];
-        for beat in 0..count {
-            for (begin, sum) in regular.iter_mut().enumerate() {
-                *sum += fit(beat, (beat + width - begin) % width);
-            }
-        }
-        regular.sort_by(|a, b| b.total_cmp(a));
-        let margin = regular.first().zip(regular.get(1)).map_or(0.0, |(a, b)| a - b);
-        Bars {
-            meter,
-            places,
-            score,
-            margin: margin / count as f64,
-        }
-    }
 }
 
 impl Onset {
-    /// Keeps the stronger of both, sign by sign.
-    fn take(&mut self, other: &Self) {
-        let take = |value: &mut f64, heard: f64| *value = value.max(heard);
-        take(&mut self.weight, other.weight);
-        take(&mut self.kick, other.kick);
-        take(&mut self.snare, other.snare);
-        take(&mut self.crash, other.crash);
-        take(&mut self.bass, other.bass);
-        take(&mut self.bass_moves, other.bass_moves * (0.5 + other.bass));
-        take(&mut self.length, other.length);
-        take(&mut self.notes, other.notes.sqrt());
+    /// Keeps the larger value of each feature.
+    fn max_with(&mut self, other: &Self) {
+        let keep = |value: &mut f64, other: f64| *value = value.max(other);
+        keep(&mut self.weight, other.weight);
+        keep(&mut self.kick, other.kick);
+        keep(&mut self.snare, other.snare);
+        keep(&mut self.crash, other.crash);
+        keep(&mut self.bass, other.bass);
+        keep(&mut self.bass_moves, other.bass_moves * (0.5 + other.bass));
+        keep(&mut self.length, other.length);
+        keep(&mut self.notes, other.notes.sqrt());
     }
 }
 
-/// How much each sign is expected at a place of a bar. The places of a bar sum to nothing, so that metres compare.
-fn expected(width: usize, place: usize) -> [f64; 3] {
-    let others = -1.0 / (width as f64 - 1.0);
-    let accent = match (width, place) {
-        (_, 0) => 1.0,
-        (4, 2) => 0.3,
-        (4, _) => -0.65,
-        _ => others,
-    };
-    let new = match (width, place) {
-        (_, 0) => 1.0,
-        (4, 2) => -0.6,
-        (4, _) => -0.2,
-        _ => others,
-    };
-    let backbeat = match (width, place) {
-        (2 | 3, 0) | (4, 0 | 2) => -0.5,
-        (2 | 4, _) => 0.5,
-        _ => 0.25,
-    };
-    [accent, new, backbeat]
-}
-
 /// How much each beat is an accent, the beginning of something, and a backbeat.
-fn signs(onsets: &Onsets, beats: &[f64], at: &[Onset], harmony: [Vec<f64>; 2]) -> Vec<[f64; 3]> {
+fn of_beats(onsets: &Onsets, beats: &[f64], at: &[Onset], harmony: [Vec<f64>; 2]) -> Vec<[f64; 3]> {
     // The beats after the last onset say nothing.
     let last = onsets.list.last().map_or(0.0, |onset| onset.seconds + TOGETHER);
     let heard = beats.partition_point(|beat| *beat <= last);
-    let mut signs: Vec<[f64; 3]> = at
+    let mut features: Vec<[f64; 3]> = at
         .iter()
         .map(|onset| {
             let backbeat = SNARE * onset.snare - KICK * onset.kick;
             [0.0, 0.0, if onsets.has_snare { backbeat } else { 0.0 }]
         })
         .collect();
-    let mut add = |sign: usize, weight: f64, values: Vec<f64>| {
+    let mut add = |feature: usize, weight: f64, values: Vec<f64>| {
         let values = &values[..heard];
         let middle = mean(values);
         let deviation = mean(&values.iter().map(|v| (v - middle).powi(2)).collect::<Vec<_>>()).sqrt();
         if deviation > 1e-9 {
-            for (sum, value) in signs.iter_mut().zip(values) {
-                sum[sign] += weight * ((value - middle) / deviation).min(MOST_DEVIATIONS);
+            for (sum, value) in features.iter_mut().zip(values) {
+                sum[feature] += weight * ((value - middle) / deviation).min(MOST_DEVIATIONS);
             }
         }
     };
@@ -260,7 +146,7 @@ fn signs(onsets: &Onsets, beats: &[f64], at: &[Onset], harmony: [Vec<f64>; 2]) -
     for change in harmony {
         add(1, NEW_HARMONY, change);
     }
-    signs
+    features
 }
 
 /// How much kick and snare alternate from beat to beat, 0 to 1. Both must: a kick drum on every second beat is also one on
@@ -279,7 +165,7 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
-fn dot<const N: usize>(a: &[f64; N], b: &[f64; N]) -> f64 {
+pub fn dot<const N: usize>(a: &[f64; N], b: &[f64; N]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
@@ -297,8 +183,8 @@ fn pitch_classes(onsets: &Onsets, beats: &[f64]) -> Vec<[f64; 12]> {
             first += 1;
         }
         let class = usize::from(class);
-        // A beat that begins after the note gets nothing. Unlike `f64::min` and `f64::max`, this does not look for NaN, which
-        // there is none of.
+        // A beat that begins after the note gets nothing. Plain comparisons: the times are never NaN, and `f64::min` is
+        // slower.
         let sounds = |beat: usize, from: f64| {
             let to = if end < ends[beat] { end } else { ends[beat] };
             if to > from { to - from } else { 0.0 }
@@ -307,7 +193,7 @@ fn pitch_classes(onsets: &Onsets, beats: &[f64]) -> Vec<[f64; 12]> {
         sounding[first][class] += sounds(first, start) + 0.1;
         // A long note says no more after two bars.
         for beat in first + 1..(first + 8).min(count) {
-            // Most notes are short. Whether they reach the next beat is not asked: nobody can guess the answer.
+            // No branch for the next beat: it would be unpredictable.
             if beat > first + 1 && beats[beat] >= end {
                 break;
             }

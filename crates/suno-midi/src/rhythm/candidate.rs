@@ -3,18 +3,15 @@
 //! Each candidate is judged by what listeners go by: how likely the tempo is, whether kick and snare alternate, whether bass,
 //! drums, long notes and new harmonies fall on the beats rather than between them, and how well bars fit.
 
-use super::{
-    bars::{Bars, Heard},
-    grid::Meter,
-    onsets::Onsets,
-};
+use super::{bars::Bars, features::BeatFeatures, onsets::Onsets};
+use crate::options::Meter;
 
 /// The tempo that people perceive most often, in BPM. With a snare drum it is the one of the backbeat; without, slow piano
 /// pop has its eighths and sixteenths between the beats.
 const MOST_WITH_SNARE: f64 = 112.0;
 const MOST_WITHOUT_SNARE: f64 = 81.0;
 /// What speaks for beats, and how much it weighs. docs/music.md says how the weights were chosen.
-pub const SIGNS: [(&str, f64); 13] = [
+pub const WEIGHTS: [(&str, f64); 13] = [
     // The square of the octaves from the usual tempo: half an octave costs 1.4.
     ("tempo", -5.6),
     // Divided by three: rarer than by two or four, as much as a tempo 0.8 octaves from the usual one.
@@ -42,8 +39,8 @@ pub const SIGNS: [(&str, f64); 13] = [
 
 /// Beats, and how much speaks for them.
 pub struct Candidate {
-    /// How much of each of the [`SIGNS`] there is.
-    pub signs: [f64; SIGNS.len()],
+    /// How much of each of the [`WEIGHTS`] there is.
+    pub values: [f64; WEIGHTS.len()],
     /// How much speaks for it, in no unit: the larger, the likelier.
     pub score: f64,
     /// The times of the beats, in seconds.
@@ -51,7 +48,7 @@ pub struct Candidate {
     /// The bars that fit them best, with beats that are divided by two.
     pub bars: Bars,
     /// What is heard at the beats.
-    pub heard: Heard,
+    pub(super) features: BeatFeatures,
     /// The length of a beat, if all have the same.
     pub period: Option<f64>,
 }
@@ -74,37 +71,41 @@ impl Candidate {
         division: Division,
         meter: Option<Meter>,
     ) -> Self {
-        let heard = Heard::new(onsets, &beats);
+        let features = BeatFeatures::new(onsets, &beats);
         let bars = match meter {
-            Some(meter) => heard.bars(meter),
-            None => heard.best_bars(Meter::simple(3), Meter::COMMON),
+            Some(meter) => features.bars(meter),
+            None => features.best_bars(Meter::simple(3), Meter::COMMON),
         };
         let tempo = (60.0 / mean_gap(&beats) / usual_bpm(onsets)).log2();
         let density = (onsets.list.len() as f64 / beats.len() as f64).log2();
-        let [onsets2, bass2, _, drums2] = heard.half_way;
-        let [onsets4, bass4, lengths4, drums4] = heard.quarter_way;
+        let [onsets2, bass2, _, drums2] = features.offbeat_contrast;
+        let [onsets4, bass4, lengths4, drums4] = features.sixteenth_contrast;
         let (accompanied, alone) = if onsets.has_bass { (1.0, 0.0) } else { (0.0, 1.0) };
-        let signs = [
+        let values = [
             tempo * tempo,
             f64::from(u8::from(division == Division::Ternary)),
             density * density,
-            heard.alternation,
+            features.alternation,
             bass2,
             drums2,
             bass4,
             lengths4,
             drums4,
             accompanied * onsets4,
-            accompanied * heard.harmony,
+            accompanied * features.harmony,
             alone * (onsets2 + onsets4),
             bars.score,
         ];
         Self {
-            score: signs.iter().zip(SIGNS).map(|(sign, (_, weight))| sign * weight).sum(),
-            signs,
+            score: values
+                .iter()
+                .zip(WEIGHTS)
+                .map(|(value, (_, weight))| value * weight)
+                .sum(),
+            values,
             beats,
             bars,
-            heard,
+            features,
             period,
         }
     }

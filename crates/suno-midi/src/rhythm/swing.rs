@@ -15,7 +15,7 @@ const BEAT: [f64; 2] = [0.18, 0.3];
 
 /// How the onsets lie between the beats of a track.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Clarity {
+pub struct Subdivision {
     /// The length of the mean vector of all onsets at 2, 3 and 4 turns to the beat.
     turns: [f64; 3],
     /// The share of the weight around a third, a half, and two thirds of the way.
@@ -31,7 +31,7 @@ pub struct Clarity {
     off_beat: f64,
 }
 
-impl Clarity {
+impl Subdivision {
     /// Of these onsets between these beats, at least two.
     pub fn new(onsets: &[Onset], beats: &[f64]) -> Self {
         let mut sums = [Complex::default(); 3];

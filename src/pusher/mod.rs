@@ -1,18 +1,22 @@
 //! The fourth Lambda: pushes each result to a URL, as [Standard Webhooks](https://www.standardwebhooks.com) says. A push
 //! that fails goes back to its queue, each time for longer.
 
+pub mod push;
+pub mod webhooks;
+
 use std::time::{Duration, SystemTime};
 
 use aws_config::SdkConfig;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use serde_json::Value;
-use suno_midi::{
-    Digest,
-    webhooks::{PushSecret, signatures},
-};
+use suno_midi::Digest;
 use thiserror::Error;
 
+use self::{
+    push::{Push, PushUrl, Unpushed},
+    webhooks::{PushSecret, signatures},
+};
 use crate::{
     aws::{
         self,
@@ -24,7 +28,6 @@ use crate::{
     batch::{self, NotDone},
     bucket::{Bucket, Loaded, MAX_OBJECT_BYTES, keys::task_of_result},
     env::{BadSetting, Env},
-    push::{Push, PushUrl, Unpushed},
     telemetry::{self, Unit},
     time::since_epoch,
 };

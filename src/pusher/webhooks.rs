@@ -73,6 +73,17 @@ mod tests {
     }
 
     #[test]
+    fn each_secret_signs_for_itself() {
+        let secrets = [24, 25].map(|bytes| {
+            let text = format!("{SECRET_PREFIX}{}", STANDARD.encode(vec![255; bytes]));
+            PushSecret::new(&text).unwrap()
+        });
+        let [one, other] = [0, 1].map(|index| signatures(&secrets[index..=index], "id", 7, b"body"));
+        assert_ne!(one, other);
+        assert_eq!(signatures(&secrets, "id", 7, b"body"), format!("{one} {other}"));
+    }
+
+    #[test]
     fn a_secret_is_24_to_64_bytes_in_base64() {
         let encoded = |bytes: usize| format!("{SECRET_PREFIX}{}", STANDARD.encode(vec![255; bytes]));
         for text in [encoded(24), encoded(25), encoded(64), format!(" {}\n", encoded(32))] {

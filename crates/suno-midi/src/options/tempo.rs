@@ -1,26 +1,11 @@
-//! What the musician decides. The rest is inferred.
+//! How the tempo is chosen, and where a downbeat is.
 
 use std::{fmt, str::FromStr};
 
+use serde::Serialize;
 use thiserror::Error;
 
-use super::{grid::Meter, key::Key};
 use crate::score::MAX_START_SECONDS;
-
-/// The musician's choices for one song. The default leaves everything to the inference.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Choices {
-    /// The tempo.
-    pub tempo: TempoChoice,
-    /// The metre, if it is not to be inferred.
-    pub meter: Option<Meter>,
-    /// A downbeat, in seconds from the beginning of the audio: a bar begins there, and bars count from it both ways.
-    pub downbeat: Option<f64>,
-    /// One tempo for the whole song, even if its beats drift.
-    pub steady: bool,
-    /// The key, if it is not to be inferred.
-    pub key: Option<Key>,
-}
 
 /// How the tempo of a song's files is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -82,21 +67,30 @@ impl fmt::Display for TempoChoice {
     }
 }
 
-/// A text that is not a downbeat.
+/// A downbeat, in seconds from the beginning of the audio: a time at which a note can begin.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Downbeat(f64);
+
+impl Downbeat {
+    /// Its seconds.
+    pub fn seconds(self) -> f64 {
+        self.0
+    }
+}
+
+/// A text that is not a [`Downbeat`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("a downbeat is a number of seconds from 0 to {MAX_START_SECONDS}")]
 pub struct BadDownbeat;
 
-/// Reads a downbeat in seconds, for [`Choices::downbeat`].
-///
-/// # Errors
-/// If it is not a time at which a note can begin.
-pub fn downbeat(text: &str) -> Result<f64, BadDownbeat> {
-    let seconds: f64 = text.parse().map_err(|_| BadDownbeat)?;
-    (0.0..=MAX_START_SECONDS)
-        .contains(&seconds)
-        .then_some(seconds)
-        .ok_or(BadDownbeat)
+impl FromStr for Downbeat {
+    type Err = BadDownbeat;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let seconds: f64 = text.parse().map_err(|_| BadDownbeat)?;
+        let is_time = (0.0..=MAX_START_SECONDS).contains(&seconds);
+        is_time.then_some(Self(seconds)).ok_or(BadDownbeat)
+    }
 }
 
 #[cfg(test)]
@@ -127,10 +121,10 @@ mod tests {
     #[test]
     fn a_downbeat_is_a_time_at_which_a_note_can_begin() {
         for (text, seconds) in [("0", 0.0), ("1.23", 1.23), ("21600", 21_600.0)] {
-            assert_eq!(downbeat(text), Ok(seconds));
+            assert_eq!(text.parse(), Ok(Downbeat(seconds)));
         }
         for bad in ["", "-0.1", "21601", "NaN", "inf", "1:23"] {
-            assert_eq!(downbeat(bad), Err(BadDownbeat), "{bad}");
+            assert_eq!(bad.parse::<Downbeat>(), Err(BadDownbeat), "{bad}");
         }
         assert_eq!(
             BadDownbeat.to_string(),

@@ -2,10 +2,10 @@
 //!
 //! Two views of one Fourier transform of the onsets: its values ([`Spectrum::at`]) say how well the onsets fit an even grid
 //! of a rate over the whole song; its power, transformed back, is the autocorrelation ([`Spectrum::autocorrelation`]), which
-//! says how often an onset follows another after a time, also where the tempo breathes.
+//! says how often an onset follows another after a time, even where the tempo drifts.
 //!
-//! Time grows as n·log n with the length of the song. The transform is our own: the common libraries choose instructions by
-//! the machine, and then the last bits of a result, and with them a file, could differ between machines.
+//! The time is O(n log n) in the length of the song. We wrote the transform ourselves: the common libraries choose
+//! instructions by the machine, so the last bits of a result, and with them a file, could differ between machines.
 
 use std::f64::consts::TAU;
 
@@ -43,7 +43,7 @@ impl Complex {
         self.re.hypot(self.im)
     }
 
-    /// Itself, longer.
+    /// The product with a real factor.
     pub fn times(self, factor: f64) -> Self {
         Self {
             re: self.re * factor,
@@ -66,15 +66,15 @@ impl Complex {
         }
     }
 
-    /// The other side of the real axis.
-    fn mirrored(self) -> Self {
+    /// The complex conjugate.
+    fn conjugate(self) -> Self {
         Self {
             re: self.re,
             im: -self.im,
         }
     }
 
-    fn turned(self, by: Self) -> Self {
+    fn product(self, by: Self) -> Self {
         Self {
             re: self.re * by.re - self.im * by.im,
             im: self.re * by.im + self.im * by.re,
@@ -86,9 +86,9 @@ impl Complex {
 pub struct Spectrum {
     /// For rates up to half of [`SAMPLES`]; those above mirror them.
     values: Vec<Complex>,
-    /// See [`turns`].
+    /// The twiddle factors.
     turns: Vec<Vec<Complex>>,
-    /// The time at which all vectors have the angle 0: the first onset.
+    /// The time with the angle 0: the first onset.
     origin: f64,
     /// The sum of all weights.
     total: f64,
@@ -129,7 +129,7 @@ impl Spectrum {
     }
 
     /// The mean vector of the onsets at a rate in Hz. Its length is 1 if all onsets are on the grid of this rate, near 0 if
-    /// they are anywhere.
+    /// they are spread evenly.
     pub fn at(&self, rate: f64) -> Complex {
         let index = (rate / self.step()).round() as usize;
         let value = self.values.get(index).copied().unwrap_or_default();
@@ -137,7 +137,7 @@ impl Spectrum {
         let x = std::f64::consts::PI * rate / SAMPLES;
         let damping = if x < 1e-6 { 1.0 } else { (x.sin() / x).powi(2) };
         // The transform turns clockwise.
-        value.mirrored().times(1.0 / (self.total * damping))
+        value.conjugate().times(1.0 / (self.total * damping))
     }
 
     /// A time on the grid of this rate.
@@ -172,7 +172,7 @@ impl Spectrum {
     }
 }
 
-/// One of twice as many real values, of which those at even places are real parts, and the others imaginary ones.
+/// `values` holds reals in pairs: index 2k is `values[k].re`, 2k + 1 is `values[k].im`.
 fn real(values: &mut [Complex], index: usize) -> &mut f64 {
     let pair = &mut values[index / 2];
     if index.is_multiple_of(2) {
@@ -182,15 +182,15 @@ fn real(values: &mut [Complex], index: usize) -> &mut f64 {
     }
 }
 
-/// By how much transforms of 2, 4, 8 … up to `count` values turn them, clockwise: the first half of a full turn; of the last
-/// one, which is for real values, the first quarter.
+/// The twiddle factors for transforms of 2, 4, 8 … `count` values. The last entry is for the real-input step and needs
+/// only a quarter of the circle.
 fn turns(count: usize) -> Vec<Vec<Complex>> {
     let quarter: Vec<Complex> = (0..=count / 4)
         .map(|index| Complex::turn(-(index as f64) / count as f64))
         .collect();
     let turn = |index: usize| match quarter.get(index) {
         Some(turn) => *turn,
-        None => quarter[count / 2 - index].mirrored().times(-1.0),
+        None => quarter[count / 2 - index].conjugate().times(-1.0),
     };
     let sizes = (1..count.trailing_zeros()).map(|bits| 1usize << bits);
     let mut turns: Vec<Vec<Complex>> = sizes
@@ -214,18 +214,18 @@ fn transform(values: &mut Vec<Complex>, turns: &[Vec<Complex>]) {
         }
     }
     combine(values, of_halves);
-    // Takes the transforms of the values at even and at odd places apart, and combines them.
+    // Split the packed spectrum into its even and odd parts and combine them (real-input FFT).
     values.push(values[0]);
     for (index, turn) in turns.iter().enumerate() {
-        let (a, b) = (values[index], values[half - index].mirrored());
+        let (a, b) = (values[index], values[half - index].conjugate());
         let (even, odd) = (a.plus(b).times(0.5), a.minus(b).times(0.5));
         let odd = Complex {
             re: odd.im,
             im: -odd.re,
         }
-        .turned(*turn);
+        .product(*turn);
         values[index] = even.plus(odd);
-        values[half - index] = even.minus(odd).mirrored();
+        values[half - index] = even.minus(odd).conjugate();
     }
 }
 
@@ -239,8 +239,8 @@ fn combine(values: &mut [Complex], turns: &[Vec<Complex>]) {
     combine(low, of_halves);
     combine(high, of_halves);
     for ((a, b), turn) in low.iter_mut().zip(high).zip(turns) {
-        let turned = b.turned(*turn);
-        (*a, *b) = (a.plus(turned), a.minus(turned));
+        let product = b.product(*turn);
+        (*a, *b) = (a.plus(product), a.minus(product));
     }
 }
 

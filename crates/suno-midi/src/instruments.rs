@@ -10,6 +10,8 @@
 //!
 //! We try them in this order. Otherwise the word "drum" would catch "Steel Drums", which is program 114.
 
+use crate::score::Score;
+
 /// What an instrument plays with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sound {
@@ -46,11 +48,37 @@ impl Sound {
     }
 }
 
+/// How an instrument sounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Voice {
+    /// Its program, or drums.
+    pub sound: Sound,
+    /// Whether the instrument's name was recognised. If not, `sound` is [`Sound::DEFAULT`].
+    pub known: bool,
+}
+
+impl Voice {
+    /// The voices of a score's instruments, in the same order.
+    pub fn all(score: &Score) -> Vec<Self> {
+        let instruments = score.instruments.iter();
+        instruments.map(|instrument| Self::of(&instrument.name)).collect()
+    }
+
+    /// The voice of an instrument with this name.
+    pub fn of(name: &str) -> Self {
+        let sound = recognise(name);
+        Self {
+            sound: sound.unwrap_or(Sound::DEFAULT),
+            known: sound.is_some(),
+        }
+    }
+}
+
 /// The sound of an instrument name, if it is known. Case, spacing, punctuation and a number after the name do not
 /// matter.
 ///
 /// ```
-/// use suno_midi::music::instruments::{Sound, recognise};
+/// use suno_midi::instruments::{Sound, recognise};
 ///
 /// assert_eq!(recognise("Electric Bass (finger)"), Some(Sound::Program(33)));
 /// assert_eq!(recognise("backing vocals 2"), Some(Sound::Program(52)));
