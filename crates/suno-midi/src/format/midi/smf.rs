@@ -6,7 +6,7 @@
 //! The conductor track also embeds the SHA-256 of the body, and when the musician asked for other options, in an event
 //! that players ignore ([`Label::body`]).
 
-use std::ops::Range;
+use std::{iter, ops::Range};
 
 use midly::{
     Format, Header, MetaMessage, MidiMessage, Smf, Timing, Track as Events, TrackEvent, TrackEventKind,
@@ -48,33 +48,16 @@ fn write_tracks(label: Label<'_>, song: &Song, tracks: &[Track], of: Range<usize
     origin.extend(label.requested_at.iter().flat_map(|at| at.to_be_bytes()));
 
     let notes: usize = tracks[of.clone()].iter().map(|track| track.notes.len()).sum();
+    let parts = song.parts().zip(tracks).take(of.end).skip(of.start);
+    let parts = parts.map(|((instrument, voice), track)| events(instrument, voice, song.key, track, with_ports));
+    let smf = Smf {
+        header: Header::new(Format::Parallel, Timing::Metrical(u15::new(TICKS_PER_QUARTER))),
+        tracks: iter::once(conductor(label.title, &origin, song)).chain(parts).collect(),
+    };
     let mut bytes = Vec::with_capacity(64 + 8 * notes);
-    append(&mut bytes, conductor(label.title, &origin, song));
-    for ((instrument, voice), track) in song.parts().zip(tracks).take(of.end).skip(of.start) {
-        append(&mut bytes, events(instrument, voice, song.key, track, with_ports));
-    }
-    // The header came with the first track and counts only that. A score limits the instruments.
-    bytes[TRACK_COUNT].copy_from_slice(&(1 + of.len() as u16).to_be_bytes());
-    bytes
-}
-
-/// How long the header of a file is, and where in it the number of tracks is.
-const HEADER: usize = 14;
-const TRACK_COUNT: Range<usize> = 10..12;
-
-/// Appends a track to a file. midly writes whole files, for which the events of all tracks would be in memory at once: 64
-/// bytes a note. So we let it write a file of one track, and leave out the header of every file but the first.
-fn append(bytes: &mut Vec<u8>, events: Events<'_>) {
-    let header = Header::new(Format::Parallel, Timing::Metrical(u15::new(TICKS_PER_QUARTER)));
-    let mut file = Vec::with_capacity(64 + 4 * events.len());
     // Writing to memory fails only if a track has 4 GiB, whose notes do not fit in a request.
-    let _ = Smf {
-        header,
-        tracks: vec![events],
-    }
-    .write(&mut file);
-    let from = if bytes.is_empty() { 0 } else { HEADER };
-    bytes.extend_from_slice(&file[from..]);
+    let _ = smf.write(&mut bytes);
+    bytes
 }
 
 fn conductor<'a>(title: &'a str, origin: &'a [u8], song: &Song) -> Events<'a> {
@@ -224,7 +207,6 @@ mod tests {
         let smf = Smf::parse(&bytes).unwrap();
         assert_eq!(smf.header, Header::new(Format::Parallel, Timing::Metrical(480.into())));
         assert_eq!(smf.tracks.len(), 4);
-        assert_eq!(bytes[TRACK_COUNT], [0, 4]);
         for (track, name, channel, program) in [
             (1, "Drums", 9, 0),
             (2, "Violin", 0, 40),
