@@ -216,7 +216,7 @@ mod tests {
             (
                 2,
                 r#","asked":{"at":1,"options":{"bpm":92}}"#,
-                "bpm: there is no such option",
+                "bpm: unknown field",
             ),
             (2, r#","asked":{"at":0,"options":{}}"#, "asked.at: "),
             (2, r#","asked":{"options":{}}"#, "missing field `at`"),
