@@ -49,8 +49,8 @@ def make_command_lines(*targets):
     for target in targets:
         # zig brings the C library of other systems, but not Apple's frameworks: those targets build on a Mac only.
         build = "build" if "apple" in target else "zigbuild"
-        run("cargo", build, "--locked", "--release", "--target", target, "--package", "midihook-cli")
-        program = ROOT / "target" / target / "release" / ("midihook.exe" if "windows" in target else "midihook")
+        run("cargo", build, "--locked", "--profile", "dist", "--target", target, "--package", "midihook-cli")
+        program = ROOT / "target" / target / "dist" / ("midihook.exe" if "windows" in target else "midihook")
         write(*command_line(target, program.read_bytes()))
 
 

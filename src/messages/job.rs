@@ -213,11 +213,7 @@ mod tests {
                 r#","asked":{"at":1,"options":{"tempo":"fast"}}"#,
                 "tempo: the tempo must be",
             ),
-            (
-                2,
-                r#","asked":{"at":1,"options":{"bpm":92}}"#,
-                "bpm: unknown field",
-            ),
+            (2, r#","asked":{"at":1,"options":{"bpm":92}}"#, "bpm: unknown field"),
             (2, r#","asked":{"at":0,"options":{}}"#, "asked.at: "),
             (2, r#","asked":{"options":{}}"#, "missing field `at`"),
         ] {

@@ -7,16 +7,13 @@ import time
 import urllib.parse
 from xml.sax.saxutils import escape
 
-import cbor2
 import pytest
 
 from tests.local_stack.stack import ROOT
 from tests.programs.servers import Server
 from tests.programs.template import OUTPUTS, TEMPLATE
 
-FUNCTIONS = ("ReceiverFunction", "RendererFunction", "ReconcilerFunction", "PusherFunction")
 DAY = 86_400
-CBOR = {"smithy-protocol": "rpc-v2-cbor", "content-type": "application/cbor"}
 DENIAL = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
 # Those that a stack with an API key and pushes has.
 PRESENT = (None, "HasProviderApiKey", "Pushes")
@@ -29,19 +26,12 @@ def healthy():
         "stack": {"StackStatus": "CREATE_COMPLETE"},
         "resources": list(RESOURCES),
         "outputs": {"Version": OUTPUTS["Version"]["Value"], "BucketName": "bucket"},
-        "parameters": {"WebhookHmacKey": "****", "Tempo": "auto", "Architecture": "x86_64"},
-        "defaults": {"WebhookHmacKey": "", "Tempo": "auto", "Architecture": "x86_64"},
-        "functions": {name.lower(): {"State": "Active", "LastUpdateStatus": "Successful", "Architectures": ["x86_64"]} for name in FUNCTIONS},
-        "concurrency": {name.lower(): {} for name in FUNCTIONS},
-        "mappings": {
-            name.lower(): [{"UUID": f"uuid-of-{name.lower()}", "State": "Enabled", "LastProcessingResult": "OK"}]
-            for name in ("RendererFunction", "ReconcilerFunction", "PusherFunction")
-        },
+        "parameters": {"WebhookHmacKey": "****", "RenderOptions": "{}", "AlarmEmail": "me@example.com"},
+        "defaults": {"WebhookHmacKey": "", "RenderOptions": "{}", "AlarmEmail": "me@example.com"},
         "queues": {name.lower(): {"ApproximateNumberOfMessages": "0", "QueueArn": f"arn:aws:sqs:{name}"} for name, kind in RESOURCES.items() if kind.endswith("::Queue")},
         "secrets": {name: {"LastChangedDate": time.time() - 3.5 * DAY, "VersionIdsToStages": {"1": ["AWSCURRENT"]}} for name in ("webhookkey", "providerkey", "pushkey")},
         "notification": "<EventBridgeConfiguration/>",
         "policy": {"Statement": [DENIAL]},
-        "alarms": {name.lower(): {"StateValue": "OK", "ActionsEnabled": True, "AlarmActions": ["topic"]} for name, kind in RESOURCES.items() if kind.endswith("::Alarm")},
         "denied": None,
     }  # fmt: skip
 
@@ -63,16 +53,9 @@ class Account:
         path, _, query = handler.path.partition("?")
         if target := handler.headers.get("x-amz-target"):
             return self.asked_for(target.rpartition(".")[2], json.loads(handler.body))
-        if "/operation/" in path:
-            return self.asked_for(path.rpartition("/")[2], cbor2.loads(handler.body))
         if handler.command == "POST":
             request = dict(urllib.parse.parse_qsl(handler.body.decode()))
             return self.asked_for(request["Action"], request)
-        if "/event-source-mappings" in path:
-            return self.asked_for("ListEventSourceMappings", dict(urllib.parse.parse_qsl(query))["FunctionName"])
-        if "/functions/" in path:
-            function, what = path.split("/")[-2:]
-            return self.asked_for(f"GetFunction{what.capitalize()}", function)
         return self.asked_for("GetBucketNotification" if "notification" in query else "GetBucketPolicy", path)
 
     def asked_for(self, action, request):
@@ -84,8 +67,6 @@ class Account:
     @staticmethod
     def refusal(action):
         """Access denied, as the service of this action says it."""
-        if action == "DescribeAlarms":
-            return 403, CBOR, cbor2.dumps({"__type": "AccessDenied", "message": "no"})
         if action in ("GetTemplateSummary", "GetBucketNotification", "GetBucketPolicy"):
             error = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
             return 403, {}, (f"<ErrorResponse>{error}</ErrorResponse>" if action == "GetTemplateSummary" else error).encode()
@@ -119,15 +100,6 @@ class Account:
         )
         return self.xml("GetTemplateSummary", f"<Parameters>{members}</Parameters>")
 
-    def GetFunctionConfiguration(self, function):
-        return self.json(self.says["functions"][function])
-
-    def GetFunctionConcurrency(self, function):
-        return self.json(self.says["concurrency"][function])
-
-    def ListEventSourceMappings(self, function):
-        return self.json({"EventSourceMappings": self.says["mappings"][function]})
-
     def GetQueueAttributes(self, request):
         if attributes := self.says["queues"].get(request["QueueUrl"].rpartition("/")[2]):
             return self.json({"Attributes": attributes})
@@ -149,10 +121,6 @@ class Account:
         if self.says["policy"] is None:
             return 404, {}, b"<Error><Code>NoSuchBucketPolicy</Code><Message>no</Message></Error>"
         return self.json(self.says["policy"])
-
-    def DescribeAlarms(self, request):
-        alarms = [{"AlarmName": name} | self.says["alarms"][name] for name in request["AlarmNames"] if name in self.says["alarms"]]
-        return 200, CBOR, cbor2.dumps({"MetricAlarms": alarms, "CompositeAlarms": []})
 
 
 @pytest.fixture(scope="module")
@@ -190,13 +158,14 @@ def test_a_healthy_stack(doctor, account):
     assert any(line.split()[:2] == ["WebhookKey", "stored"] and line.endswith(" 3 days ago") for line in lines)
     assert any(line.split()[:2] == ["PushKey", "stored"] for line in lines)
     assert {f"  {queue:<21} 0 waiting, 0 in work, 0 delayed" for queue in ("RenderQueue", "PushQueue", "PushDeadLetterQueue")} <= set(lines)
+    assert "aws cloudwatch describe-alarms --alarm-name-prefix midihook- --state-value ALARM" in done.stdout.decode()
     assert "\x1b" not in done.stdout.decode(), "colour only on a terminal"
     assert all(action.startswith(("Describe", "Get", "List")) and action != "GetSecretValue" for action in account.asked)
 
 
 def test_it_tells_programs(doctor):
-    told = report(doctor(lambda says: says["parameters"].update(Tempo="~92"), "--json"))
-    assert (told["stack"], told["status"], told["parameters"], told["findings"]) == ("midihook", "CREATE_COMPLETE", {"Tempo": "~92"}, [])
+    told = report(doctor(lambda says: says["parameters"].update(RenderOptions='{"split":true}'), "--json"))
+    assert (told["stack"], told["status"], told["parameters"], told["findings"]) == ("midihook", "CREATE_COMPLETE", {"RenderOptions": '{"split":true}'}, [])
     assert told["keys"]["WebhookKey"]["days"] == 3
     assert told["queues"]["ResultsQueue"] == {"waiting": 0, "inWork": 0, "delayed": 0}
 
@@ -217,10 +186,6 @@ def said(kind, value):
     return lambda says: says.update({kind: value})
 
 
-def mapping(**members):
-    return lambda says: says["mappings"]["reconcilerfunction"][0].update(members)
-
-
 UNDO = "docs/runbook.md#undo-a-change-made-by-hand"
 PROBLEMS = {
     "rolled back": (status("UPDATE_ROLLBACK_COMPLETE"), "the <reason>", "aws cloudformation describe-stack-events --stack-name midihook"),
@@ -228,21 +193,10 @@ PROBLEMS = {
     "update failed": (status("UPDATE_FAILED"), "UPDATE_FAILED", "aws cloudformation rollback-stack --stack-name midihook"),
     "never created": (status("ROLLBACK_COMPLETE"), "the stack is in ROLLBACK_COMPLETE", "aws cloudformation delete-stack --stack-name midihook"),
     "an old stack": (lambda says: says["resources"].remove("ArrivalsRule"), "no ArrivalsRule", "make deploy"),
-    "a failed function": (changed("functions", "receiverfunction", State="Failed", StateReason="no image"), "ReceiverFunction is Failed: no image", UNDO),
-    "a failed update": (changed("functions", "rendererfunction", LastUpdateStatus="Failed"), "update of RendererFunction failed", UNDO),
-    "another processor": (changed("functions", "rendererfunction", Architectures=["arm64"]), "RendererFunction runs on arm64", UNDO),
-    "throttled": (
-        changed("concurrency", "receiverfunction", ReservedConcurrentExecutions=0),
-        "ReceiverFunction may not run",
-        "aws lambda delete-function-concurrency --function-name receiverfunction",
-    ),
-    "a disabled trigger": (mapping(State="Disabled"), "ReconcilerFunction", "aws lambda update-event-source-mapping --uuid uuid-of-reconcilerfunction --enabled"),
-    "a trigger without permission": (mapping(LastProcessingResult="PROBLEM: access denied"), "PROBLEM: access denied", UNDO),
-    "no trigger": (lambda says: says["mappings"]["rendererfunction"].clear(), "no queue invokes RendererFunction", UNDO),
     "dead jobs": (changed("queues", "renderdeadletterqueue", ApproximateNumberOfMessages="2"), "five times: 2", "midihook redrive --stack midihook"),
-    "dead looks": (
+    "dead checks": (
         changed("queues", "watchdeadletterqueue", ApproximateNumberOfMessagesNotVisible="1"),
-        "looks that failed five times: 1",
+        "checks that failed five times: 1",
         "aws sqs start-message-move-task --source-arn arn:aws:sqs:WatchDeadLetterQueue",
     ),
     "dead pushes": (
@@ -250,8 +204,6 @@ PROBLEMS = {
         "pushes that failed for more than a day: 3",
         "aws sqs start-message-move-task --source-arn arn:aws:sqs:PushDeadLetterQueue",
     ),
-    "pushes that fail": (changed("alarms", "pushesfailalarm", StateValue="ALARM"), "PushesFailAlarm rings", "docs/runbook.md#pushesfailalarm"),
-    "no pushes": (lambda says: says["mappings"]["pusherfunction"].clear(), "no queue invokes PusherFunction", UNDO),
     "a lost push queue": (gone("queues", "pushqueue"), "PushQueue is gone", UNDO),
     "a lost push key": (gone("secrets", "pushkey"), "PushKey is gone", "docs/runbook.md#change-the-secret-of-the-pushes"),
     "an empty push key": (
@@ -280,13 +232,6 @@ PROBLEMS = {
     "a lost bucket": (said("notification", None), "the bucket bucket is gone", UNDO),
     "no policy": (said("policy", None), "without TLS", UNDO),
     "another policy": (said("policy", {"Statement": [DENIAL | {"Effect": "Allow"}]}), "without TLS", UNDO),
-    "an alarm": (changed("alarms", "receivererroralarm", StateValue="ALARM"), "ReceiverErrorAlarm rings", "docs/runbook.md#receivererroralarm"),
-    "a lost alarm": (gone("alarms", "deadletteralarm"), "DeadLetterAlarm is gone", UNDO),
-    "a quiet alarm": (
-        changed("alarms", "deadletteralarm", ActionsEnabled=False),
-        "DeadLetterAlarm tells nobody",
-        "aws cloudwatch enable-alarm-actions --alarm-names deadletteralarm",
-    ),
 }  # fmt: skip
 
 
@@ -304,7 +249,7 @@ def test_what_is_wrong_and_what_mends_it(doctor, problem):
 
 NOTES = {
     "no API key": (lambda says: says["resources"].remove("ProviderKey"), "no API key", "docs/runbook.md#change-the-api-key"),
-    "no e-mail": (lambda says: [alarm.update(AlarmActions=[]) for alarm in says["alarms"].values()], "nobody hears the alarms", "AlarmEmail"),
+    "no e-mail": (gone("parameters", "AlarmEmail"), "nobody hears the alarms", "AlarmEmail"),
     "another release": (lambda says: says["outputs"].update(Version="0.0.1"), "the stack is midihook 0.0.1", "make deploy"),
     "before releases": (gone("outputs", "Version"), "older than this command", "make deploy"),
 }
@@ -320,8 +265,7 @@ def test_what_to_know(doctor, note):
 
 
 DENIED = (
-    "GetTemplateSummary", "GetFunctionConfiguration", "GetFunctionConcurrency", "ListEventSourceMappings", "GetQueueAttributes",
-    "DescribeSecret", "GetBucketNotification", "GetBucketPolicy", "DescribeAlarms",
+    "GetTemplateSummary", "GetQueueAttributes", "DescribeSecret", "GetBucketNotification", "GetBucketPolicy",
 )  # fmt: skip
 
 

@@ -3,8 +3,6 @@
 use std::time::SystemTime;
 
 use aws_sdk_cloudformation::types::StackStatus;
-use aws_sdk_cloudwatch::types::StateValue;
-use aws_sdk_lambda::types::{LastUpdateStatus, State};
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_sqs::{operation::get_queue_attributes::GetQueueAttributesError, types::QueueAttributeName};
 use midihook::aws::{config, error::Reason};
@@ -106,86 +104,6 @@ pub async fn parameters(account: &Account, report: &mut Report) -> Result<(), Re
     Ok(())
 }
 
-/// Whether the functions can be invoked.
-pub async fn functions(account: &Account, report: &mut Report) -> Result<(), Reason> {
-    let lambda = aws_sdk_lambda::Client::new(&account.config);
-    for (logical, function) in account.resources("Function") {
-        let seen = lambda
-            .get_function_configuration()
-            .function_name(function)
-            .send()
-            .await?;
-        if let Some(state @ (State::Failed | State::Deactivated)) = seen.state() {
-            let reason = seen.state_reason().unwrap_or("no reason given");
-            report.problem(format!("{logical} is {}: {reason}", state.as_str()), UNDO);
-        }
-        if seen.last_update_status() == Some(&LastUpdateStatus::Failed) {
-            let reason = seen.last_update_status_reason().unwrap_or("no reason given");
-            report.problem(format!("the last update of {logical} failed: {reason}"), UNDO);
-        }
-        let wanted = account.parameter("Architecture").unwrap_or_default();
-        if let [its] = seen.architectures()
-            && its.as_str() != wanted
-        {
-            report.problem(format!("{logical} runs on {}, and not on {wanted}", its.as_str()), UNDO);
-        }
-    }
-    Ok(())
-}
-
-/// Whether the functions may run.
-pub async fn concurrency(account: &Account, report: &mut Report) -> Result<(), Reason> {
-    let lambda = aws_sdk_lambda::Client::new(&account.config);
-    for (logical, function) in account.resources("Function") {
-        let seen = lambda.get_function_concurrency().function_name(function).send().await?;
-        if seen.reserved_concurrent_executions() == Some(0) {
-            let allow = format!("lambda delete-function-concurrency --function-name {function}");
-            report.problem(
-                format!("{logical} may not run: its reserved concurrency is 0"),
-                account.aws(allow),
-            );
-        }
-    }
-    Ok(())
-}
-
-/// Whether the queues invoke their functions.
-pub async fn triggers(account: &Account, report: &mut Report) -> Result<(), Reason> {
-    let lambda = aws_sdk_lambda::Client::new(&account.config);
-    for logical in ["RendererFunction", "ReconcilerFunction", "PusherFunction"] {
-        let Some(function) = account.resource(logical) else {
-            continue;
-        };
-        let seen = lambda
-            .list_event_source_mappings()
-            .function_name(function)
-            .send()
-            .await?;
-        if seen.event_source_mappings().is_empty() {
-            report.problem(format!("no queue invokes {logical}"), UNDO);
-        }
-        for mapping in seen.event_source_mappings() {
-            let state = mapping.state().unwrap_or_default();
-            if matches!(state, "Disabled" | "Disabling") {
-                let uuid = mapping.uuid().unwrap_or_default();
-                let enable = format!("lambda update-event-source-mapping --uuid {uuid} --enabled");
-                report.problem(
-                    format!("the queue of {logical} does not invoke it: {state}"),
-                    account.aws(enable),
-                );
-            }
-            // Lambda says OK, "No records processed", or what is wrong.
-            if let Some(result) = mapping
-                .last_processing_result()
-                .filter(|text| text.starts_with("PROBLEM"))
-            {
-                report.problem(format!("Lambda cannot read the queue of {logical}: {result}"), UNDO);
-            }
-        }
-    }
-    Ok(())
-}
-
 /// How many messages wait, and whether some failed for good.
 pub async fn queues(account: &Account, report: &mut Report) -> Result<(), Reason> {
     let sqs = aws_sdk_sqs::Client::new(&account.config);
@@ -223,7 +141,7 @@ pub async fn queues(account: &Account, report: &mut Report) -> Result<(), Reason
             ),
             "WatchDeadLetterQueue" if dead > 0 => report.problem(
                 format!(
-                    "looks that failed five times: {dead}. For the cause, see docs/runbook.md#watchdeadletteralarm"
+                    "checks that failed five times: {dead}. For the cause, see docs/runbook.md#watchdeadletteralarm"
                 ),
                 move_back(),
             ),
@@ -353,44 +271,24 @@ pub async fn bucket_policy(account: &Account, report: &mut Report) -> Result<(),
     Ok(())
 }
 
-/// Which alarms ring, and whether anybody hears them.
-pub async fn alarms(account: &Account, report: &mut Report) -> Result<(), Reason> {
-    let cloudwatch = aws_sdk_cloudwatch::Client::new(&account.config);
-    let names: Vec<(&str, &str)> = account.resources("Alarm").collect();
-    let describe = cloudwatch.describe_alarms();
-    let physical = names.iter().map(|(_, physical)| (*physical).to_owned()).collect();
-    let seen = describe.set_alarm_names(Some(physical)).max_records(100).send().await?;
-    let mut silent = 0;
-    for (logical, physical) in &names {
-        let mut its = seen
-            .metric_alarms()
-            .iter()
-            .filter(|alarm| alarm.alarm_name() == Some(physical));
-        let Some(alarm) = its.next() else {
-            report.problem(format!("{logical} is gone"), UNDO);
-            continue;
-        };
-        if alarm.state_value() == Some(&StateValue::Alarm) {
-            report.problem(
-                format!("{logical} rings"),
-                format!("docs/runbook.md#{}", logical.to_lowercase()),
-            );
-        }
-        if alarm.alarm_actions().is_empty() {
-            silent += 1;
-        } else if alarm.actions_enabled() == Some(false) {
-            let enable = format!("cloudwatch enable-alarm-actions --alarm-names {physical}");
-            report.problem(
-                format!("{logical} tells nobody: its actions are disabled"),
-                account.aws(enable),
-            );
-        }
-    }
-    if silent > 0 {
+/// Whether alarms reach a person, and how to see what only CloudWatch and CloudFormation know.
+pub fn alarms(account: &Account, report: &mut Report) {
+    let is_empty = |name| account.parameter(name).unwrap_or_default().is_empty();
+    if is_empty("AlarmEmail") && is_empty("AlarmTopicArn") {
         report.note(
-            format!("nobody hears the alarms: {silent} have no action"),
+            "nobody hears the alarms: they have no action",
             "set the parameter AlarmEmail: docs/runbook.md#change-a-parameter",
         );
     }
-    Ok(())
+    let name = &account.name;
+    report.commands.insert(
+        "alarms in state ALARM",
+        account.aws(format!(
+            "cloudwatch describe-alarms --alarm-name-prefix {name}- --state-value ALARM --query MetricAlarms[].AlarmName"
+        )),
+    );
+    report.commands.insert(
+        "changes by hand",
+        account.aws(format!("cloudformation detect-stack-drift --stack-name {name}")),
+    );
 }

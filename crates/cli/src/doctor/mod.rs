@@ -12,8 +12,8 @@ use self::{account::Account, report::Report};
 
 /// Say what is deployed, what is wrong with it, and which command mends that
 ///
-/// Changes nothing, and reads no secret. The exit code is 0 if nothing is wrong, 3 if something is, and 1 if nothing is
-/// known to be wrong but something could not be looked at.
+/// Changes nothing, and reads no secret. For alarms and changes made by hand it prints the AWS CLI commands that show them. The
+/// exit code is 0 if nothing is wrong, 3 if something is, and 1 if nothing is known to be wrong but a check failed.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, after_long_help = EXAMPLES)]
 pub struct Args {
@@ -55,22 +55,11 @@ async fn examined(account: &Account) -> Report {
     checks::stack(account, &mut report);
     checks::version(account, &mut report);
     checks::resources(account, &mut report);
+    checks::alarms(account, &mut report);
     let looks = [
         (
             "cloudformation:GetTemplateSummary",
             checks::parameters(account, &mut report).await,
-        ),
-        (
-            "lambda:GetFunctionConfiguration",
-            checks::functions(account, &mut report).await,
-        ),
-        (
-            "lambda:GetFunctionConcurrency",
-            checks::concurrency(account, &mut report).await,
-        ),
-        (
-            "lambda:ListEventSourceMappings",
-            checks::triggers(account, &mut report).await,
         ),
         ("sqs:GetQueueAttributes", checks::queues(account, &mut report).await),
         (
@@ -82,7 +71,6 @@ async fn examined(account: &Account) -> Report {
             checks::notifications(account, &mut report).await,
         ),
         ("s3:GetBucketPolicy", checks::bucket_policy(account, &mut report).await),
-        ("cloudwatch:DescribeAlarms", checks::alarms(account, &mut report).await),
     ];
     for (permission, outcome) in looks {
         if let Err(error) = outcome {

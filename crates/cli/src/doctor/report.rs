@@ -1,4 +1,4 @@
-//! What is told: facts and findings.
+//! The report of `midihook doctor`: facts and findings.
 
 use std::{
     collections::BTreeMap,
@@ -27,6 +27,8 @@ pub struct Report {
     pub keys: BTreeMap<String, Key>,
     pub queues: BTreeMap<String, Messages>,
     findings: Vec<Finding>,
+    /// Commands that show what this one does not look at, by what they show.
+    pub commands: BTreeMap<&'static str, String>,
 }
 
 /// What is known of a key without reading it.
@@ -88,6 +90,7 @@ impl Report {
             keys: BTreeMap::new(),
             queues: BTreeMap::new(),
             findings: Vec::new(),
+            commands: BTreeMap::new(),
         }
     }
 
@@ -166,6 +169,9 @@ impl Report {
             };
             let level = output::state(level, !bad, false);
             lines += &format!("{level}: {}\n  {}\n", finding.what, finding.mend);
+        }
+        for (shown, command) in &self.commands {
+            lines += &format!("to see {shown}:\n  {command}\n");
         }
         if self.problems() + self.unknowns() == 0 {
             lines += &format!("{}\n", output::state("nothing is wrong", false, true));
