@@ -35,8 +35,8 @@ impl Outcome {
         self.files.iter().find(|file| file.format == format)
     }
 
-    /// The objects of the result with their names, in the order in which they must be published. The document comes last:
-    /// where it is, the files are.
+    /// The objects of the result with their names, in the order in which they must be published. The document comes last,
+    /// so that it never names a missing file.
     pub fn objects(&self) -> impl Iterator<Item = (&str, Cow<'_, File>)> {
         let document = self.document.object(format::DOCUMENT).map(|object| {
             let file = File {
@@ -57,7 +57,7 @@ impl Outcome {
         Self::without_song(task_id, State::Invalid, why)
     }
 
-    /// The outcome of a task that was watched for as long as the provider keeps its data, and had no result.
+    /// The outcome of a task that had no result until the provider deleted its data.
     pub fn expired(task_id: &TaskId, why: String) -> Self {
         Self::without_song(task_id, State::Expired, why)
     }

@@ -3,8 +3,8 @@
 //! Standard MIDI File 1.0 (RP-001), format 1: a conductor track with the key, the tempo and the time signature, then a
 //! track for each instrument, which has the key again: MuseScore, for one, takes it from there only.
 //!
-//! The conductor track also embeds the SHA-256 of the body, and when the musician asked for other options, in an event
-//! that players ignore ([`Label::body`]).
+//! The conductor track also embeds the SHA-256 of the body and the time of a request, in an event that players ignore
+//! ([`Label::body`]).
 
 use std::{iter, ops::Range};
 
