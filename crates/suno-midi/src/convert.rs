@@ -111,7 +111,7 @@ pub fn convert_read(task_id: &TaskId, body: &[u8], read: Result<Callback, NotACa
             match Score::new(parts) {
                 Ok(score) if score.note_count() == 0 && sent > 0 => unreadable(
                     task_id,
-                    provider::names(&provider::text(body)),
+                    provider::names(&callback::text(body)),
                     &format!("the body has {sent} notes, and none that a MIDI file can hold"),
                 ),
                 Ok(score) => song(task_id, body, &Song::new(score, &options.render), options),

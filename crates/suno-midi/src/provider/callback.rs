@@ -11,9 +11,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::de::{self, IgnoredAny};
 use thiserror::Error;
 
+pub use super::body::text;
 use super::{
     NotJson,
-    body::{Body, Object, text},
+    body::{Body, Object},
     json::{Reader, with_text_of},
     meaning::{CALLBACK_MEMBERS, callback, is},
     search::{Instruments, bare, has_notes},

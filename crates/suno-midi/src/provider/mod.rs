@@ -18,7 +18,7 @@ pub mod task_ids;
 use serde::de::IgnoredAny;
 use thiserror::Error;
 
-pub(crate) use {body::text, names::names};
+pub(crate) use names::names;
 
 /// A body that is not one JSON value. Quotes nothing of it.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
