@@ -7,8 +7,8 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use suno_midi::provider::{
+    callback::text,
     signature::{SIGNATURE_HEADER, SigningKey, TIMESTAMP_HEADER},
-    text,
 };
 
 use crate::{Refused, input};

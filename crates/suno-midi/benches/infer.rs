@@ -1,15 +1,9 @@
-//! `make bench`: what the inference of beats, bars and key costs, compared with Python's `json.loads` of the same callback
-//! in the same run.
+//! `make bench`: what the inference of beats, bars and key costs, up to the largest callback.
 #![allow(clippy::expect_used, clippy::panic)] // a benchmark that fails should say where
 
 mod timing;
 
-use std::{
-    fmt::Write as _,
-    hint::black_box,
-    io::Write as _,
-    process::{Command, Stdio},
-};
+use std::{fmt::Write as _, hint::black_box};
 
 use suno_midi::{
     Options, RenderOptions, convert,
@@ -20,13 +14,6 @@ use suno_midi::{
 use timing::median;
 
 const RUNS: usize = 15;
-
-const PYTHON: &str = "import json, sys, time
-body = sys.stdin.read()
-times = []
-for _ in range(15):
-    began = time.perf_counter(); json.loads(body); times.append(time.perf_counter() - began)
-print(1e3 * sorted(times)[7])";
 
 /// A callback with drums, bass, chords and a melody: ten notes a beat, at 120 BPM on average.
 fn song(minutes: u32, breathes: bool) -> String {
@@ -103,10 +90,7 @@ fn main() {
         ("66,000 notes, 20 minutes, long", worst(1190.0, 600.0, true)),
         ("66,000 notes, 5 minutes, no beat", worst(300.0, 0.5, true)),
     ];
-    println!(
-        "{:<34} {:>8} {:>10} {:>12} {:>8} {:>12}",
-        "", "notes", "inference", "json.loads", "ratio", "conversion"
-    );
+    println!("{:<34} {:>8} {:>10} {:>12}", "", "notes", "inference", "conversion");
     for (name, body) in &songs {
         let Ok(Callback::Song(parts)) = callback::read(body.as_bytes()) else {
             panic!("{name}: not a song")
@@ -120,22 +104,6 @@ fn main() {
         let conversion = median(RUNS, || {
             drop(black_box(convert(&task, body.as_bytes(), &Options::default())))
         });
-        let (loads, ratio) = json_loads(body).map_or(("no python3".into(), "".into()), |ms| {
-            (format!("{ms:.1} ms"), format!("{:.1}", inference / ms))
-        });
-        println!("{name:<34} {notes:>8} {inference:>7.1} ms {loads:>12} {ratio:>8} {conversion:>9.1} ms");
+        println!("{name:<34} {notes:>8} {inference:>7.1} ms {conversion:>9.1} ms");
     }
-}
-
-/// How long Python takes, in milliseconds; `None` without `python3`.
-fn json_loads(body: &str) -> Option<f64> {
-    let mut python = Command::new("python3")
-        .args(["-c", PYTHON])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .ok()?;
-    python.stdin.take()?.write_all(body.as_bytes()).ok()?;
-    let output = python.wait_with_output().ok()?;
-    String::from_utf8(output.stdout).ok()?.trim().parse().ok()
 }

@@ -35,8 +35,8 @@ impl Outcome {
         self.files.iter().find(|file| file.format == format)
     }
 
-    /// The objects of the result with their names, in the order in which they must be published. The document comes last:
-    /// where it is, the files are.
+    /// The objects of the result with their names, in the order in which they must be published. The document comes last,
+    /// so that it never names a missing file.
     pub fn objects(&self) -> impl Iterator<Item = (&str, Cow<'_, File>)> {
         let document = self.document.object(format::DOCUMENT).map(|object| {
             let file = File {
@@ -57,7 +57,7 @@ impl Outcome {
         Self::without_song(task_id, State::Invalid, why)
     }
 
-    /// The outcome of a task that was watched for as long as the provider keeps its data, and had no result.
+    /// The outcome of a task that had no result until the provider deleted its data.
     pub fn expired(task_id: &TaskId, why: String) -> Self {
         Self::without_song(task_id, State::Expired, why)
     }
@@ -111,7 +111,7 @@ pub fn convert_read(task_id: &TaskId, body: &[u8], read: Result<Callback, NotACa
             match Score::new(parts) {
                 Ok(score) if score.note_count() == 0 && sent > 0 => unreadable(
                     task_id,
-                    provider::names(&provider::text(body)),
+                    provider::names(&callback::text(body)),
                     &format!("the body has {sent} notes, and none that a MIDI file can hold"),
                 ),
                 Ok(score) => song(task_id, body, &Song::new(score, &options.render), options),
@@ -153,19 +153,6 @@ fn unreadable(task_id: &TaskId, members: Vec<String>, why: &str) -> Outcome {
         warnings: vec![format!("{why}: please report the names of its members")],
         ..Document::new(task_id, State::Unreadable, [])
     })
-}
-
-/// Whether two bodies of a task say the same: the same instruments with the same notes, or both that there is no song.
-///
-/// A callback and the answer to record-info have other covers around the same notes. What a score leaves out or repairs
-/// does not count.
-pub fn agree(one: &[u8], other: &[u8]) -> bool {
-    let said = |body| match callback::read(body) {
-        Ok(Callback::Song(parts)) => Some(Score::new(parts).ok()),
-        Ok(Callback::Failed { .. }) => Some(None),
-        Ok(Callback::Pending | Callback::Unsupported { .. } | Callback::Unreadable { .. }) | Err(_) => None,
-    };
-    said(one).is_some_and(|said_by_one| said(other) == Some(said_by_one))
 }
 
 fn song(task_id: &TaskId, body: &[u8], song: &Song, options: &Options) -> Outcome {
@@ -251,32 +238,6 @@ mod tests {
 
     fn outcome(body: &str) -> Outcome {
         convert(&"t".parse().unwrap(), body.as_bytes(), &Options::default())
-    }
-
-    #[test]
-    fn a_callback_and_a_record_agree_if_they_have_the_same_notes() {
-        let notes = r#"[{"name":"Drums","notes":[{"pitch":38,"start":"0.5","end":1,"velocity":1}]}]"#;
-        let callback = |notes: &str| format!(r#"{{"code":200,"data":{{"taskId":"t","instruments":{notes}}}}}"#);
-        let record = |flag: u8, notes: &str| {
-            format!(r#"{{"code":200,"data":{{"successFlag":{flag},"midiData":{{"instruments":{notes}}}}}}}"#)
-        };
-        let agree = |one: &str, other: &str| agree(one.as_bytes(), other.as_bytes());
-        assert!(agree(&callback(notes), &record(1, notes)));
-        assert!(agree(&callback(notes), &callback(&notes.replace("\"0.5\"", "0.50"))));
-        assert!(agree(&callback("[]"), &record(1, "null")));
-        assert!(agree(r#"{"code":500,"msg":"no","data":null}"#, &record(3, "null")));
-        for other in [
-            record(1, &notes.replace("38", "39")),
-            record(1, &notes.replace("Drums", "Piano")),
-            record(1, &notes.replace("0.5", "0.6")),
-            record(1, "[]"),
-            record(3, "null"),
-            record(0, "null"),
-            "nonsense".to_owned(),
-        ] {
-            assert!(!agree(&callback(notes), &other), "{other}");
-        }
-        assert!(!agree("nonsense", "nonsense"));
     }
 
     #[test]

@@ -138,8 +138,8 @@ pub struct Source {
 }
 
 impl Source {
-    /// The body of this name. The signature of a callback does not cover its body, so only a body that the provider was
-    /// asked for is certainly its own.
+    /// The body of this name. The signature of a callback does not cover its body, so only an answer of the provider is
+    /// certainly genuine.
     pub fn new(object: String, webhook_timestamp: u64, asked_for: bool) -> Self {
         let reason = if asked_for {
             "midihook asked the provider for it"

@@ -51,7 +51,7 @@ pub mod score;
 mod task_id;
 mod text;
 
-pub use convert::{Outcome, agree, convert, convert_read};
+pub use convert::{Outcome, convert, convert_read};
 pub use digest::Digest;
 pub use options::{Options, RenderOptions, RenderRequest};
 pub use task_id::{TaskId, UnfitTaskId};

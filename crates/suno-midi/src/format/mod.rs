@@ -13,7 +13,7 @@ use crate::{Digest, Options, music::Song};
 pub struct Format {
     /// Its member in `files` of the result document.
     pub name: &'static str,
-    /// How its object name goes on after the task id: `.mid`.
+    /// The end of its object name, after the task id: `.mid`.
     pub suffix: &'static str,
     /// Its media type.
     pub content_type: &'static str,
@@ -64,7 +64,7 @@ pub struct File {
 /// The most instruments of a song that is split: publishing each file takes time, and a render has a minute.
 pub const MAX_PARTS: usize = 128;
 
-/// What a file says about itself.
+/// The metadata of a file.
 #[derive(Debug, Clone, Copy)]
 pub struct Label<'a> {
     /// The name of the piece, usually the task id.

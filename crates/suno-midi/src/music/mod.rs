@@ -1,4 +1,4 @@
-//! What is inferred about a score, in seconds and beats.
+//! A score and its tempo, bars and key.
 //!
 //! [`tempo`] decides the tempo and the bars of the files, [`grid`] holds them, [`key`] finds the key.
 
@@ -14,21 +14,21 @@ use crate::{
 use key::KeyEstimate;
 use tempo::Tempo;
 
-/// A score, and what was inferred about it: all that the formats need.
+/// A score with its tempo, key and sounds: all that the formats need.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Song {
     /// The notes.
     pub score: Score,
     /// The tempo and the bars.
     pub tempo: Tempo,
-    /// The key, if the musician chose one or the notes tell it surely.
+    /// The key, if it was chosen, or inferred with enough confidence.
     pub key: Option<KeyEstimate>,
     /// One voice for each instrument of the score, in the same order.
     pub voices: Vec<Voice>,
 }
 
 impl Song {
-    /// Infers what `options` leave open.
+    /// Infers whatever `options` do not set.
     pub fn new(score: Score, options: &RenderOptions) -> Self {
         let voices = Voice::all(&score);
         Self {

@@ -28,9 +28,9 @@ pub enum TempoChoice {
 pub struct BadTempoChoice;
 
 impl TempoChoice {
-    /// The slowest tempo that can be asked for.
+    /// The slowest tempo that can be chosen.
     pub const MIN_BPM: f64 = 20.0;
-    /// The fastest tempo that can be asked for.
+    /// The fastest tempo that can be chosen.
     pub const MAX_BPM: f64 = 400.0;
 }
 

@@ -11,9 +11,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::de::{self, IgnoredAny};
 use thiserror::Error;
 
+pub use super::body::text;
 use super::{
     NotJson,
-    body::{Body, Object, text},
+    body::{Body, Object},
     json::{Reader, with_text_of},
     meaning::{CALLBACK_MEMBERS, callback, is},
     search::{Instruments, bare, has_notes},
@@ -40,7 +41,7 @@ pub enum Callback {
         /// What the body calls the product, or what its members show; `None` if neither tells.
         product: Option<String>,
     },
-    /// It does not say that there is no song, and we find none in it: the provider may have changed its form.
+    /// We find no song in it, and it does not say that there is none: the provider may have changed its form.
     Unreadable {
         /// The names of its members, with their places, such as `data.resultJson.tracks[].title`.
         members: Vec<String>,

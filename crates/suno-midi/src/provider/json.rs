@@ -1,8 +1,7 @@
 //! Reads JSON in one pass, without building its values.
 //!
 //! A callback is nearly all notes, so their brackets, names and numbers decide how long reading takes. [`Reader`] reads
-//! these plain forms itself. It asks serde_json about everything else, and about what is wrong with a text, so that both
-//! accept the same texts.
+//! these plain forms itself and leaves all others to serde_json, so that both accept the same texts.
 
 use std::{borrow::Cow, fmt};
 

@@ -128,7 +128,7 @@ impl<'b, 'a> Answer<'b, 'a> {
         let is_done = told.is_some();
         let is_old_form = is_old_form(self.covers());
         match instruments {
-            // What is beside the result says nothing of it.
+            // In the new form only `resultJson` is the result.
             Some(Instruments::Parts(_)) if !is_old_form && !record.get("resultJson").is_some_and(says_no_notes) => {
                 return Ok(self.unreadable());
             }

@@ -1,4 +1,4 @@
-//! What is specific to KIE.ai: what it sends, how it signs it, and what can be asked of it.
+//! The interface of KIE.ai: callbacks, their signature, and requests.
 //!
 //! The facts come from the provider's pages "MIDI Generation Callbacks", "Get MIDI Generation Details" and "Webhook
 //! Security Verification". Where the pages disagree, we accept every form: a callback that is refused for its shape is
@@ -18,7 +18,6 @@ pub mod task_ids;
 use serde::de::IgnoredAny;
 use thiserror::Error;
 
-pub use body::text;
 pub(crate) use names::names;
 
 /// A body that is not one JSON value. Quotes nothing of it.
@@ -30,7 +29,7 @@ pub enum NotJson {
     /// A page of a web site.
     #[error("the body is a web page, not JSON")]
     WebPage,
-    /// What is made of a body.
+    /// A MIDI file.
     #[error("the body is a MIDI file, not the JSON that one is made of")]
     Midi,
     /// gzip or zip.

@@ -12,7 +12,7 @@ const RATE_WINDOW: Duration = Duration::from_secs(10);
 /// How long a maintenance, a full key or a block by the CDN lasts at least. The provider documents no times.
 const UNKNOWN_WAIT: Duration = Duration::from_secs(60);
 
-/// An answer that is not what was asked for.
+/// An answer that is neither a report nor a new task.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Refusal {
     /// The API key is unknown, or may not do this (401, 403).
@@ -93,7 +93,7 @@ pub enum Illegible {
     /// It is about another product of the provider.
     #[error("it is not about a MIDI task")]
     OtherProduct,
-    /// It is about another task than the one that was asked for.
+    /// It is about another task.
     #[error("it is about another task")]
     OtherTask,
     /// It names no new task, or several.

@@ -9,11 +9,11 @@ use super::{
 };
 use crate::score::{RawNote, RawPart};
 
-/// How deep we search for `instruments`, in a body and again in each text in it. `data.midiData.instruments` needs three
-/// levels.
+/// How deep we search for `instruments`, in a body and again in each JSON text in it. `data.midiData.instruments` needs
+/// three levels.
 const MAX_DEPTH: usize = 5;
 
-/// How many texts may be in each other: `resultJson` is a text, and may have `midiData` as a text.
+/// How deep JSON texts may be nested: `resultJson` is a text, and `midiData` in it may be one too.
 const MAX_TEXTS: usize = 2;
 
 /// The value of a member `instruments`.
@@ -109,13 +109,12 @@ fn search<'a>(reader: &mut Reader<'a>, limits: Limits) -> Result<(Option<Object<
     }
 }
 
-/// What is found in a whole text.
+/// Searches a whole text.
 fn search_in(text: &str, limits: Limits) -> Option<Instruments> {
     search(&mut Reader::new(text), limits).ok()?.1
 }
 
-/// What `read` finds in the JSON that is in a text; `None` if the value is no such text. At most one copy of the text is
-/// made, which is no longer than the text itself.
+/// Reads the JSON in a text; `None` if the value is no such text. Makes at most one copy of the text.
 fn in_text<T>(value: &str, limits: Limits, read: impl FnOnce(&str, Limits) -> Option<T>) -> Option<T> {
     if limits.texts == 0 || !may_be_json(value) {
         return None;

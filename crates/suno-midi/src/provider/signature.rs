@@ -124,7 +124,7 @@ impl fmt::Debug for Claim {
     }
 }
 
-/// Why a request is not believed. For the log only: every sender gets the same answer.
+/// Why a request is refused. For the log only: every sender gets the same answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Rejection {
     /// A header is missing.

@@ -1,16 +1,16 @@
-//! Beats that may be those of the song, and how much speaks for them.
+//! Candidates for the beats of a song, and their scores.
 //!
-//! Each candidate is judged by what listeners go by: how likely the tempo is, whether kick and snare alternate, whether bass,
+//! The score is a weighted sum of what listeners go by: how likely the tempo is, whether kick and snare alternate, whether bass,
 //! drums, long notes and new harmonies fall on the beats rather than between them, and how well bars fit.
 
 use super::{bars::Bars, features::BeatFeatures, onsets::Onsets};
 use crate::options::Meter;
 
-/// The tempo that people perceive most often, in BPM. With a snare drum it is the one of the backbeat; without, slow piano
-/// pop has its eighths and sixteenths between the beats.
+/// The tempo that people perceive most often, in BPM. A snare drum plays the backbeat of it. Slow piano pop, without one,
+/// has its eighths and sixteenths between the beats.
 const MOST_WITH_SNARE: f64 = 112.0;
 const MOST_WITHOUT_SNARE: f64 = 81.0;
-/// What speaks for beats, and how much it weighs. docs/music.md says how the weights were chosen.
+/// The features of a candidate and their weights. docs/music.md says how the weights were chosen.
 pub const WEIGHTS: [(&str, f64); 13] = [
     // The square of the octaves from the usual tempo: half an octave costs 1.4.
     ("tempo", -5.6),
@@ -37,17 +37,17 @@ pub const WEIGHTS: [(&str, f64); 13] = [
     ("bars", 1.7),
 ];
 
-/// Beats, and how much speaks for them.
+/// Beats and their score.
 pub struct Candidate {
-    /// How much of each of the [`WEIGHTS`] there is.
+    /// The value of each feature in [`WEIGHTS`].
     pub values: [f64; WEIGHTS.len()],
-    /// How much speaks for it, in no unit: the larger, the likelier.
+    /// The weighted sum of the values: the larger, the likelier.
     pub score: f64,
     /// The times of the beats, in seconds.
     pub beats: Vec<f64>,
     /// The bars that fit them best, with beats that are divided by two.
     pub bars: Bars,
-    /// What is heard at the beats.
+    /// What a listener hears at the beats.
     pub(super) features: BeatFeatures,
     /// The length of a beat, if all have the same.
     pub period: Option<f64>,
@@ -136,7 +136,7 @@ impl Candidate {
     }
 }
 
-/// The tempo that a song with these onsets has most likely, in BPM.
+/// The most likely tempo of a song with these onsets, in BPM.
 pub fn usual_bpm(onsets: &Onsets) -> f64 {
     if onsets.has_snare {
         MOST_WITH_SNARE

@@ -14,7 +14,7 @@ const USUAL: f64 = 100.0;
 /// The width of that bell, in octaves (standard deviation).
 const BELL: f64 = 0.9;
 
-/// What the fits of the eighths and of the quarters add to that of the sixteenths: notes prefer the larger divisions.
+/// The weights of the fits of eighths and quarters, beside that of sixteenths: notes prefer the larger divisions.
 const EIGHTHS: f64 = 0.3;
 const QUARTERS: f64 = 0.8;
 

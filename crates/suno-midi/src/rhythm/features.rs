@@ -1,28 +1,29 @@
-//! What is heard at each beat of a beat track, and between beats.
+//! What a listener hears at each beat of a beat track, and between beats.
 
 use super::onsets::{Onset, Onsets, TOGETHER};
 
 /// An onset closer to a beat than this share of the distance of two beats is on the beat.
 const NEAR: f64 = 0.15;
 
-/// What makes a beat an accent, by how much it exceeds the mean: all that begins, the kick drum, the bass, the chord.
+/// The weights of an accent: everything that begins, the kick drum, the bass, the chord. Each counts by its deviation
+/// from the mean.
 const ACCENT_WEIGHT: f64 = 0.5;
 const ACCENT_KICK: f64 = 0.5;
 const ACCENT_BASS: f64 = 0.4;
 const ACCENT_NOTES: f64 = 0.3;
-/// What makes a beat the beginning of something: a crash cymbal, another bass note, a long note, and another harmony in
-/// the next two and the next four beats than in those before.
+/// The weights of a beginning: a crash cymbal, a new bass note, a long note, and a change of harmony over two and over
+/// four beats.
 const NEW_CRASH: f64 = 0.4;
 const NEW_BASS: f64 = 0.25;
 const NEW_LENGTH: f64 = 0.25;
 const NEW_HARMONY: f64 = 0.5;
 /// No feature counts for more than this many standard deviations.
 const MOST_DEVIATIONS: f64 = 3.0;
-/// How much a snare drum says for a backbeat, and how much a kick drum says against it.
+/// The weights of a backbeat: a snare drum speaks for it, a kick drum against it.
 const SNARE: f64 = 0.4;
 const KICK: f64 = 0.28;
 
-/// What is heard at each beat of a beat track.
+/// What a listener hears at each beat of a beat track, and between beats.
 pub struct BeatFeatures {
     /// How much each beat is an accent, the beginning of something, and a backbeat.
     pub of_beats: Vec<[f64; 3]>,
@@ -39,7 +40,7 @@ pub struct BeatFeatures {
 }
 
 impl BeatFeatures {
-    /// At these beats, at least two.
+    /// The features of these beats, at least two.
     pub fn new(onsets: &Onsets, beats: &[f64]) -> Self {
         let count = beats.len();
         // The strongest of each at each beat; `kick` and `snare` also for the backbeat.
@@ -58,7 +59,7 @@ impl BeatFeatures {
                 beats[beat.max(1)] - beats[beat.max(1) - 1]
             };
             let phase = distance.abs() / gap;
-            // The sixteenths of a slow song are an eighth of the way from the next beat: the nearer, the more it counts.
+            // In a slow song, a sixteenth can be this near to a beat. So an onset counts more the nearer it is.
             let (place, near) = if phase < NEAR {
                 at[beat].max_with(onset);
                 (0, 1.0 - phase / NEAR)
@@ -115,7 +116,7 @@ impl Onset {
 
 /// How much each beat is an accent, the beginning of something, and a backbeat.
 fn of_beats(onsets: &Onsets, beats: &[f64], at: &[Onset], harmony: [Vec<f64>; 2]) -> Vec<[f64; 3]> {
-    // The beats after the last onset say nothing.
+    // Leave out the beats after the last onset.
     let last = onsets.list.last().map_or(0.0, |onset| onset.seconds + TOGETHER);
     let heard = beats.partition_point(|beat| *beat <= last);
     let mut features: Vec<[f64; 3]> = at
@@ -191,7 +192,7 @@ fn pitch_classes(onsets: &Onsets, beats: &[f64]) -> Vec<[f64; 12]> {
         };
         // The tenth of a second is for staccato.
         sounding[first][class] += sounds(first, start) + 0.1;
-        // A long note says no more after two bars.
+        // After two bars, a long note no longer counts.
         for beat in first + 1..(first + 8).min(count) {
             // No branch for the next beat: it would be unpredictable.
             if beat > first + 1 && beats[beat] >= end {

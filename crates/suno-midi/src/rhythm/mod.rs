@@ -1,7 +1,7 @@
 //! Onsets → beats and bars.
 //!
-//! 1. Candidates. If an [even grid](even_grid) holds through the whole song, its lines are the beats; otherwise
-//!    [`tracker`] follows them. Either gives beats of several lengths (octaves) and phases.
+//! 1. Candidates. If an even grid (`even_grid`) holds through the whole song, its lines are the beats; otherwise
+//!    `tracker` follows them. Either gives beats of several lengths (octaves) and phases.
 //! 2. The choice. Each [`Candidate`] is scored by what listeners go by. The distance to the others gives the confidence.
 
 mod bars;
@@ -70,7 +70,7 @@ pub struct Track {
 /// How sure the inference is, 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BeatConfidence {
-    /// That beats are beats, at any octave.
+    /// That the beats are right, at any octave.
     pub beats: f64,
     /// That bars begin where they do.
     pub downbeat: f64,
@@ -78,8 +78,8 @@ pub struct BeatConfidence {
     pub meter: f64,
 }
 
-/// The beats and bars that fit the onsets and the musician's options best, even if they fit badly; `None` if there are too
-/// few onsets or the score is too long.
+/// The beats and bars that fit the onsets and the options best, even if they fit badly; `None` if there are too few onsets
+/// or the score is too long.
 pub fn infer(onsets: &Onsets, options: &RenderOptions) -> Option<Track> {
     let candidates = candidates(onsets, options);
     let best = candidates.iter().max_by(|a, b| a.score.total_cmp(&b.score))?;
@@ -217,7 +217,7 @@ impl Track {
         let mut beats = chosen.beats.clone();
         let mut period = chosen.period;
         if let Some(unit) = &mut period {
-            // The grid of a swung song lies between beats and off-beats. What is on the beats tells where they are.
+            // The grid of a swung song lies between beats and off-beats. Only the onsets on the beats locate them.
             let phase = beats[0];
             let grid = EvenGrid { unit: *unit, phase }.refined(&onsets.list, ON_BEAT);
             beats = (0..beats.len())
@@ -258,7 +258,7 @@ impl Track {
             .unwrap_or(0);
         let away = seconds - self.beats[nearest];
         let gap = mean_gap(&self.beats);
-        // An even grid moves as a whole. Of a track only this beat moves, and stays between its neighbours.
+        // An even grid moves as a whole. In a track only this beat moves, and stays between its neighbours.
         if self.period.is_some() {
             let away = away - (away / gap).round() * gap;
             self.beats.iter_mut().for_each(|beat| *beat += away);

@@ -40,7 +40,7 @@ pub struct Onset {
     pub notes: f64,
 }
 
-/// All that a beat can be inferred from.
+/// The input of the inference of beats.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Onsets {
     /// The onsets, in order.

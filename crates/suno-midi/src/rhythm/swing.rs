@@ -6,11 +6,11 @@ use super::{onsets::Onset, spectrum::Complex};
 const NEAR: f64 = 0.04;
 /// Between these shares of a beat a note is an off-beat, swung or not.
 const OFF_BEATS: std::ops::Range<f64> = 0.42..0.74;
-/// What is played often has this share of the weight.
+/// From this share of the weight on, a position counts as played often.
 const OFTEN: f64 = 0.1;
 /// Off-beats later than this are swung; played straight, their mean is within 0.49 to 0.52.
 const SWUNG: f64 = 0.56;
-/// The longest mean vector of songs without a beat is 0.22. From `BEAT[0]` to `BEAT[1]` a beat gets as good as sure.
+/// The mean vector at which the confidence in a beat is 0, and at which it is 1. Songs without a beat have at most 0.22.
 const BEAT: [f64; 2] = [0.18, 0.3];
 
 /// How the onsets lie between the beats of a track.
@@ -32,7 +32,7 @@ pub struct Subdivision {
 }
 
 impl Subdivision {
-    /// Of these onsets between these beats, at least two.
+    /// The division of these beats, at least two, by these onsets.
     pub fn new(onsets: &[Onset], beats: &[f64]) -> Self {
         let mut sums = [Complex::default(); 3];
         let mut total = 0.0;
@@ -89,7 +89,7 @@ impl Subdivision {
         (swung && !self.ternary()).then_some(self.off_beat)
     }
 
-    /// How sure it is that there is a beat at all, 0 to 1: onsets keep to parts of a beat.
+    /// The confidence that there is a beat at all, 0 to 1: onsets keep to parts of a beat.
     pub fn presence(&self) -> f64 {
         let most = self.turns.iter().copied().fold(0.0, f64::max);
         ((most - BEAT[0]) / (BEAT[1] - BEAT[0])).clamp(0.0, 1.0)

@@ -3,8 +3,8 @@
 //! Standard MIDI File 1.0 (RP-001), format 1: a conductor track with the key, the tempo and the time signature, then a
 //! track for each instrument, which has the key again: MuseScore, for one, takes it from there only.
 //!
-//! The conductor track also embeds the SHA-256 of the body, and when the musician asked for other options, in an event
-//! that players ignore ([`Label::body`]).
+//! The conductor track also embeds the SHA-256 of the body and the time of a request, in an event that players ignore
+//! ([`Label::body`]).
 
 use std::{iter, ops::Range};
 
@@ -15,6 +15,7 @@ use midly::{
 
 use super::{
     Track,
+    overlaps::Span,
     ticks::{TICKS_PER_QUARTER, Ticks},
 };
 use crate::{
@@ -109,8 +110,6 @@ fn events<'a>(
     with_ports: bool,
 ) -> Events<'a> {
     let channel = u4::from_int_lossy(track.channel.number);
-    let midi = |message| TrackEventKind::Midi { channel, message };
-
     let mut events = Events::with_capacity(4 + 2 * track.notes.len());
     if with_ports {
         events.push(at_once(MetaMessage::MidiPort(u7::from_int_lossy(track.channel.port))));
@@ -127,24 +126,34 @@ fn events<'a>(
     let program = u7::from_int_lossy(voice.sound.program());
     events.push(TrackEvent {
         delta: u28::new(0),
-        kind: midi(MidiMessage::ProgramChange { program }),
+        kind: TrackEventKind::Midi {
+            channel,
+            message: MidiMessage::ProgramChange { program },
+        },
     });
 
+    events.extend(note_events(channel, &track.notes));
+    events.push(at_once(MetaMessage::EndOfTrack));
+    events
+}
+
+/// The note ons and note offs of a track.
+fn note_events<'a>(channel: u4, notes: &[Span]) -> impl Iterator<Item = TrackEvent<'a>> + use<'a> {
     // At one tick, note offs come before note ons. Otherwise a note off would end the next note of the same pitch. The
     // numbers are in that order, from the tick to the velocity.
     let strike = |tick: u32, on: bool, pitch: u8, velocity: u8| {
         u64::from(tick) << 24 | u64::from(on) << 16 | u64::from(pitch) << 8 | u64::from(velocity)
     };
-    let offs = track.notes.iter();
+    let offs = notes.iter();
     let offs = offs.map(|note| strike(note.off, false, note.pitch, RELEASE_VELOCITY));
-    let ons = track.notes.iter();
+    let ons = notes.iter();
     let ons = ons.map(|note| strike(note.on, true, note.pitch, note.velocity));
     let mut strikes: Vec<u64> = offs.chain(ons).collect();
     // A stable sort is fast where there is order: the note ons have it, the note offs nearly.
     strikes.sort();
 
     let mut now = 0;
-    for strike in strikes {
+    strikes.into_iter().map(move |strike| {
         let [velocity, pitch, on, ..] = strike.to_le_bytes();
         let tick = (strike >> 24) as u32;
         let (key, vel) = (u7::from_int_lossy(pitch), u7::from_int_lossy(velocity));
@@ -153,14 +162,13 @@ fn events<'a>(
         } else {
             MidiMessage::NoteOff { key, vel }
         };
-        events.push(TrackEvent {
-            delta: u28::from_int_lossy(tick - now),
-            kind: midi(message),
-        });
+        let delta = u28::from_int_lossy(tick - now);
         now = tick;
-    }
-    events.push(at_once(MetaMessage::EndOfTrack));
-    events
+        TrackEvent {
+            delta,
+            kind: TrackEventKind::Midi { channel, message },
+        }
+    })
 }
 
 fn at_once(message: MetaMessage<'_>) -> TrackEvent<'_> {

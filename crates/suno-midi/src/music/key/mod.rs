@@ -87,7 +87,7 @@ type Tones = [f64; 12];
 /// the key. Limits from 0.25 to 0.5 s do equally well; without one, a few more signatures are wrong.
 const LONGEST: f64 = 0.5;
 
-/// In how many parts the song is asked for its signature. Four and twelve are nearly as good.
+/// The number of parts whose signatures are estimated. Four and twelve are nearly as good.
 const PARTS: usize = 8;
 
 /// How likely it is that a part has nothing to do with the key of the song, as after a change of key. It limits the
