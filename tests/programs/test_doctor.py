@@ -294,6 +294,6 @@ def test_a_deployment_that_runs_is_waited_for(doctor):
 def test_the_runbook_has_what_the_command_names(doctor):
     headings = {line.lstrip("# ").lower().replace(" ", "-") for line in (ROOT / "docs/runbook.md").read_text().splitlines() if line.startswith("## ")}
     named = {mend.partition("docs/runbook.md#")[2].partition(",")[0] for _, _, mend in PROBLEMS.values() if "docs/runbook.md#" in mend}
-    source = "".join(path.read_text() for path in (ROOT / "crates/cli/src/doctor").glob("*.rs"))
+    source = "".join(path.read_text() for path in (ROOT / "crates/cli/src/stack/doctor").glob("*.rs"))
     named |= {part.partition("\"")[0].partition(",")[0] for part in source.split("docs/runbook.md#")[1:] if not part.startswith("{")}
     assert named and named <= headings

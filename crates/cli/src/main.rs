@@ -1,35 +1,13 @@
 //! The command line, `midihook`.
 
-#[cfg(feature = "stack")]
-mod doctor;
-#[cfg(feature = "stack")]
-mod get;
 mod input;
-#[cfg(feature = "stack")]
-mod list;
 mod options;
 mod output;
-#[cfg(feature = "stack")]
-mod progress;
-#[cfg(feature = "stack")]
-mod redrive;
 mod render;
-#[cfg(feature = "stack")]
-mod replay;
 mod send;
 mod shell;
 #[cfg(feature = "stack")]
 mod stack;
-#[cfg(feature = "stack")]
-mod status;
-#[cfg(feature = "stack")]
-mod submit;
-#[cfg(feature = "stack")]
-mod task;
-#[cfg(feature = "stack")]
-mod watch;
-#[cfg(feature = "stack")]
-mod when;
 
 use std::process::ExitCode;
 
@@ -53,21 +31,8 @@ enum Command {
     Render(render::Args),
     Send(send::Args),
     #[cfg(feature = "stack")]
-    Get(get::Args),
-    #[cfg(feature = "stack")]
-    Status(status::Args),
-    #[cfg(feature = "stack")]
-    List(list::Args),
-    #[cfg(feature = "stack")]
-    Submit(submit::Args),
-    #[cfg(feature = "stack")]
-    Watch(watch::Args),
-    #[cfg(feature = "stack")]
-    Replay(replay::Args),
-    #[cfg(feature = "stack")]
-    Redrive(redrive::Args),
-    #[cfg(feature = "stack")]
-    Doctor(doctor::Args),
+    #[command(flatten)]
+    Stack(stack::Command),
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),
 }
@@ -94,21 +59,7 @@ fn main() -> ExitCode {
         Command::Render(args) => render::run(&args),
         Command::Send(args) => send::run(&args),
         #[cfg(feature = "stack")]
-        Command::Get(args) => stack::block_on(get::run(&args)),
-        #[cfg(feature = "stack")]
-        Command::Status(args) => stack::block_on(status::run(&args)),
-        #[cfg(feature = "stack")]
-        Command::List(args) => stack::block_on(list::run(&args)),
-        #[cfg(feature = "stack")]
-        Command::Submit(args) => stack::block_on(submit::run(&args)),
-        #[cfg(feature = "stack")]
-        Command::Watch(args) => stack::block_on(watch::run(&args)),
-        #[cfg(feature = "stack")]
-        Command::Replay(args) => stack::block_on(replay::run(&args)),
-        #[cfg(feature = "stack")]
-        Command::Redrive(args) => stack::block_on(redrive::run(&args)),
-        #[cfg(feature = "stack")]
-        Command::Doctor(args) => stack::block_on(doctor::run(&args)),
+        Command::Stack(command) => stack::run(&command),
         Command::Completions(args) => shell::completions(&args, Cli::command()),
         Command::Man(args) => shell::man(&args, Cli::command()),
     };

@@ -14,14 +14,13 @@ use anyhow::{Context as _, anyhow};
 use midihook::bucket::{Bucket, Loaded};
 use suno_midi::TaskId;
 
-use crate::{
-    Refused,
-    output::print,
+use super::{
+    place::{self, StackArgs},
     progress,
-    stack::{self, StackArgs},
     task::{Known, ResultDocument},
     when::Span,
 };
+use crate::{Refused, output::print};
 
 /// Fetch the songs of tasks
 ///
@@ -56,7 +55,7 @@ pub struct Args {
     stack: StackArgs,
 }
 
-const EXAMPLES: &str = stack::help!(
+const EXAMPLES: &str = place::help!(
     "  midihook get 5c79c0ffeebe8e                       write its files here
   midihook get 5c79c0ffeebe8e --wait -o songs       wait for the song, write it to songs/
   midihook get 5c79c0ffeebe8e --format mid,raw      only MIDI files, and the callback that decided
@@ -120,7 +119,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
             bar.set_message(format!("fetching {task}"));
             let outcome = match deliver(args, &bucket, task, &bar).await {
                 // We have waited so long that we can wait a little more.
-                Err(error) if args.wait && stack::is_transient(&error) => Err(Undelivered {
+                Err(error) if args.wait && place::is_transient(&error) => Err(Undelivered {
                     why: format!("{error:#}"),
                     open: true,
                 }),

@@ -9,14 +9,16 @@ use midihook::{
 use serde::Serialize;
 use suno_midi::TaskId;
 
-use crate::{
-    Refused,
-    output::{self, print},
+use super::{
+    place::{self, StackArgs},
     progress,
-    stack::{self, StackArgs},
     task::{Callbacks, Failure, Known},
     watch,
     when::{unix, utc},
+};
+use crate::{
+    Refused,
+    output::{self, print},
 };
 
 /// Say where tasks are: called back, rendered, watched, or why not
@@ -36,7 +38,7 @@ pub struct Args {
     stack: StackArgs,
 }
 
-const EXAMPLES: &str = stack::help!(
+const EXAMPLES: &str = place::help!(
     "  midihook status 5c79c0ffeebe8e
   midihook status 5c79c0ffeebe8e --json | jq -r .state"
 );

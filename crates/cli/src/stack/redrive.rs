@@ -4,7 +4,7 @@ use anyhow::anyhow;
 use aws_sdk_sqs::types::QueueAttributeName;
 use midihook::aws::Error;
 
-use crate::stack::{self, StackArgs};
+use super::place::{self, StackArgs};
 
 /// Move the messages in the dead-letter queue back to the render queue
 ///
@@ -17,13 +17,13 @@ pub struct Args {
     #[arg(long)]
     dry_run: bool,
     /// The dead-letter queue, instead of the stack's [default: MIDIHOOK_DEAD_LETTER_QUEUE_URL]
-    #[arg(long, value_name = "URL", value_parser = stack::name(), help_heading = stack::HEADING)]
+    #[arg(long, value_name = "URL", value_parser = place::name(), help_heading = place::HEADING)]
     dead_letter_queue_url: Option<String>,
     #[command(flatten)]
     stack: StackArgs,
 }
 
-const EXAMPLES: &str = stack::help!(
+const EXAMPLES: &str = place::help!(
     "  midihook redrive --dry-run    count the messages
   midihook redrive              move them, once the cause of the failures is fixed"
 );

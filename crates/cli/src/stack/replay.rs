@@ -12,13 +12,16 @@ use midihook::{
 };
 use suno_midi::{RenderRequest, TaskId};
 
+use super::{
+    list,
+    place::{self, StackArgs},
+    progress,
+    when::Period,
+};
 use crate::{
-    Refused, list,
+    Refused,
     options::{self, OptionArgs},
     output::print,
-    progress,
-    stack::{self, StackArgs},
-    when::Period,
 };
 
 /// Render archived callbacks again
@@ -50,13 +53,13 @@ pub struct Args {
     #[command(flatten)]
     options: OptionArgs,
     /// The render queue, instead of the stack's [default: MIDIHOOK_RENDER_QUEUE_URL]
-    #[arg(long, value_name = "URL", value_parser = stack::name(), help_heading = stack::HEADING)]
+    #[arg(long, value_name = "URL", value_parser = place::name(), help_heading = place::HEADING)]
     render_queue_url: Option<String>,
     #[command(flatten)]
     stack: StackArgs,
 }
 
-const EXAMPLES: &str = stack::help!(concat!(
+const EXAMPLES: &str = place::help!(concat!(
     "  midihook replay 5c79c0ffeebe8e              one task
   midihook replay 5c79c0ffeebe8e --bpm 92     the same at 92 BPM: the musician decides
   midihook replay 5c79c0ffeebe8e --as-usual   the same as the stack renders all others

@@ -7,7 +7,7 @@ use aws_config::{Region, SdkConfig};
 use aws_sdk_cloudformation::types::Stack;
 use midihook::aws::error::Reason;
 
-use crate::stack::{self, Place};
+use crate::stack::place::{self, Place};
 
 /// An account, and the stack in it.
 pub struct Account {
@@ -24,7 +24,7 @@ pub struct Account {
 impl Account {
     pub async fn of(place: &Place) -> anyhow::Result<Self> {
         let (config, name) = (place.config().await?, place.name());
-        let stack = stack::describe(&config, &name, "").await?;
+        let stack = place::describe(&config, &name, "").await?;
         let cloudformation = aws_sdk_cloudformation::Client::new(&config);
         let listed = cloudformation.describe_stack_resources().stack_name(&name).send().await;
         let listed = listed.map_err(Reason::from);

@@ -9,7 +9,8 @@ use midihook::aws::error::{Reason, in_one_line};
 use serde::Serialize;
 
 use super::account::Account;
-use crate::{output, when::utc};
+use crate::output;
+use crate::stack::when::utc;
 
 /// What is known of a stack.
 #[derive(Serialize)]

@@ -6,7 +6,8 @@ mod report;
 
 use anyhow::anyhow;
 
-use crate::{Refused, output::print, stack::Place};
+use crate::stack::place::Place;
+use crate::{Refused, output::print};
 
 use self::{account::Account, report::Report};
 

@@ -10,13 +10,11 @@ use midihook::{
 use serde_json::json;
 use suno_midi::{TaskId, provider::api::Refusal};
 
-use crate::{
-    Refused,
-    output::print,
-    progress,
-    stack::{self, StackArgs, variable},
-    watch,
+use super::{
+    place::{self, StackArgs, variable},
+    progress, watch,
 };
+use crate::{Refused, output::print};
 
 const API_KEY: &str = "PROVIDER_API_KEY";
 const API_URL: &str = "PROVIDER_API_URL";
@@ -39,22 +37,22 @@ pub struct Args {
     #[arg(long, value_name = "SEPARATION")]
     task_id: TaskId,
     /// Only this stem: an `id` of the separation's originData [default: all stems]
-    #[arg(long, value_name = "STEM", value_parser = stack::name())]
+    #[arg(long, value_name = "STEM", value_parser = place::name())]
     audio_id: Option<String>,
     /// Print a JSON object
     #[arg(long)]
     json: bool,
     /// Where the provider calls back, instead of the stack's own URL [default: MIDIHOOK_CALLBACK_URL]
-    #[arg(long, value_name = "URL", value_parser = stack::name())]
+    #[arg(long, value_name = "URL", value_parser = place::name())]
     callback_url: Option<String>,
     /// The watch queue, instead of the stack's [default: MIDIHOOK_WATCH_QUEUE_URL]
-    #[arg(long, value_name = "URL", value_parser = stack::name())]
+    #[arg(long, value_name = "URL", value_parser = place::name())]
     watch_queue_url: Option<String>,
     #[command(flatten)]
     stack: StackArgs,
 }
 
-const EXAMPLES: &str = stack::help!(
+const EXAMPLES: &str = place::help!(
     "  read -rs PROVIDER_API_KEY && export PROVIDER_API_KEY     (keeps the key out of the shell's history)
   midihook submit --task-id 7d21…                          prints the new task's id
   midihook get --wait $(midihook submit --task-id 7d21…)   waits for the song, and fetches it"

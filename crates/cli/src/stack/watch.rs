@@ -14,13 +14,12 @@ use midihook::{
 use suno_midi::TaskId;
 use tokio::task::JoinSet;
 
-use crate::{
-    Refused, input,
-    output::print,
+use super::{
+    place::{self, StackArgs},
     progress,
-    stack::{self, StackArgs},
     when::{unix, utc},
 };
+use crate::{Refused, input, output::print};
 
 /// How many tasks are looked at and queued at once.
 const AT_ONCE: usize = 32;
@@ -48,13 +47,13 @@ pub struct Args {
     #[arg(long)]
     dry_run: bool,
     /// The watch queue, instead of the stack's [default: MIDIHOOK_WATCH_QUEUE_URL]
-    #[arg(long, value_name = "URL", value_parser = stack::name())]
+    #[arg(long, value_name = "URL", value_parser = place::name())]
     watch_queue_url: Option<String>,
     #[command(flatten)]
     stack: StackArgs,
 }
 
-const EXAMPLES: &str = stack::help!(
+const EXAMPLES: &str = place::help!(
     "  midihook watch 5c79c0ffeebe8e    its song comes, even if nobody calls back
   midihook watch - < tasks.txt     many tasks
   midihook watch --resume          after the watch queue was purged"

@@ -14,7 +14,8 @@ use suno_midi::{
     format::{DOCUMENT, MIDI},
 };
 
-use crate::{render::no_song, when::utc};
+use super::when::utc;
+use crate::render::no_song;
 
 /// How far a task has come.
 pub enum Known {

@@ -11,12 +11,12 @@ use suno_midi::{
 };
 use tokio::task::JoinSet;
 
-use crate::{
-    output::{self, print_while_read},
+use super::{
+    place::{self, StackArgs},
     progress,
-    stack::{self, StackArgs},
     when::{Period, utc},
 };
+use crate::output::{self, print_while_read};
 
 /// List the tasks that have results
 ///
@@ -37,7 +37,7 @@ pub struct Args {
     stack: StackArgs,
 }
 
-const EXAMPLES: &str = stack::help!(
+const EXAMPLES: &str = place::help!(
     "  midihook list --since 7d | sort             the results of the last week, the newest last
   midihook list --state failed,invalid        tasks that have no song
   midihook list --state rendered --json | jq -r .taskId | xargs midihook get -o songs"
