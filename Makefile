@@ -39,8 +39,8 @@ deploy: functions ## Deploy to AWS; asks for what it needs the first time, and k
 	@if grep -s '^parameter_overrides' samconfig.toml | grep -q 'Architecture=' \
 	    && ! grep '^parameter_overrides' samconfig.toml | grep -q 'Architecture=\\"$(ARCH)\\"'; then \
 	    echo "samconfig.toml has another architecture than $(ARCH): run make deploy ARCH=..., or edit samconfig.toml" >&2; exit 1; fi
-	@if grep -qs '^parameter_overrides' samconfig.toml; then sam deploy --template-file template.yaml; \
-	else sam deploy --template-file template.yaml --guided --parameter-overrides Architecture=$(ARCH); fi
+	@if grep -qs '^parameter_overrides' samconfig.toml; then sam deploy; \
+	else sam deploy --guided --parameter-overrides Architecture=$(ARCH); fi
 
 release: $(VENV)/.ready $(VENV)/bin/cargo-cyclonedx ## Build a release into dist/: what people deploy without a toolchain; ARCHES=x86_64 for one only
 	@python -m release targets $(ARCHES) $(TARGETS)

@@ -21,7 +21,7 @@ pub struct Publisher {
 
 impl Publisher {
     /// Publishes the files of a result, removes those of the result `before` that it does not have, and publishes the
-    /// document last: whoever sees the document can read its files, and finds no others. Then announces the document, unless
+    /// document last: a reader of the document finds its files, and no others. Then announces the document, unless
     /// another result outranks this one.
     ///
     /// `before` has the object keys of the result that the task had a moment ago; `None` if it had none.

@@ -150,7 +150,7 @@ pub struct Receiver {
 }
 
 /// Why a request is answered with 200.
-enum Accepted {
+enum Acceptance {
     /// Its body is stored, and its job is queued.
     Kept {
         task_id: TaskId,
@@ -165,7 +165,7 @@ enum Accepted {
 
 /// Why a request is not answered with 200.
 #[derive(Debug, Error)]
-pub enum Refusal {
+pub enum CallbackError {
     /// The signature is missing or wrong.
     #[error(transparent)]
     Signature(#[from] Rejection),
@@ -195,7 +195,7 @@ pub enum Refusal {
     Deadline,
 }
 
-impl Refusal {
+impl CallbackError {
     /// The HTTP status. 503 if our side failed, so that the provider calls again.
     fn status(&self) -> StatusCode {
         match self {
@@ -220,7 +220,7 @@ impl Refusal {
         }
     }
 
-    /// What the sender is told. Only a sender who signed the body learns what is wrong with it.
+    /// The text for the sender. Only the sender of a signed body learns what is wrong with it.
     fn public_text(&self) -> String {
         match self {
             Self::Signature(_) => "unauthorized".to_owned(),
@@ -231,7 +231,7 @@ impl Refusal {
         }
     }
 
-    /// Whether the provider's next call may succeed although nobody changes anything.
+    /// Whether the provider's next call may succeed by itself.
     fn is_transient(&self) -> bool {
         match self {
             Self::Keys(error) => error.is_transient(),
@@ -290,20 +290,20 @@ impl Receiver {
         // afterwards.
         let signed = OnceLock::new();
         let accepted = timeout(DEADLINE, self.accept(request, now, &signed));
-        let outcome = accepted.await.unwrap_or(Err(Refusal::Deadline));
+        let outcome = accepted.await.unwrap_or(Err(CallbackError::Deadline));
         let ack_time = ("AckTime", Unit::Milliseconds, began.elapsed().as_secs_f64() * 1e3);
         let accepted = ("AcceptedCallbacks", Unit::Count, 1.0);
         let (metric, status, task_id) = match outcome {
-            Ok(Accepted::Kept { task_id, duplicate }) => {
+            Ok(Acceptance::Kept { task_id, duplicate }) => {
                 let duplicate = ("DuplicateCallbacks", Unit::Count, f64::from(u8::from(duplicate)));
                 telemetry::emit(&[accepted, duplicate, ack_time], &[("taskId", task_id.as_str())]);
                 return answer(StatusCode::OK, &json!({"status": "accepted", "taskId": task_id}));
             }
-            Ok(Accepted::Hint { task_id, signed: true }) => (accepted, "watched", task_id),
-            Ok(Accepted::Hint { task_id, signed: false }) => {
+            Ok(Acceptance::Hint { task_id, signed: true }) => (accepted, "watched", task_id),
+            Ok(Acceptance::Hint { task_id, signed: false }) => {
                 (("UnsignedCallbacks", Unit::Count, 1.0), "watched", task_id)
             }
-            Ok(Accepted::OtherProduct(task_id)) => (accepted, "ignored", task_id),
+            Ok(Acceptance::OtherProduct(task_id)) => (accepted, "ignored", task_id),
             Err(refusal) => {
                 let is_ours = refusal.status() == StatusCode::SERVICE_UNAVAILABLE;
                 let count = if is_ours {
@@ -320,14 +320,19 @@ impl Receiver {
         answer(StatusCode::OK, &json!({"status": status, "taskId": task_id}))
     }
 
-    async fn accept(&self, request: Request, now: SystemTime, signed: &OnceLock<TaskId>) -> Result<Accepted, Refusal> {
+    async fn accept(
+        &self,
+        request: Request,
+        now: SystemTime,
+        signed: &OnceLock<TaskId>,
+    ) -> Result<Acceptance, CallbackError> {
         let (head, body) = request.into_parts();
         let (headers, body) = (&head.headers, &bytes(body));
         if body.len() > MAX_BODY_BYTES {
-            return Err(Refusal::TooLarge(body.len()));
+            return Err(CallbackError::TooLarge(body.len()));
         }
         if let Some(task_id) = self.unsigned_hint(headers, body, now).await? {
-            return Ok(Accepted::Hint { task_id, signed: false });
+            return Ok(Acceptance::Hint { task_id, signed: false });
         }
         let claim = Claim::read(
             sole(headers, TIMESTAMP_HEADER),
@@ -337,7 +342,7 @@ impl Receiver {
         )?;
         let ids = find_task_ids(body);
         if ids.is_empty() {
-            return Err(Refusal::NoTaskId);
+            return Err(CallbackError::NoTaskId);
         }
         let id = self.verify(&claim, &ids, now).await?;
 
@@ -347,7 +352,7 @@ impl Receiver {
             signed.get_or_init(|| task_id.clone());
         }
         if ids.len() > 1 {
-            return Err(Refusal::ConflictingTaskIds);
+            return Err(CallbackError::ConflictingTaskIds);
         }
         let task_id = task_id?;
         provider::check_json(body)?;
@@ -363,7 +368,7 @@ impl Receiver {
         bytes: Bytes,
         webhook_timestamp: u64,
         now: SystemTime,
-    ) -> Result<Accepted, Refusal> {
+    ) -> Result<Acceptance, CallbackError> {
         let body = NewBody {
             task_id,
             bytes,
@@ -374,17 +379,17 @@ impl Receiver {
         let accepted = self.intake.accept(&body).await?;
         let (task_id, duplicate) = (body.task_id, accepted.duplicate);
         tracing::info!(taskId = %task_id, key = accepted.body_key, duplicate, bytes = body.bytes.len(), "accepted");
-        Ok(Accepted::Kept { task_id, duplicate })
+        Ok(Acceptance::Kept { task_id, duplicate })
     }
 
-    async fn signed_hint(&self, task_id: TaskId, body: &[u8], now: SystemTime) -> Result<Accepted, Refusal> {
+    async fn signed_hint(&self, task_id: TaskId, body: &[u8], now: SystemTime) -> Result<Acceptance, CallbackError> {
         // The provider signs the callbacks of its other products with the same key.
         let is_other_product = matches!(callback::read(body), Ok(Callback::Unsupported { .. }));
         let is_watched = self.hints.take(&task_id, !is_other_product, now).await?;
         tracing::info!(taskId = %task_id, watched = is_watched, "a signed hint");
         Ok(match is_watched {
-            true => Accepted::Hint { task_id, signed: true },
-            false => Accepted::OtherProduct(task_id),
+            true => Acceptance::Hint { task_id, signed: true },
+            false => Acceptance::OtherProduct(task_id),
         })
     }
 
@@ -394,7 +399,7 @@ impl Receiver {
         headers: &HeaderMap,
         body: &[u8],
         now: SystemTime,
-    ) -> Result<Option<TaskId>, Refusal> {
+    ) -> Result<Option<TaskId>, CallbackError> {
         let is_signed = headers.contains_key(TIMESTAMP_HEADER) || headers.contains_key(SIGNATURE_HEADER);
         if self.trust == CallbackTrust::Body || is_signed {
             return Ok(None);
@@ -410,7 +415,12 @@ impl Receiver {
     }
 
     /// The first of the ids that is signed with one of the keys.
-    async fn verify<'a>(&self, claim: &Claim, ids: &'a [Cow<'a, str>], now: SystemTime) -> Result<&'a str, Refusal> {
+    async fn verify<'a>(
+        &self,
+        claim: &Claim,
+        ids: &'a [Cow<'a, str>],
+        now: SystemTime,
+    ) -> Result<&'a str, CallbackError> {
         let signed = |keys: &[SigningKey]| ids.iter().map(AsRef::as_ref).find(|id| claim.is_signed_by(keys, id));
         let keys = self.keys.keys(now).await?;
         if let Some(id) = signed(&keys) {
@@ -468,15 +478,15 @@ fn sole<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 /// Writes the log line of a refused request. The task is known only if the request was signed.
-fn log(refusal: &Refusal, task_id: Option<&TaskId>) {
+fn log(refusal: &CallbackError, task_id: Option<&TaskId>) {
     let (task_id, reason, error) = (task_id.map(TaskId::as_str), refusal.name(), in_one_line(refusal));
     match refusal {
-        Refusal::Signature(Rejection::NoKey) => tracing::error!(
+        CallbackError::Signature(Rejection::NoKey) => tracing::error!(
             reason,
             "EVERY callback is refused: the secret in KEY_SECRET_ID is missing or empty. \
              Put the provider's webhookHmacKey there (aws secretsmanager put-secret-value)."
         ),
-        Refusal::Keys(_) | Refusal::Aws(_) | Refusal::Deadline => {
+        CallbackError::Keys(_) | CallbackError::Aws(_) | CallbackError::Deadline => {
             let transient = refusal.is_transient();
             let what = "not accepted; the provider is asked to call again";
             tracing::error!(taskId = task_id, reason, error, transient, "{what}");

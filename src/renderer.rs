@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use suno_midi::{
     Options, Outcome, RenderOptions, RenderRequest, convert,
-    document::{self, SongSummary, Source, State},
+    document::{self, RESULTS, SongSummary, Source, State},
     format,
 };
 
@@ -27,7 +27,7 @@ use crate::{
     bucket::{
         Bucket, Loaded, MAX_OBJECT_BYTES,
         precedence::Rank,
-        results::{PublishOutcome, PublishedDocument},
+        results::{PublishOutcome, ResultDocument},
     },
     env::{BadSetting, Env},
     messages::job::{self, Job},
@@ -191,12 +191,19 @@ impl Renderer {
             Loaded::Missing => return Ok(None),
         };
         // If we do not understand the document, the time of its request still outranks this job.
-        let published: PublishedDocument = serde_json::from_slice(&published).unwrap_or_default();
-        let object_keys = published.object_keys(&job.task_id);
-        let source = published.source.filter(|source| source.object == job.body_key);
+        let Ok(published) = serde_json::from_slice::<ResultDocument>(&published) else {
+            return Ok(Some(Previous::default()));
+        };
+        let of_task = format!("{RESULTS}{}", job.task_id);
+        let is_of_task = |key: &&str| {
+            let rest = key.strip_prefix(&of_task);
+            rest.is_some_and(|rest| rest.starts_with(['.', '/']))
+        };
+        let object_keys = published.object_keys().into_iter().filter(is_of_task);
+        let is_same_body = published.body_key() == Some(&job.body_key);
         Ok(Some(Previous {
-            request: source.and_then(|source| source.request),
-            object_keys,
+            request: published.request().filter(|_| is_same_body),
+            object_keys: object_keys.map(str::to_owned).collect(),
         }))
     }
 }

@@ -34,7 +34,7 @@ impl Error {
         self.service
     }
 
-    /// Whether the same call may succeed later although nobody changes anything.
+    /// Whether the same call may succeed later by itself.
     pub fn is_transient(&self) -> bool {
         self.reason.is_transient()
     }
@@ -111,7 +111,7 @@ const CREDENTIALS: [&str; 8] = [
 ];
 
 impl Reason {
-    /// Whether the same call may succeed later although nobody changes anything.
+    /// Whether the same call may succeed later by itself.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Answered { code, status, .. } => {

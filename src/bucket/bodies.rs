@@ -6,7 +6,7 @@ use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use bytes::Bytes;
 use suno_midi::TaskId;
 
-use super::{Bucket, Conflict, Object, conditional, keys};
+use super::{Bucket, Conflict, StoredObject, conditional, keys};
 use crate::aws::Error;
 
 const RECEIVED_AT: &str = "received-at";
@@ -59,7 +59,7 @@ pub struct StoredBody {
     pub stored: SystemTime,
 }
 
-impl Object {
+impl StoredObject {
     /// When the provider sent this body, in Unix seconds; if that is not recorded, when it was stored.
     pub fn webhook_timestamp(&self) -> u64 {
         let sent = self.metadata.get(WEBHOOK_TIMESTAMP);

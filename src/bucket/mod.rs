@@ -40,7 +40,7 @@ pub struct Bucket {
 
 /// An object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Object {
+pub struct StoredObject {
     /// Its bytes.
     pub bytes: Vec<u8>,
     /// Its version, for [`Bucket::replace`].
@@ -54,7 +54,7 @@ pub struct Object {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Loaded {
     /// The object.
-    Found(Object),
+    Found(StoredObject),
     /// An object of this many bytes, more than [`MAX_OBJECT_BYTES`]. It was not read.
     TooLarge(u64),
     /// There is no such object.
@@ -111,7 +111,7 @@ impl Bucket {
             let written = found.last_modified.and_then(|time| u64::try_from(time.secs()).ok());
             match found.body.collect().await {
                 Ok(body) => {
-                    return Ok(Loaded::Found(Object {
+                    return Ok(Loaded::Found(StoredObject {
                         bytes: body.to_vec(),
                         etag: found.e_tag.unwrap_or_default(),
                         metadata: found.metadata.unwrap_or_default(),

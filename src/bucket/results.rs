@@ -10,10 +10,11 @@ use std::{
 };
 
 use aws_sdk_s3::{error::SdkError, operation::head_object::HeadObjectOutput};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use suno_midi::{
-    Digest, TaskId,
-    document::{self, RESULTS, Source, State},
+    Digest, RenderRequest, TaskId,
+    document::{self, RESULTS, State},
     format::{self, File},
 };
 
@@ -36,24 +37,51 @@ pub struct ResultMeta {
     pub written: Option<SystemTime>,
 }
 
-/// What we read of a published document. An older release may have written it.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct PublishedDocument {
-    /// The body that it was made from.
-    pub source: Option<Source>,
+/// A published result document, as far as we read it. Another release may have written it: members that we do not know are
+/// left out, and the state is a text.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ResultDocument {
+    pub state: String,
+    source: Option<ResultSource>,
     files: BTreeMap<String, String>,
-    song: Option<PublishedSong>,
+    pub failure: Option<ResultFailure>,
+    pub song: Option<ResultSong>,
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    /// The names of what is in a body that cannot be read.
+    #[serde(default)]
+    pub members: Vec<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct PublishedSong {
-    instruments: Vec<PublishedPart>,
+#[derive(Debug, Clone, Deserialize)]
+struct ResultSource {
+    #[serde(rename = "key", default)]
+    body_key: String,
+    /// Absent in documents of older releases.
+    authenticated: Option<bool>,
+    /// A newer release may know more options.
+    asked: Option<Value>,
 }
 
-#[derive(Debug, Deserialize)]
-struct PublishedPart {
+#[derive(Debug, Clone, Deserialize, Serialize)]
+pub struct ResultFailure {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<i64>,
+    pub message: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct ResultSong {
+    #[serde(default)]
+    pub seconds: f64,
+    #[serde(default)]
+    pub notes: u64,
+    #[serde(default)]
+    instruments: Vec<ResultPart>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct ResultPart {
     file: Option<String>,
 }
 
@@ -83,17 +111,33 @@ struct PublishedObject {
     sha256: String,
 }
 
-impl PublishedDocument {
-    /// The keys of all objects of the result that belong to this task.
-    pub fn object_keys(&self, task_id: &TaskId) -> BTreeSet<String> {
-        let of_task = format!("{RESULTS}{task_id}");
-        let is_of_task = |key: &&String| {
-            let rest = key.strip_prefix(&of_task);
-            rest.is_some_and(|rest| rest.starts_with(['.', '/']))
-        };
+impl ResultDocument {
+    /// Whether there is a MIDI file.
+    pub fn has_song(&self) -> bool {
+        self.files.contains_key(format::MIDI.name)
+    }
+
+    /// The keys of all objects of the result.
+    pub fn object_keys(&self) -> BTreeSet<&str> {
         let parts = self.song.iter().flat_map(|song| &song.instruments);
-        let keys = self.files.values().chain(parts.filter_map(|part| part.file.as_ref()));
-        keys.filter(is_of_task).cloned().collect()
+        let parts = parts.filter_map(|part| part.file.as_ref());
+        self.files.values().chain(parts).map(String::as_str).collect()
+    }
+
+    /// The key of the body that it was made from.
+    pub fn body_key(&self) -> Option<&str> {
+        let source = self.source.as_ref()?;
+        Some(source.body_key.as_str()).filter(|key| !key.is_empty())
+    }
+
+    /// Whether the body is certainly the provider's, because we polled for it; `None` if that is unknown.
+    pub fn authenticated(&self) -> Option<bool> {
+        self.source.as_ref()?.authenticated
+    }
+
+    /// The request that it answers, if we understand it.
+    pub fn request(&self) -> Option<RenderRequest> {
+        serde_json::from_value(self.source.as_ref()?.asked.clone()?).ok()
     }
 }
 

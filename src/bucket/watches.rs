@@ -31,7 +31,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(900);
 
 const VERSION: u32 = 1;
 
-/// Who began to watch a task.
+/// What began a watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WatchSource {
@@ -78,7 +78,7 @@ pub struct Watch {
     pub task_id: TaskId,
     /// When the watch began.
     pub since: u64,
-    /// Who began it.
+    /// What began it.
     pub source: WatchSource,
     /// What became of it.
     pub state: WatchState,

@@ -60,7 +60,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// Who begins the watch, if the task is not watched.
+    /// What begins the watch, if the task is not watched.
     pub fn source(&self) -> WatchSource {
         match self {
             Self::Requested | Self::Planned(_) => WatchSource::Message,

@@ -30,7 +30,7 @@ pub struct Job {
     /// The object key of the body, `raw/<taskId>/….json`.
     #[serde(rename = "key")]
     pub body_key: String,
-    /// What the musician asked for; absent if the song gets the stack's options.
+    /// The musician's request; absent if the song gets the stack's options.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked: Option<RenderRequest>,
 }

@@ -34,11 +34,11 @@ pub struct Account {
     secrets: Client,
     http: SharedHttpConnector,
     settings: AccountSettings,
-    memory: Mutex<Memory>,
+    memory: Mutex<Cache>,
 }
 
 #[derive(Debug, Default)]
-struct Memory {
+struct Cache {
     provider: Option<(SystemTime, Arc<Provider>)>,
     suspended_until: Option<SystemTime>,
 }

@@ -33,7 +33,7 @@ pub const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 
 /// An ordinary name: the network in front of the provider refuses requests without one (HTTP 403, `error code: 1010`).
 pub(crate) const USER_AGENT: &str = concat!("midihook/", env!("CARGO_PKG_VERSION"));
-/// We do not look in answers for a shorter key: it might be a part of an ordinary word.
+/// A shorter key might be part of an ordinary word, so it is not searched for in answers.
 const MIN_QUOTED_KEY: usize = 16;
 
 /// The key of the provider's account. `Debug` hides it.

@@ -175,7 +175,7 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
-    /// A watch that began so long ago, with changes.
+    /// A watch of this age, with changes.
     fn watching(age: u64, change: impl FnOnce(&mut Watch)) -> Option<Watch> {
         let mut watch = Watch::new("t".parse().unwrap(), WatchSource::Cli, at(NOW - age));
         watch.check = 3;
@@ -236,127 +236,33 @@ mod tests {
     #[test]
     fn the_bucket_decides_and_only_then_the_provider_is_polled() {
         let answered = || watching(60, |watch| watch.answered = true);
-        for (why, watch, result, bodies, expected) in [
-            (
-                "a callback with its song needs no object",
-                None,
-                "rendered",
-                &[60][..],
-                "nothing",
-            ),
+        #[rustfmt::skip]
+        let cases = [
+            ("a callback with its song needs no object", None, "rendered", &[60][..], "nothing"),
             ("so does one that failed", None, "failed", &[60], "nothing"),
-            (
-                "an ended watch stays ended",
-                ended(WatchState::Done),
-                "rendered",
-                &[60],
-                "nothing",
-            ),
-            (
-                "a watch ends with its result",
-                watching(60, |_| {}),
-                "empty",
-                &[60],
-                "done",
-            ),
-            (
-                "also one that had expired",
-                ended(WatchState::Expired),
-                "rendered",
-                &[60],
-                "done",
-            ),
-            (
-                "also after 14 days",
-                watching(15 * DAY, |_| {}),
-                "rendered",
-                &[60],
-                "done",
-            ),
+            ("an ended watch stays ended", ended(WatchState::Done), "rendered", &[60], "nothing"),
+            ("a watch ends with its result", watching(60, |_| {}), "empty", &[60], "done"),
+            ("also one that had expired", ended(WatchState::Expired), "rendered", &[60], "done"),
+            ("also after 14 days", watching(15 * DAY, |_| {}), "rendered", &[60], "done"),
             ("nothing came: poll", None, "", &[], "poll"),
-            (
-                "what says nothing is no result",
-                watching(60, |_| {}),
-                "pending",
-                &[60],
-                "poll",
-            ),
+            ("what says nothing is no result", watching(60, |_| {}), "pending", &[60], "poll"),
             ("unless the provider has answered", answered(), "invalid", &[60], "done"),
-            (
-                "an end without a body is none either",
-                ended(WatchState::Expired),
-                "expired",
-                &[],
-                "poll",
-            ),
-            (
-                "14 days without a result",
-                watching(14 * DAY, |_| {}),
-                "",
-                &[],
-                "expire",
-            ),
-            (
-                "14 days with a body that was never rendered",
-                watching(14 * DAY, |_| {}),
-                "",
-                &[60],
-                "expire",
-            ),
+            ("an end without a body is none either", ended(WatchState::Expired), "expired", &[], "poll"),
+            ("14 days without a result", watching(14 * DAY, |_| {}), "", &[], "expire"),
+            ("14 days with a body that was never rendered", watching(14 * DAY, |_| {}), "", &[60], "expire"),
             ("a body without a job", None, "", &[60], "queue 0.json"),
-            (
-                "a second body beside a failure",
-                None,
-                "failed",
-                &[90, 60],
-                "queue 1.json",
-            ),
-            (
-                "an older body beside a song",
-                None,
-                "rendered",
-                &[60, 90],
-                "queue 1.json",
-            ),
-            (
-                "a body that came after its jobs",
-                queued(70),
-                "",
-                &[90, 60],
-                "queue 0.json 1.json",
-            ),
+            ("a second body beside a failure", None, "failed", &[90, 60], "queue 1.json"),
+            ("an older body beside a song", None, "rendered", &[60, 90], "queue 1.json"),
+            ("a body that came after its jobs", queued(70), "", &[90, 60], "queue 0.json 1.json"),
             ("jobs on their way", queued(10), "", &[60], "wait 0"),
-            (
-                "jobs on their way beside a result",
-                queued(10),
-                "rendered",
-                &[90, 60],
-                "wait 890",
-            ),
-            (
-                "their result outranks the other bodies",
-                queued(900),
-                "rendered",
-                &[2000, 1900],
-                "done",
-            ),
+            ("jobs on their way beside a result", queued(10), "rendered", &[90, 60], "wait 890"),
+            ("their result outranks the other bodies", queued(900), "rendered", &[2000, 1900], "done"),
             ("jobs that vanished", queued(1900), "", &[2000], "queue 0.json"),
             ("not again so soon", queued(1000), "", &[2000], "wait 0"),
-            (
-                "a useless result beside vanished jobs",
-                queued(1900),
-                "invalid",
-                &[2100, 2000],
-                "queue 1.json",
-            ),
-            (
-                "the provider may have more",
-                queued(1000),
-                "invalid",
-                &[2100, 2000],
-                "poll",
-            ),
-        ] {
+            ("a useless result beside vanished jobs", queued(1900), "invalid", &[2100, 2000], "queue 1.json"),
+            ("the provider may have more", queued(1000), "invalid", &[2100, 2000], "poll"),
+        ];
+        for (why, watch, result, bodies, expected) in cases {
             assert_eq!(decided(&watch, result, bodies, true, 0), expected, "{why}");
         }
     }
@@ -365,13 +271,15 @@ mod tests {
     fn a_poll_needs_a_key_and_waits_for_its_time() {
         let polled = |ago| watching(60, |watch| watch.mark_polled(at(NOW - ago), Duration::ZERO));
         let polling = || watching(60, |watch| watch.mark_polling(at(NOW - 1)));
-        for (why, watch, has_key, suspended_for, expected) in [
+        #[rustfmt::skip]
+        let cases = [
             ("no key", watching(60, |_| {}), false, 0, "waitforcallback"),
             ("just polled", polled(4), true, 0, "wait 7"),
             ("long ago", polled(11), true, 0, "poll"),
             ("another check polls", polling(), true, 0, "wait 70"),
             ("suspended", polled(4), true, 60, "wait 60"),
-        ] {
+        ];
+        for (why, watch, has_key, suspended_for, expected) in cases {
             assert_eq!(decided(&watch, "", &[], has_key, suspended_for), expected, "{why}");
         }
     }

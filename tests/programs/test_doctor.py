@@ -249,7 +249,7 @@ def test_what_is_wrong_and_what_mends_it(doctor, problem):
 
 NOTES = {
     "no API key": (lambda says: says["resources"].remove("ProviderKey"), "no API key", "docs/runbook.md#change-the-api-key"),
-    "no e-mail": (gone("parameters", "AlarmEmail"), "nobody hears the alarms", "AlarmEmail"),
+    "no e-mail": (gone("parameters", "AlarmEmail"), "the alarms have no action", "AlarmEmail"),
     "another release": (lambda says: says["outputs"].update(Version="0.0.1"), "the stack is midihook 0.0.1", "make deploy"),
     "before releases": (gone("outputs", "Version"), "older than this command", "make deploy"),
 }

@@ -98,7 +98,7 @@ def test_it_says_how_the_watch_of_a_task_stands(watched):
     text = watched(known).stdout.decode()
     asked = "the provider was last asked 2026-11-24T00:02:00Z; the provider has not finished"
     assert f"  watched      since 2026-11-24T00:00:00Z; {asked}\n" in text
-    assert "what to do   nothing: the stack looks at this task until there is a result" in text
+    assert "what to do   nothing: the stack checks this task until there is a result" in text
     assert json.loads(watched(known, "--json").stdout)["watch"] == {
         "since": "2026-11-24T00:00:00Z", "source": "cli", "state": "watching", "lastAsked": "2026-11-24T00:02:00Z",
         "said": "the provider has not finished",

@@ -126,7 +126,7 @@ def test_a_task_that_is_not_watched_is_still_named(submit, bucket, provider, bro
     done = submit()
     [task] = provider.answers
     assert (done.returncode, done.stdout.decode().split()) == (1, [task])
-    for words in [f"task {task} is started, but not watched: ", "Its callback is taken all the same", f"midihook watch {task}"]:
+    for words in [f"task {task} is started, but not watched: ", "Its callback is still accepted", f"midihook watch {task}"]:
         assert words in done.stderr.decode(), done.stderr
     assert b"Trying again may help" not in done.stderr, "that would pay for another task"
 

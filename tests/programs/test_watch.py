@@ -98,10 +98,10 @@ def test_every_unfinished_watch_is_resumed(watch, bucket):
     bucket.put("watch/notes.txt", b"somebody's notes")
     before = dict(bucket.objects)
     dry, messages = watch("--resume", "--dry-run")
-    assert (dry.returncode, messages) == (0, []) and b"tasks to look at: 3; none was queued" in dry.stderr
+    assert (dry.returncode, messages) == (0, []) and b"tasks to check: 3; none was queued" in dry.stderr
     done, messages = watch("--resume")
     assert (done.returncode, by_task(messages)) == (0, [message(task, look=ord(task)) for task in "acf"]), done.stderr
-    assert b"tasks queued for a look: 3" in done.stderr and bucket.objects == before
+    assert b"tasks queued for a check: 3" in done.stderr and bucket.objects == before
 
 
 def test_a_dry_run_changes_nothing(watch, bucket):

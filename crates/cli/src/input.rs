@@ -41,7 +41,7 @@ pub fn only(ids: &[Cow<'_, str>]) -> anyhow::Result<Option<TaskId>> {
     }
 }
 
-/// The same, if nobody but a person reads it: it need not be a task id that midihook can store.
+/// The same for display: it need not be a task id that midihook can store.
 pub fn sole<'a>(ids: &'a [Cow<'_, str>]) -> anyhow::Result<Option<&'a str>> {
     match ids {
         [] => Ok(None),

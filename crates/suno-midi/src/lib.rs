@@ -36,6 +36,7 @@
 //! | [`score`] | notes as sent | notes that MIDI can hold |
 //! | [`TaskId`], [`Digest`], `text` | | names, and text that every reader accepts |
 
+#![warn(missing_docs)]
 #![cfg_attr(test, allow(clippy::panic))]
 
 mod convert;

@@ -11,21 +11,21 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use midihook::bucket::{Bucket, Loaded};
+use midihook::bucket::{Bucket, Loaded, results::ResultDocument};
 use suno_midi::TaskId;
 
 use super::{
     place::{self, StackArgs},
     progress,
-    task::{Known, ResultDocument},
-    when::Span,
+    task::{Known, lack},
+    when::TimeSpan,
 };
 use crate::{Refused, output::print};
 
 /// Fetch the songs of tasks
 ///
 /// Writes the files that the result document of each task names: the MIDI file, the picture, the document itself, and
-/// what else was asked for. A file has the name that it has in the bucket, without midi/ or raw/: <taskId>.mid, and
+/// what else was asked for. Files keep their bucket names without midi/ or raw/: <taskId>.mid, and
 /// <taskId>/01-drums.mid. It appears under its name only when it is complete.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, after_long_help = EXAMPLES)]
@@ -44,13 +44,13 @@ pub struct Args {
     wait: bool,
     /// With --wait: give up after this time
     #[arg(long, value_name = "TIME", default_value = "15m", requires = "wait")]
-    timeout: Span,
-    /// Print links to the files instead of fetching them. Whoever has a link can read the file, without credentials
+    timeout: TimeSpan,
+    /// Print links to the files instead of fetching them. Anyone with a link can read the file, without credentials
     #[arg(long, conflicts_with = "output")]
     link: bool,
     /// With --link: how long a link works, at most 7d, and no longer than the login that signs it
     #[arg(long, value_name = "TIME", default_value = "1h", requires = "link", value_parser = expiry)]
-    expires: Span,
+    expires: TimeSpan,
     #[command(flatten)]
     stack: StackArgs,
 }
@@ -59,10 +59,10 @@ const EXAMPLES: &str = place::help!(
     "  midihook get 5c79c0ffeebe8e                       write its files here
   midihook get 5c79c0ffeebe8e --wait -o songs       wait for the song, write it to songs/
   midihook get 5c79c0ffeebe8e --format mid,raw      only MIDI files, and the callback that decided
-  midihook get 5c79c0ffeebe8e --link --expires 1d   links for somebody else"
+  midihook get 5c79c0ffeebe8e --link --expires 1d   links for other people"
 );
 
-/// How long we wait before we look again.
+/// The pause between two tries.
 const POLL: Duration = Duration::from_secs(3);
 
 /// AWS's limit for a signed link.
@@ -90,8 +90,8 @@ impl FromStr for Kind {
     }
 }
 
-fn expiry(text: &str) -> Result<Span, String> {
-    let span: Span = text.parse()?;
+fn expiry(text: &str) -> Result<TimeSpan, String> {
+    let span: TimeSpan = text.parse()?;
     match span.0 {
         time if time.is_zero() || time > LONGEST_LINK => Err("a link works for 1s to 7d".to_owned()),
         _ => Ok(span),
@@ -118,7 +118,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         for task in tasks {
             bar.set_message(format!("fetching {task}"));
             let outcome = match deliver(args, &bucket, task, &bar).await {
-                // We have waited so long that we can wait a little more.
+                // With `--wait`, transient errors are retried.
                 Err(error) if args.wait && place::is_transient(&error) => Err(Undelivered {
                     why: format!("{error:#}"),
                     open: true,
@@ -175,7 +175,7 @@ async fn deliver(
     };
     let document = match (&known, known.lack()) {
         (Known::Result(document), lack) => {
-            // Who names the kinds gets them even if there is no song.
+            // Kinds that were named are fetched even if there is no song.
             if let Some(lack) = lack.filter(|_| args.format.is_empty() || known.is_open()) {
                 return refuse(lack);
             }
@@ -216,7 +216,7 @@ async fn deliver(
 
 /// The object names of the files of these kinds, or of all files; or which kind there is not.
 fn wanted<'a>(kinds: &[Kind], document: &'a ResultDocument) -> Result<Vec<&'a str>, String> {
-    let files = document.objects();
+    let files = document.object_keys();
     if kinds.is_empty() {
         return Ok(files.into_iter().collect());
     }
@@ -224,7 +224,7 @@ fn wanted<'a>(kinds: &[Kind], document: &'a ResultDocument) -> Result<Vec<&'a st
     for kind in kinds {
         let before = wanted.len();
         match kind {
-            Kind::Raw => wanted.extend(document.raw()),
+            Kind::Raw => wanted.extend(document.body_key()),
             Kind::Extension(kind) => wanted.extend(files.iter().filter(|file| extension(file) == kind)),
         }
         if wanted.len() > before {
@@ -235,7 +235,7 @@ fn wanted<'a>(kinds: &[Kind], document: &'a ResultDocument) -> Result<Vec<&'a st
             Kind::Extension(kind) => kind,
         };
         if !document.has_song() {
-            return Err(document.no_song());
+            return Err(lack(document));
         }
         let mut there: Vec<&str> = files.iter().map(|file| extension(file)).collect();
         there.sort_unstable();
@@ -249,7 +249,7 @@ fn extension(object: &str) -> &str {
     object.rsplit_once('.').map_or("", |(_, extension)| extension)
 }
 
-/// Where an object goes: its name without `midi/` or `raw/`. Whoever can write to the bucket must not choose a place
+/// Where an object goes: its name without `midi/` or `raw/`. A writer to the bucket must not choose a place
 /// outside of the directory.
 fn local(object: &str) -> Result<PathBuf, Refused> {
     let unfit = |part: &str| {
@@ -263,7 +263,7 @@ fn local(object: &str) -> Result<PathBuf, Refused> {
     }
 }
 
-/// Writes a file under another name first, so that nobody sees a part of it.
+/// Writes a file under another name first, so that no partial file is seen.
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let part = path.with_file_name(format!(".{name}.{}.part", process::id()));

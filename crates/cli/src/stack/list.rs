@@ -84,7 +84,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
 /// What is said if nothing was found.
 pub const NOTHING: &str = "no task has a result of that period and state";
 
-/// Counts the results that were looked at.
+/// Counts the results that were examined.
 pub fn searching(bucket: &Bucket) -> ProgressBar {
     progress::counter(format!("searching s3://{}/{RESULTS}:", bucket.name()), "results")
 }
@@ -105,21 +105,21 @@ pub async fn select(
     let mut from = None;
     loop {
         let page = bucket.results(from).await?;
-        let mut looks = JoinSet::new();
+        let mut lookups = JoinSet::new();
         let mut listed = Vec::new();
         for result in page.entries {
             bar.inc(1);
             if when.contains(&result.written) {
-                if looks.len() >= AT_ONCE
-                    && let Some(look) = looks.join_next().await
+                if lookups.len() >= AT_ONCE
+                    && let Some(found) = lookups.join_next().await
                 {
-                    listed.extend(look??);
+                    listed.extend(found??);
                 }
-                looks.spawn(look(bucket.clone(), result));
+                lookups.spawn(look_up(bucket.clone(), result));
             }
         }
-        while let Some(look) = looks.join_next().await {
-            listed.extend(look??);
+        while let Some(found) = lookups.join_next().await {
+            listed.extend(found??);
         }
         listed.retain(|task: &Listed| {
             states.is_empty() || task.state.as_ref().is_some_and(|state| states.contains(state))
@@ -133,7 +133,7 @@ pub async fn select(
 }
 
 /// Asks for the state of a result; `None` if it was deleted since it was listed.
-async fn look(bucket: Bucket, result: StoredResult) -> anyhow::Result<Option<Listed>> {
+async fn look_up(bucket: Bucket, result: StoredResult) -> anyhow::Result<Option<Listed>> {
     let standing = bucket.result(&result.task_id).await?;
     Ok(standing.map(|standing| Listed {
         task_id: result.task_id,

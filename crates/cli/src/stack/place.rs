@@ -61,7 +61,7 @@ pub struct StackArgs {
     bucket: Option<String>,
 }
 
-/// The name of a stack if nobody says another.
+/// The default name of a stack.
 const STACK: &str = "midihook";
 
 /// A stack that commands work on.
@@ -197,7 +197,7 @@ impl Stack {
     async fn url(&mut self, given: Option<&str>, resource: &Resource) -> anyhow::Result<String> {
         let url = self.resource(given, resource).await?;
         // Jobs about one stack's bucket must not go to another stack's queue, nor its jobs be taken for foreign ones, and
-        // callbacks must come to the bucket where they are looked for.
+        // callbacks must come to the bucket in which they are searched for.
         if let Some(outputs) = &self.outputs {
             let is_its = |name: &str, resource: &Resource| outputs.get(resource.output).is_none_or(|its| its == name);
             if !is_its(&self.bucket, &BUCKET) || given.is_none() && !is_its(&url, resource) {
@@ -298,7 +298,7 @@ pub fn advice(error: &anyhow::Error) -> Option<&'static str> {
     call.is_transient().then_some("Trying again may help.")
 }
 
-/// Whether the same command may succeed later although nobody changes anything.
+/// Whether the same command may succeed later by itself.
 pub fn is_transient(error: &anyhow::Error) -> bool {
     call(error).is_some_and(Reason::is_transient)
 }

@@ -31,8 +31,7 @@ use crate::{
 /// then compare with the time of the result. Safe to interrupt or repeat: a result that comes out the same is not written
 /// again.
 ///
-/// What the musician decides replaces what was asked for these tasks before, and stands until it is replaced: a later
-/// replay without any of these options renders them again as they were asked for. --as-usual takes it back.
+/// Options given here are remembered for the task and used by later replays. --as-usual resets them.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, after_long_help = EXAMPLES)]
 pub struct Args {
@@ -47,7 +46,7 @@ pub struct Args {
     /// Only list the callbacks
     #[arg(long)]
     dry_run: bool,
-    /// Render with the stack's options again, whatever was asked for before
+    /// Reset the options of these tasks to the stack's
     #[arg(long)]
     as_usual: bool,
     #[command(flatten)]

@@ -3,8 +3,8 @@
 use std::time::SystemTime;
 
 use midihook::{
-    bucket::Bucket,
     bucket::watches::{Watch, WatchSource, WatchState},
+    bucket::{Bucket, results::ResultFailure},
 };
 use serde::Serialize;
 use suno_midi::TaskId;
@@ -12,7 +12,7 @@ use suno_midi::TaskId;
 use super::{
     place::{self, StackArgs},
     progress,
-    task::{Callbacks, Failure, Known},
+    task::{Callbacks, Known},
     watch,
     when::{unix, utc},
 };
@@ -69,7 +69,7 @@ struct Status<'a> {
     authenticated: Option<bool>,
     /// What the provider said.
     #[serde(skip_serializing_if = "Option::is_none")]
-    failure: Option<&'a Failure>,
+    failure: Option<&'a ResultFailure>,
     warnings: &'a [String],
     /// If the task is or was watched: how that stands.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,7 +86,7 @@ struct Status<'a> {
 #[serde(rename_all = "camelCase")]
 struct Watched {
     since: String,
-    /// Who began it.
+    /// What began it.
     source: WatchSource,
     state: WatchState,
     /// When the provider was last asked.
@@ -154,7 +154,7 @@ impl<'a> Status<'a> {
             why: known.lack(),
             advice: match known {
                 Known::NoCallback if is_watched => {
-                    Some("nothing: the stack looks at this task until there is a result".to_owned())
+                    Some("nothing: the stack checks this task until there is a result".to_owned())
                 }
                 _ => known.advice(task_id),
             },
@@ -213,7 +213,7 @@ impl Watched {
     async fn of(bucket: &Bucket, task: &TaskId) -> anyhow::Result<Option<Self>> {
         match watch::read(bucket, task).await {
             Ok(found) => Ok(found.map(|(watch, _)| Self::new(watch))),
-            // What else is known of the task is true all the same.
+            // The rest of what is known of the task is still true.
             Err(error) if error.is::<Refused>() => {
                 eprintln!("note: task {task}: {error:#}");
                 Ok(None)

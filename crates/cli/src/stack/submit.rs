@@ -88,7 +88,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         // As a text: the usual advice, to try again, would pay for another task.
         Err(error) => {
             return Err(anyhow!(
-                "task {task} is started, but not watched: {error:#}\nIts callback is taken all the same. Do not submit it \
+                "task {task} is started, but not watched: {error:#}\nIts callback is still accepted. Do not submit it \
                  again; to watch it: midihook watch {task}"
             ));
         }

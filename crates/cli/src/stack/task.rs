@@ -1,17 +1,13 @@
 //! What the bucket knows of a task.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::SystemTime,
-};
+use std::time::SystemTime;
 
 use anyhow::{Context as _, anyhow};
-use midihook::bucket::{Bucket, Loaded};
-use serde::{Deserialize, Serialize};
+use midihook::bucket::{Bucket, Loaded, results::ResultDocument};
 use suno_midi::{
     TaskId,
     document::{self, State},
-    format::{DOCUMENT, MIDI},
+    format::DOCUMENT,
 };
 
 use super::when::utc;
@@ -35,87 +31,18 @@ pub struct Callbacks {
     pub newest: SystemTime,
 }
 
-/// A result document, as far as the commands use it. A newer midihook may have written it: members that we do not know
-/// are left out, and the state is a text.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ResultDocument {
-    pub state: String,
-    source: Option<Source>,
-    files: BTreeMap<String, String>,
-    pub failure: Option<Failure>,
-    pub song: Option<Song>,
-    #[serde(default)]
-    pub warnings: Vec<String>,
-    /// The names of what is in a body that cannot be read.
-    #[serde(default)]
-    members: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Source {
-    #[serde(rename = "key", default)]
-    object: String,
-    /// Absent in documents of older releases.
-    authenticated: Option<bool>,
-}
-
-#[derive(Deserialize, Serialize)]
-pub struct Failure {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub code: Option<i64>,
-    pub message: String,
-}
-
-#[derive(Deserialize)]
-pub struct Song {
-    pub seconds: f64,
-    pub notes: u64,
-    instruments: Vec<Instrument>,
-}
-
-#[derive(Deserialize)]
-struct Instrument {
-    file: Option<String>,
-}
-
-impl ResultDocument {
-    /// Whether there is a MIDI file.
-    pub fn has_song(&self) -> bool {
-        self.files.contains_key(MIDI.name)
-    }
-
-    /// The object names of all files of the result.
-    pub fn objects(&self) -> BTreeSet<&str> {
-        let parts = self.song.iter().flat_map(|song| &song.instruments);
-        let parts = parts.filter_map(|instrument| instrument.file.as_ref());
-        self.files.values().chain(parts).map(String::as_str).collect()
-    }
-
-    /// The object name of the callback that decided.
-    pub fn raw(&self) -> Option<&str> {
-        let source = self.source.as_ref()?;
-        Some(source.object.as_str()).filter(|object| !object.is_empty())
-    }
-
-    /// Whether midihook asked the provider for the body, which is then certainly the provider's; `None` if that is unknown.
-    pub fn authenticated(&self) -> Option<bool> {
-        self.source.as_ref()?.authenticated
-    }
-
-    /// Why there is no song.
-    pub fn no_song(&self) -> String {
-        let failure = self.failure.as_ref();
-        let failure = failure.map(|failure| (failure.code, failure.message.as_str()));
-        match (failure, self.warnings.is_empty()) {
-            (None, true) => format!("there is no song: the state of the task is {}", self.state),
-            _ => no_song(failure, &self.warnings, &self.members),
-        }
+/// Why a result has no song.
+pub fn lack(document: &ResultDocument) -> String {
+    let failure = document.failure.as_ref();
+    let failure = failure.map(|failure| (failure.code, failure.message.as_str()));
+    match (failure, document.warnings.is_empty()) {
+        (None, true) => format!("there is no song: the state of the task is {}", document.state),
+        _ => no_song(failure, &document.warnings, &document.members),
     }
 }
 
 impl Known {
-    /// Looks at a task.
+    /// Reads what is known of a task.
     pub async fn of(bucket: &Bucket, task: &TaskId) -> anyhow::Result<Self> {
         let object = document::object_name(task, DOCUMENT);
         match bucket.load(&object).await? {
@@ -141,7 +68,7 @@ impl Known {
         }
     }
 
-    /// Whether the task may still get a song although nobody does anything.
+    /// Whether the task may still get a song by itself.
     pub fn is_open(&self) -> bool {
         match self {
             Self::NoCallback | Self::NotRendered(_) => true,
@@ -158,7 +85,7 @@ impl Known {
                 utc(callbacks.newest)
             )),
             Self::Result(document) if document.has_song() => None,
-            Self::Result(document) => Some(document.no_song()),
+            Self::Result(document) => Some(lack(document)),
         }
     }
 

@@ -1,4 +1,4 @@
-//! `midihook watch`: has the stack look at tasks until they have a result.
+//! `midihook watch`: has the stack check tasks until they have a result.
 
 use std::{collections::HashSet, future::Future, path::Path, str::FromStr, time::SystemTime};
 
@@ -21,26 +21,26 @@ use super::{
 };
 use crate::{Refused, input, output::print};
 
-/// How many tasks are looked at and queued at once.
+/// How many tasks are read and queued at once.
 const AT_ONCE: usize = 32;
 /// How many times we try to write an object that others write at the same time.
 const CONFLICT_ATTEMPTS: u32 = 5;
 
 /// Watch tasks that were started elsewhere, until they have a result
 ///
-/// The stack looks at each task at once, and then again and again for up to 14 days. If no callback comes, it asks the
-/// provider; for that it needs the provider's API key (parameter ProviderApiKey). A task that is watched already is only
-/// looked at; one whose watch has ended is watched again. Safe to interrupt or repeat.
+/// The stack checks each task at once, and then again for up to 14 days. Without a callback it polls the provider; for that it
+/// needs the provider's API key (parameter ProviderApiKey). A task that is watched already is only checked; one whose watch has
+/// ended is watched again. Safe to interrupt or repeat.
 ///
-/// --resume is for after the watch queue was purged, or its messages expired: every task that has no result yet gets its
-/// next look at once.
+/// --resume is for after the watch queue was purged, or its messages expired: every task without a result gets its
+/// next check at once.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES, after_long_help = EXAMPLES)]
 pub struct Args {
     /// The ids of the tasks; - for standard input, one on each line
     #[arg(value_name = "TASK", required_unless_present = "resume", conflicts_with = "resume")]
     tasks: Vec<Input>,
-    /// Look again at each task that is still watched
+    /// Check again each task that is still watched
     #[arg(long)]
     resume: bool,
     /// Only say what would be watched
@@ -54,7 +54,7 @@ pub struct Args {
 }
 
 const EXAMPLES: &str = place::help!(
-    "  midihook watch 5c79c0ffeebe8e    its song comes, even if nobody calls back
+    "  midihook watch 5c79c0ffeebe8e    its song comes, even without a callback
   midihook watch - < tasks.txt     many tasks
   midihook watch --resume          after the watch queue was purged"
 );
@@ -77,7 +77,7 @@ impl FromStr for Input {
     }
 }
 
-/// How a task came to be looked at.
+/// How a watch began.
 pub enum Begun {
     /// It is watched from now on.
     New,
@@ -125,8 +125,8 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         )
     })?;
     match args.dry_run {
-        true => eprintln!("tasks to look at: {}; none was queued", run.queued),
-        false => eprintln!("tasks queued for a look: {}", run.queued),
+        true => eprintln!("tasks to check: {}; none was queued", run.queued),
+        false => eprintln!("tasks queued for a check: {}", run.queued),
     }
     match run.refused.is_empty() {
         true => Ok(()),
@@ -163,7 +163,7 @@ fn tasks(inputs: &[Input]) -> anyhow::Result<Vec<TaskId>> {
 }
 
 impl Run {
-    /// Queues the next look at each task that is still watched.
+    /// Queues the next check of each task that is still watched.
     async fn resume(&mut self, bucket: &Bucket, queue: Option<&Queue>) -> anyhow::Result<()> {
         let searching = format!("searching s3://{}/{}:", bucket.name(), keys::WATCHES);
         let bar = progress::counter(searching, "tasks");
@@ -267,14 +267,14 @@ pub async fn begin(bucket: &Bucket, queue: Option<&Queue>, task: &TaskId) -> any
     Err(anyhow!("others wrote {object} at each of our tries: run this again"))
 }
 
-/// Queues the next look at a task, if it is still watched.
+/// Queues the next check of a task, if it is still watched.
 async fn look_again(bucket: Bucket, queue: Option<Queue>, task: TaskId) -> anyhow::Result<Option<Begun>> {
     let found = read(&bucket, &task).await?;
     let Some((watch, _)) = found.filter(|(watch, _)| watch.state == WatchState::Watching) else {
         return Ok(None);
     };
     if let Some(queue) = queue {
-        // It has the number of the next look. If the usual message is still there, one of the two ends as a duplicate.
+        // It has the number of the next check. If the usual message is still there, one of the two ends as a duplicate.
         queue.send_now(&task, &CheckMessage::next(&watch)).await?;
     }
     Ok(Some(Begun::Already(unix(watch.since))))

@@ -47,7 +47,7 @@ impl FromStr for When {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let ago = || SystemTime::now().checked_sub(text.parse::<Span>().ok()?.0);
+        let ago = || SystemTime::now().checked_sub(text.parse::<TimeSpan>().ok()?.0);
         let date = || {
             let midnight = format!("{text}T00:00:00Z");
             let time = if text.contains('T') { text } else { &midnight };
@@ -61,9 +61,9 @@ impl FromStr for When {
 
 /// A length of time.
 #[derive(Clone, Copy)]
-pub struct Span(pub Duration);
+pub struct TimeSpan(pub Duration);
 
-impl FromStr for Span {
+impl FromStr for TimeSpan {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {

@@ -4,7 +4,7 @@ use super::grid::Grid;
 use crate::{
     instruments::Voice,
     options::{Downbeat, Meter, RenderOptions, TempoChoice},
-    rhythm::{self, BeatConfidence, MIN_CONFIDENCE, Onsets, Track},
+    rhythm::{self, BeatConfidence, BeatTrack, MIN_CONFIDENCE, Onsets},
     score::Score,
 };
 
@@ -70,7 +70,7 @@ impl Tempo {
         }
     }
 
-    fn of(track: &Track) -> Self {
+    fn of(track: &BeatTrack) -> Self {
         let (grid, first_bar) = lay(track);
         let mut gaps: Vec<f64> = track.beats.windows(2).map(|pair| pair[1] - pair[0]).collect();
         gaps.sort_by(f64::total_cmp);
@@ -132,7 +132,7 @@ const SHORTEST_BEAT: f64 = 0.0601;
 ///
 /// The beats before the first onset are spread over the time from the beginning of the audio. From there on one tempo goes
 /// as far as it keeps within [`TOLERANCE`] of each beat.
-fn lay(track: &Track) -> (Grid, u32) {
+fn lay(track: &BeatTrack) -> (Grid, u32) {
     let beats = &track.beats;
     let meter = track.bars.meter;
     let gap = track.period.unwrap_or(beats[1] - beats[0]);

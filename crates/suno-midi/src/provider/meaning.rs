@@ -50,7 +50,7 @@ pub(super) fn callback(text: &str, Body { top, instruments }: Body<'_>) -> Resul
     {
         record = inner;
     }
-    let answer = Answer {
+    let answer = Envelope {
         text,
         top: &top,
         data,
@@ -74,7 +74,7 @@ pub(super) fn callback(text: &str, Body { top, instruments }: Body<'_>) -> Resul
 }
 
 /// The parts of an answer or a callback. They may be the same object.
-struct Answer<'b, 'a> {
+struct Envelope<'b, 'a> {
     text: &'b str,
     top: &'b Object<'a>,
     data: &'b Object<'a>,
@@ -82,7 +82,7 @@ struct Answer<'b, 'a> {
     record: &'b Object<'a>,
 }
 
-impl<'b, 'a> Answer<'b, 'a> {
+impl<'b, 'a> Envelope<'b, 'a> {
     fn covers(&self) -> [&'b Object<'a>; 3] {
         [self.record, self.data, self.top]
     }

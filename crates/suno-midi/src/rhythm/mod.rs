@@ -54,7 +54,7 @@ const SURE_METER: f64 = 0.5;
 
 /// The beats and bars of a score.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Track {
+pub struct BeatTrack {
     /// The times of the beats, in seconds, from at or before the first onset to after the last.
     pub beats: Vec<f64>,
     /// Which beat of a bar each is.
@@ -80,7 +80,7 @@ pub struct BeatConfidence {
 
 /// The beats and bars that fit the onsets and the options best, even if they fit badly; `None` if there are too few onsets
 /// or the score is too long.
-pub fn infer(onsets: &Onsets, options: &RenderOptions) -> Option<Track> {
+pub fn infer(onsets: &Onsets, options: &RenderOptions) -> Option<BeatTrack> {
     let candidates = candidates(onsets, options);
     let best = candidates.iter().max_by(|a, b| a.score.total_cmp(&b.score))?;
     let octaves = || candidates.iter().filter(|candidate| candidate.is_octave_of(best));
@@ -96,7 +96,7 @@ pub fn infer(onsets: &Onsets, options: &RenderOptions) -> Option<Track> {
         }
         _ => best,
     };
-    let mut track = Track::new(chosen, onsets, options.meter, certainty);
+    let mut track = BeatTrack::new(chosen, onsets, options.meter, certainty);
     if let Some(downbeat) = options.downbeat {
         track.begin_bar_at(downbeat.seconds());
     }
@@ -211,7 +211,7 @@ fn octaves(pulses: &[f64]) -> Vec<Vec<f64>> {
     ]
 }
 
-impl Track {
+impl BeatTrack {
     /// The beats of a candidate. If no metre is chosen, a beat that is divided by three has a compound metre.
     fn new(chosen: &Candidate, onsets: &Onsets, meter: Option<Meter>, certainty: f64) -> Self {
         let mut beats = chosen.beats.clone();

@@ -10,7 +10,7 @@ use midihook::aws::error::Reason;
 use crate::stack::place::{self, Place};
 
 /// An account, and the stack in it.
-pub struct Account {
+pub struct Deployment {
     pub config: SdkConfig,
     pub name: String,
     pub region: String,
@@ -21,7 +21,7 @@ pub struct Account {
     resources: BTreeMap<String, String>,
 }
 
-impl Account {
+impl Deployment {
     pub async fn of(place: &Place) -> anyhow::Result<Self> {
         let (config, name) = (place.config().await?, place.name());
         let stack = place::describe(&config, &name, "").await?;

@@ -1,4 +1,4 @@
-//! The checks: each looks at one thing, tells what it saw, and what mends it.
+//! The checks of `midihook doctor`: each examines one thing, and reports what is wrong and the command that fixes it.
 
 use std::time::SystemTime;
 
@@ -9,8 +9,8 @@ use midihook::aws::{config, error::Reason};
 use serde_json::Value;
 
 use super::{
-    account::Account,
-    report::{Key, Messages, Report},
+    account::Deployment,
+    report::{DoctorReport, Messages, StoredKey},
 };
 
 /// How what was changed by hand is found and undone.
@@ -32,7 +32,7 @@ const RESOURCES: [&str; 11] = [
 ];
 
 /// Whether the last deployment came to its end.
-pub fn stack(account: &Account, report: &mut Report) {
+pub fn stack(account: &Deployment, report: &mut DoctorReport) {
     let Some(status) = account.stack.stack_status() else {
         return;
     };
@@ -58,7 +58,7 @@ pub fn stack(account: &Account, report: &mut Report) {
 }
 
 /// Whether this command and the stack are of one release.
-pub fn version(account: &Account, report: &mut Report) {
+pub fn version(account: &Deployment, report: &mut DoctorReport) {
     let ours = env!("CARGO_PKG_VERSION");
     match account.output("Version") {
         Some(its) if its == ours => {}
@@ -74,7 +74,7 @@ pub fn version(account: &Account, report: &mut Report) {
 }
 
 /// Whether the stack has what this release has.
-pub fn resources(account: &Account, report: &mut Report) {
+pub fn resources(account: &Deployment, report: &mut DoctorReport) {
     let missing: Vec<&str> = RESOURCES
         .into_iter()
         .filter(|name| account.resource(name).is_none())
@@ -85,7 +85,7 @@ pub fn resources(account: &Account, report: &mut Report) {
 }
 
 /// Which parameters differ from their defaults.
-pub async fn parameters(account: &Account, report: &mut Report) -> Result<(), Reason> {
+pub async fn parameters(account: &Deployment, report: &mut DoctorReport) -> Result<(), Reason> {
     let cloudformation = aws_sdk_cloudformation::Client::new(&account.config);
     let summary = cloudformation
         .get_template_summary()
@@ -105,7 +105,7 @@ pub async fn parameters(account: &Account, report: &mut Report) -> Result<(), Re
 }
 
 /// How many messages wait, and whether some failed for good.
-pub async fn queues(account: &Account, report: &mut Report) -> Result<(), Reason> {
+pub async fn queues(account: &Deployment, report: &mut DoctorReport) -> Result<(), Reason> {
     let sqs = aws_sdk_sqs::Client::new(&account.config);
     for (logical, url) in account.resources("Queue") {
         let get = sqs
@@ -159,7 +159,7 @@ pub async fn queues(account: &Account, report: &mut Report) -> Result<(), Reason
 }
 
 /// Whether the keys are there, and since when. Their values are not read.
-pub async fn keys(account: &Account, report: &mut Report) -> Result<(), Reason> {
+pub async fn keys(account: &Deployment, report: &mut DoctorReport) -> Result<(), Reason> {
     let secrets = aws_sdk_secretsmanager::Client::new(&account.config);
     let no_key = "docs/runbook.md#rejectedcallbacksalarm, at NoKey";
     for (logical, store, make_again) in [
@@ -174,7 +174,7 @@ pub async fn keys(account: &Account, report: &mut Report) -> Result<(), Reason> 
         let Some(id) = account.resource(logical) else {
             if logical == "ProviderKey" {
                 report.note(
-                    "the stack has no API key of the provider: songs that nobody calls back for do not come",
+                    "the stack has no API key of the provider: songs without a callback do not come",
                     "set the parameter ProviderApiKey: docs/runbook.md#change-the-api-key",
                 );
             }
@@ -205,14 +205,14 @@ pub async fn keys(account: &Account, report: &mut Report) -> Result<(), Reason> 
         }
         let stored = seen.last_changed_date().or(seen.created_date());
         if let Some(at) = stored.and_then(|at| SystemTime::try_from(*at).ok()) {
-            report.keys.insert(logical.to_owned(), Key::stored(at));
+            report.keys.insert(logical.to_owned(), StoredKey::stored(at));
         }
     }
     Ok(())
 }
 
 /// Whether arrivals are announced, so that a lost job is queued again.
-pub async fn notifications(account: &Account, report: &mut Report) -> Result<(), Reason> {
+pub async fn notifications(account: &Deployment, report: &mut DoctorReport) -> Result<(), Reason> {
     let Some(bucket) = account.output("BucketName") else {
         return Ok(());
     };
@@ -245,7 +245,7 @@ pub async fn notifications(account: &Account, report: &mut Report) -> Result<(),
 }
 
 /// Whether the bucket refuses what comes without TLS.
-pub async fn bucket_policy(account: &Account, report: &mut Report) -> Result<(), Reason> {
+pub async fn bucket_policy(account: &Deployment, report: &mut DoctorReport) -> Result<(), Reason> {
     let Some(bucket) = account.output("BucketName") else {
         return Ok(());
     };
@@ -272,11 +272,11 @@ pub async fn bucket_policy(account: &Account, report: &mut Report) -> Result<(),
 }
 
 /// Whether alarms reach a person, and how to see what only CloudWatch and CloudFormation know.
-pub fn alarms(account: &Account, report: &mut Report) {
+pub fn alarms(account: &Deployment, report: &mut DoctorReport) {
     let is_empty = |name| account.parameter(name).unwrap_or_default().is_empty();
     if is_empty("AlarmEmail") && is_empty("AlarmTopicArn") {
         report.note(
-            "nobody hears the alarms: they have no action",
+            "the alarms have no action: they reach no one",
             "set the parameter AlarmEmail: docs/runbook.md#change-a-parameter",
         );
     }

@@ -9,7 +9,7 @@ use anyhow::anyhow;
 use crate::stack::place::Place;
 use crate::{Refused, output::print};
 
-use self::{account::Account, report::Report};
+use self::{account::Deployment, report::DoctorReport};
 
 /// Say what is deployed, what is wrong with it, and which command mends that
 ///
@@ -37,7 +37,7 @@ Credentials and region come from where every AWS tool reads them: the environmen
 Exit codes: see midihook --help.";
 
 pub async fn run(args: &Args) -> anyhow::Result<()> {
-    let account = Account::of(&args.place).await?;
+    let account = Deployment::of(&args.place).await?;
     let report = examined(&account).await;
     let text = match args.json {
         true => serde_json::to_string(&report)? + "\n",
@@ -46,18 +46,18 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     print(text.as_bytes())?;
     match (report.problems(), report.unknowns()) {
         (0, 0) => Ok(()),
-        (0, unknowns) => Err(anyhow!("could not look at everything; checks that failed: {unknowns}")),
+        (0, unknowns) => Err(anyhow!("checks that failed: {unknowns}")),
         (problems, _) => Err(Refused(format!("something is wrong; problems: {problems}")).into()),
     }
 }
 
-async fn examined(account: &Account) -> Report {
-    let mut report = Report::of(account);
+async fn examined(account: &Deployment) -> DoctorReport {
+    let mut report = DoctorReport::of(account);
     checks::stack(account, &mut report);
     checks::version(account, &mut report);
     checks::resources(account, &mut report);
     checks::alarms(account, &mut report);
-    let looks = [
+    let checks = [
         (
             "cloudformation:GetTemplateSummary",
             checks::parameters(account, &mut report).await,
@@ -73,7 +73,7 @@ async fn examined(account: &Account) -> Report {
         ),
         ("s3:GetBucketPolicy", checks::bucket_policy(account, &mut report).await),
     ];
-    for (permission, outcome) in looks {
+    for (permission, outcome) in checks {
         if let Err(error) = outcome {
             report.could_not_look(permission, &error);
         }

@@ -8,14 +8,14 @@ use std::{
 use midihook::aws::error::{Reason, in_one_line};
 use serde::Serialize;
 
-use super::account::Account;
+use super::account::Deployment;
 use crate::output;
 use crate::stack::when::utc;
 
 /// What is known of a stack.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Report {
+pub struct DoctorReport {
     stack: String,
     region: String,
     status: String,
@@ -25,16 +25,16 @@ pub struct Report {
     /// The parameters that differ from their defaults.
     pub parameters: BTreeMap<String, String>,
     /// The keys, by their logical ids.
-    pub keys: BTreeMap<String, Key>,
+    pub keys: BTreeMap<String, StoredKey>,
     pub queues: BTreeMap<String, Messages>,
     findings: Vec<Finding>,
-    /// Commands that show what this one does not look at, by what they show.
+    /// AWS CLI commands for what `doctor` does not examine, by what they show.
     pub commands: BTreeMap<&'static str, String>,
 }
 
 /// What is known of a key without reading it.
 #[derive(Serialize)]
-pub struct Key {
+pub struct StoredKey {
     /// When it was stored.
     pub stored: String,
     pub days: u64,
@@ -55,7 +55,7 @@ pub struct Messages {
 enum Level {
     /// Something is wrong.
     Problem,
-    /// Something could not be looked at.
+    /// A check failed.
     Unknown,
     /// Something to know.
     Note,
@@ -69,7 +69,7 @@ struct Finding {
     mend: String,
 }
 
-impl Key {
+impl StoredKey {
     pub fn stored(at: SystemTime) -> Self {
         let age = SystemTime::now().duration_since(at).unwrap_or(Duration::ZERO);
         Self {
@@ -79,8 +79,8 @@ impl Key {
     }
 }
 
-impl Report {
-    pub fn of(account: &Account) -> Self {
+impl DoctorReport {
+    pub fn of(account: &Deployment) -> Self {
         let status = account.stack.stack_status();
         Self {
             stack: account.name.clone(),
