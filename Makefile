@@ -29,10 +29,13 @@ unexport CARGO_TARGET_DIR
 ##@ Use
 .PHONY: run serve deploy release
 
-run: local $(VENV)/.ready ## Deploy to a local stack, send a signed callback, fetch the song into out/
+# The tools are installed beside the first build.
+run: ## Deploy to a local stack, send a signed callback, fetch the song into out/
+	@$(MAKE) --no-print-directory -j2 local $(VENV)/.ready
 	@python -m tests.local_stack run
 
-serve: local $(VENV)/.ready ## Keep the local stack up until Ctrl-C: with PROVIDER_API_KEY=…, or behind a tunnel
+serve: ## Keep the local stack up until Ctrl-C: with PROVIDER_API_KEY=…, or behind a tunnel
+	@$(MAKE) --no-print-directory -j2 local $(VENV)/.ready
 	@python -m tests.local_stack serve
 
 deploy: functions ## Deploy to AWS; asks for what it needs the first time, and keeps the answers
@@ -77,10 +80,10 @@ check: ## The inner loop: formatting, clippy, unit and property tests; needs onl
 	    --test cli --test golden --test properties
 
 # One build graph, without `--package`: the features of each crate are the same in all steps.
-test: $(VENV)/.ready ## What must pass before a change lands, in ten minutes: lint, all packages, the deployed stack
+test: ## What must pass before a change lands, in ten minutes: lint, all packages, the deployed stack
 	cargo fmt --all --check
+	@$(MAKE) --no-print-directory -j2 clippy $(VENV)/.ready
 	sam validate --lint
-	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo test --locked --workspace --lib --bins --tests
 	cargo test --locked --workspace --doc
 	@$(STRIPPED)
@@ -88,14 +91,17 @@ test: $(VENV)/.ready ## What must pass before a change lands, in ten minutes: li
 # Each worker has a stack of its own. They wait more than they compute.
 PYTEST = --ignore tests/oracles --numprocesses 3 --dist loadfile
 
+.PHONY: clippy
+clippy:
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
 test-all: lint functions ## Everything, with the very functions that are deployed; takes an hour
-	CHAOS_SCHEDULES=300 PROPTEST_CASES=256 cargo test --locked --workspace
+	CHAOS_SCHEDULES=300 PROPTEST_CASES=256 cargo test --locked --workspace -- --include-ignored
 	cargo test --locked --package midihook-cli --no-default-features
 	FUNCTIONS=lambda python -m pytest tests $(PYTEST)
 
-lint: $(VENV)/.ready ## All lints: other features, docs, workflows, dependency trees
+lint: clippy $(VENV)/.ready ## All lints: other features, docs, workflows, dependency trees
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked --package midihook-cli --no-default-features --all-targets -- -D warnings
 	cargo check --locked --manifest-path crates/suno-midi/fuzz/Cargo.toml --no-default-features --target-dir target
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
