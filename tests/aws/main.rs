@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod chaos;
+mod client;
 mod fake;
 mod hint;
 mod intake;
@@ -11,9 +12,6 @@ mod queue;
 mod receiver;
 mod reconciler;
 mod renderer;
+mod server;
 mod ten_thousand;
 mod trace;
-// The provider that answers from a list is also that of the client's own tests.
-#[path = "../provider/server.rs"]
-#[allow(dead_code)]
-mod server;

@@ -1,8 +1,4 @@
 //! The client of the provider's API over real connections: what is sent, and what becomes of every kind of answer.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-#[allow(dead_code)] // the reconciler's tests read when a request arrived
-mod server;
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +6,6 @@ use midihook::{
     aws::error::in_one_line,
     provider::{ApiKey, MAX_ANSWER_BYTES, Provider, ProviderError, https},
 };
-use server::{Reply, Server, json};
 use suno_midi::{
     TaskId,
     provider::{
@@ -19,8 +14,10 @@ use suno_midi::{
     },
 };
 
+use crate::server::{Reply, Server, json};
+
 const KEY: &str = "0123456789abcdef0123456789abcdef";
-const TIMEOUTS: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 const HASTE: Duration = Duration::from_millis(200);
 
 const DONE: &str = r#"{"code":200,"msg":"success","data":{"taskId":"5c79be8e","recordTaskId":-1,"successFlag":1,"errorCode":null,"errorMessage":null,"midiData":{"state":"complete","instruments":[{"name":"Drums","notes":[{"pitch":73,"start":"0.036458333333333336","end":"0.18229166666666666","velocity":1}]}]}}}"#;
@@ -29,14 +26,14 @@ fn task() -> TaskId {
     "5c79be8e".parse().unwrap()
 }
 
-fn provider(url: &str, timeouts: Duration) -> Provider {
-    Provider::new(https(), url.parse().unwrap(), ApiKey::new(KEY).unwrap(), timeouts)
+fn provider(url: &str, timeout: Duration) -> Provider {
+    Provider::new(https(), url.parse().unwrap(), ApiKey::new(KEY).unwrap(), timeout)
 }
 
 /// Asks a server with these replies how the task went. Returns also how often it was asked.
-async fn ask(replies: impl IntoIterator<Item = Reply>, timeouts: Duration) -> (Result<Report, ProviderError>, usize) {
+async fn ask(replies: impl IntoIterator<Item = Reply>, timeout: Duration) -> (Result<Report, ProviderError>, usize) {
     let server = Server::new(replies);
-    let report = provider(&server.url(), timeouts).record_info(&task()).await;
+    let report = provider(&server.url(), timeout).record_info(&task()).await;
     if let Err(error) = &report {
         assert_keeps_the_secret(error);
     }
@@ -50,7 +47,7 @@ fn assert_keeps_the_secret(error: &ProviderError) {
 
 /// Asks a server that refuses. Nothing is asked twice: the caller knows when it may ask again.
 async fn refused(reply: Reply) -> Refusal {
-    match ask([reply, json(DONE)], TIMEOUTS).await {
+    match ask([reply, json(DONE)], TIMEOUT).await {
         (Err(ProviderError::Refused(refusal)), 1) => refusal,
         other => panic!("{other:?}"),
     }
@@ -59,7 +56,7 @@ async fn refused(reply: Reply) -> Refusal {
 #[tokio::test]
 async fn a_question_is_sent_as_the_provider_wants_it() {
     let server = Server::new([json(DONE)]);
-    let provider = provider(&format!("{}/kie/", server.url()), TIMEOUTS);
+    let provider = provider(&format!("{}/kie/", server.url()), TIMEOUT);
     provider.record_info(&task()).await.unwrap();
 
     let sent = &server.received()[0];
@@ -82,13 +79,13 @@ async fn a_question_is_sent_as_the_provider_wants_it() {
 async fn a_task_is_started_once() {
     let started = r#"{"code":200,"msg":"success","data":{"taskId":"0ddba11"}}"#;
     let server = Server::new([json(started)]);
-    let start = async |server: &Server, timeouts| {
-        let provider = provider(&server.url(), timeouts);
+    let start = async |server: &Server, timeout| {
+        let provider = provider(&server.url(), timeout);
         provider
             .generate(&task(), Some("stem"), "https://example.com/callback")
             .await
     };
-    assert_eq!(start(&server, TIMEOUTS).await.unwrap().as_str(), "0ddba11");
+    assert_eq!(start(&server, TIMEOUT).await.unwrap().as_str(), "0ddba11");
     let sent = &server.received()[0];
     assert_eq!(sent.head[0], "POST /api/v1/midi/generate HTTP/1.1");
     assert_eq!(sent.header("content-type"), Some("application/json"));
@@ -115,7 +112,7 @@ async fn a_task_is_started_once() {
 
 #[tokio::test]
 async fn a_task_is_done_pending_failed_or_unknown() {
-    let report = async |body: &str| match ask([json(body)], TIMEOUTS).await {
+    let report = async |body: &str| match ask([json(body)], TIMEOUT).await {
         (Ok(report), 1) => report,
         other => panic!("{other:?}"),
     };
@@ -204,7 +201,7 @@ async fn nobody_there_is_no_answer() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", free.local_addr().unwrap());
     drop(free);
-    let error = provider(&url, TIMEOUTS).record_info(&task()).await.unwrap_err();
+    let error = provider(&url, TIMEOUT).record_info(&task()).await.unwrap_err();
     assert_keeps_the_secret(&error);
     assert!(matches!(error, ProviderError::Unanswered(_)), "{error:?}");
     assert_eq!(error.ask_again_after(), Some(Duration::ZERO));
@@ -252,7 +249,7 @@ async fn a_provider_that_quotes_the_key_does_not_put_it_in_an_error() {
         https(),
         server.url().parse().unwrap(),
         ApiKey::new("task").unwrap(),
-        TIMEOUTS,
+        TIMEOUT,
     );
     let report = provider.record_info(&task()).await.unwrap();
     assert_eq!(report, Report::Done(DONE.into()));
