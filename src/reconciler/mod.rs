@@ -1,6 +1,6 @@
 //! The third Lambda: checks each watched task until it has a result.
 //!
-//! A check never trusts its message. It reads what the bucket has, [decides](decide), and acts. Then it ends the watch, or
+//! A check never trusts its message. It reads what the bucket has, [decides](mod@decide), and acts. Then it ends the watch, or
 //! sends the message for the next check before its own message is deleted: a crash in between leaves two messages, which is
 //! harmless.
 
