@@ -35,9 +35,9 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def program():
-    arguments = ["--quiet", "--locked", "--release", "--package", "midihook-cli", "--no-default-features"]
+    arguments = ["--quiet", "--locked", "--profile", "dist", "--package", "midihook-cli", "--no-default-features"]
     subprocess.run(["cargo", "build", *arguments], cwd=ROOT, check=True)
-    return ROOT / "target" / "release" / "midihook"
+    return ROOT / "target" / "dist" / "midihook"
 
 
 @pytest.mark.parametrize("tempo", BUDGET)
