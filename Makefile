@@ -40,7 +40,7 @@ serve: ## Keep the local stack up until Ctrl-C: with PROVIDER_API_KEY=…, or be
 
 deploy: functions ## Deploy to AWS; asks for what it needs the first time, and keeps the answers
 	@if grep -s '^parameter_overrides' samconfig.toml | grep -q 'Architecture=' \
-	    && ! grep '^parameter_overrides' samconfig.toml | grep -q 'Architecture=\\"$(ARCH)\\"'; then \
+	    && ! grep '^parameter_overrides' samconfig.toml | grep -q 'Architecture=\\*"$(ARCH)\\*"'; then \
 	    echo "samconfig.toml has another architecture than $(ARCH): run make deploy ARCH=..., or edit samconfig.toml" >&2; exit 1; fi
 	@if grep -qs '^parameter_overrides' samconfig.toml; then sam deploy; \
 	else sam deploy --guided --parameter-overrides Architecture=$(ARCH); fi
