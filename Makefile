@@ -96,8 +96,9 @@ clippy:
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
 test-all: lint functions ## Everything, with the very functions that are deployed; takes an hour
-	CHAOS_SCHEDULES=300 PROPTEST_CASES=256 cargo test --locked --workspace -- --include-ignored
 	cargo test --locked --package midihook-cli --no-default-features
+	# Last, because it leaves the command line with all its commands.
+	CHAOS_SCHEDULES=300 PROPTEST_CASES=256 cargo test --locked --workspace -- --include-ignored
 	FUNCTIONS=lambda python -m pytest tests $(PYTEST)
 
 lint: clippy $(VENV)/.ready ## All lints: other features, docs, workflows, dependency trees

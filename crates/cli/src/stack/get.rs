@@ -15,6 +15,7 @@ use midihook::bucket::{Bucket, Loaded, results::ResultDocument};
 use suno_midi::TaskId;
 
 use super::{
+    advice,
     place::{self, StackArgs},
     progress,
     task::{Known, lack},
@@ -119,7 +120,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
             bar.set_message(format!("fetching {task}"));
             let outcome = match deliver(args, &bucket, task, &bar).await {
                 // With `--wait`, transient errors are retried.
-                Err(error) if args.wait && place::is_transient(&error) => Err(Undelivered {
+                Err(error) if args.wait && advice::is_transient(&error) => Err(Undelivered {
                     why: format!("{error:#}"),
                     open: true,
                 }),

@@ -1,5 +1,6 @@
 //! The commands for a deployed stack. They need the AWS SDK and an async runtime: the feature `stack`.
 
+mod advice;
 mod doctor;
 mod get;
 mod list;
@@ -13,7 +14,9 @@ mod task;
 mod watch;
 mod when;
 
-pub use place::advice;
+use anyhow::Context as _;
+
+pub use advice::advice;
 
 /// A command for a stack.
 #[derive(clap::Subcommand)]
@@ -29,7 +32,8 @@ pub enum Command {
 }
 
 pub fn run(command: &Command) -> anyhow::Result<()> {
-    place::block_on(async {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("cannot start")?.block_on(async {
         match command {
             Command::Get(args) => get::run(args).await,
             Command::Status(args) => status::run(args).await,

@@ -1,8 +1,8 @@
 //! What the commands for a deployed stack share: where the stack is, credentials, clients, help.
 
-use std::{collections::HashMap, future::Future, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use aws_config::{Region, SdkConfig};
 use aws_sdk_cloudformation::error::{ProvideErrorMetadata as _, SdkError};
 use clap::builder::NonEmptyStringValueParser;
@@ -279,32 +279,6 @@ pub async fn describe(
 /// A variable of the environment, unless it is empty.
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-/// Runs a command that waits for AWS.
-pub fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("cannot start")?.block_on(command)
-}
-
-/// What to do about an error of AWS.
-pub fn advice(error: &anyhow::Error) -> Option<&'static str> {
-    let call = call(error)?;
-    if call.is_about_credentials() {
-        return Some(
-            "Log in (for SSO: aws sso login), or name a profile with --profile; --help says where credentials come from.",
-        );
-    }
-    call.is_transient().then_some("Trying again may help.")
-}
-
-/// Whether the same command may succeed later by itself.
-pub fn is_transient(error: &anyhow::Error) -> bool {
-    call(error).is_some_and(Reason::is_transient)
-}
-
-fn call(error: &anyhow::Error) -> Option<&Reason> {
-    error.chain().find_map(|cause| cause.downcast_ref())
 }
 
 /// The name of a resource. We refuse an empty one, because AWS's own error for it does not say what is wrong.
